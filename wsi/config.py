@@ -1,0 +1,199 @@
+"""Settings: YAML files read into strict, frozen models; each default is written once, here."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wsi.errors import ConfigError, did_you_mean
+
+MAX_YAML_BYTES = 1 << 20
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Base of every settings model: frozen, no unknown keys, no silent conversion of text to numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+class ReadConfig(Strict):
+    """How slides are opened."""
+
+    reader: str = "auto"
+    """auto, or the name of one reader (openslide, tiffslide, dicom, image, or a plug-in)."""
+    mpp: Positive | None = None
+    """µm per px for slides that don't say; None refuses them."""
+    mpp_table: str | None = None
+    """CSV with columns slide, mpp (or mpp_x, mpp_y) for slides that don't say."""
+    mpp_override: bool = False
+    """Let `mpp` and `mpp_table` win over what the file says, and allow values outside 0.05-20."""
+
+
+class TissueConfig(Strict):
+    """Where to look."""
+
+    mpp: Positive = 8.0
+    """µm per px of the picture tissue is found on: fine enough for a biopsy core, small enough to hold."""
+    min_area_mm2: Positive = 0.02
+    """Smaller pieces are dust: 0.02 mm² is a 140 µm square."""
+    min_hole_mm2: Positive = 0.02
+    """Smaller holes are filled: lumina and tears inside tissue are tissue."""
+    polygons: str | None = None
+    """Folder of polygons that a person drew (GeoJSON, ASAP XML, ImageScope XML); only there is looked at."""
+
+
+class TileConfig(Strict):
+    """How the tissue is cut. None takes what the model says."""
+
+    tile_px: Annotated[int, Field(ge=8, le=8192)] | None = None
+    mpp: Positive | None = None
+    overlap: Annotated[float, Field(ge=0.0, lt=0.95)] = 0.0
+    """Share of a tile's side that the next tile repeats."""
+    min_tissue: Share = 0.35
+    """Least share of a tile that must be tissue."""
+    max_unreadable: Share = 0.1
+    """Above this share of unreadable tiles a slide gets no grade."""
+
+
+class EncodeConfig(Strict):
+    """How tiles become features."""
+
+    encoder: str | None = None
+    """Encoder name, folder, or timm:NAME. None takes the model's own."""
+    weights: str | None = None
+    """A local weights file for the encoder."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """None: fixed on a CPU, found by itself on a GPU."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+
+
+class ExportConfig(Strict):
+    """What is written for people."""
+
+    origin: Literal["qupath", "level0"] = "qupath"
+    """qupath: coordinates start at the slide's bounds, as QuPath shows it; level0: at the file's own origin."""
+    heatmap_px: Annotated[int, Field(ge=64, le=8192)] = 1600
+    """Longest side of heatmap.png."""
+    top_tiles: Annotated[int, Field(ge=0, le=64)] = 12
+    """How many of the tiles with the most attention the report shows."""
+
+
+class EngineConfig(Strict):
+    """How the work is run. Nothing here changes a result."""
+
+    jobs: Annotated[int, Field(ge=1, le=256)] = 1
+    """Slides worked on at once."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """CPU threads of each encoder. None: the processor's cores over `jobs`."""
+    reader_memory_gb: Positive = 4.0
+    """Memory a decoder process may take before it is stopped."""
+    stall_s: Positive = 60.0
+    """A decoder that shows no progress for so long is stopped and asked again once."""
+
+
+class Config(Strict):
+    """A whole run."""
+
+    model: str | None = None
+    """Model name or folder. None stops after the features."""
+    read: ReadConfig = ReadConfig()
+    tissue: TissueConfig = TissueConfig()
+    tile: TileConfig = TileConfig()
+    encode: EncodeConfig = EncodeConfig()
+    export: ExportConfig = ExportConfig()
+    engine: EngineConfig = EngineConfig()
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that also refuses duplicate keys and aliases (which can unfold without end)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, into: type[M]) -> M:
+    """Read a YAML file into a settings model.
+
+    Raises:
+        ConfigError: unreadable, not YAML, an unknown or duplicate key, a value of the wrong type or
+            range; the message names file, line and near names.
+    """
+    text = _text(path)
+    try:
+        root = yaml.compose(text, _Loader)
+        content = yaml.load(text, _Loader)  # noqa: S506  (_Loader is a SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}{_where(error)}: not valid YAML: {_problem(error)}") from error
+    try:
+        return into.model_validate({} if content is None else content)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(path, root, into, one) for one in error.errors())) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_YAML_BYTES:
+            raise ConfigError(f"{path}: larger than {MAX_YAML_BYTES} bytes; this is not a settings file")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read ({error.strerror or error})") from error
+
+
+def _where(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f":{mark.line + 1}" if mark else ""
+
+
+def _problem(error: Exception) -> str:
+    return getattr(error, "problem", None) or str(error).splitlines()[0]
+
+
+def _explain(path: Path, root: Any, into: type[BaseModel], one: Any) -> str:
+    keys = [key for key in one["loc"] if isinstance(key, str | int)]
+    line, model = _locate(root, into, keys)
+    name = ".".join(map(str, keys))
+    if one["type"] == "extra_forbidden":
+        known = model.model_fields if model else {}
+        near = did_you_mean(str(keys[-1]), known) or f" Known: {', '.join(known)}."
+        return f"{path}:{line}: unknown key {name!r}.{near}"
+    found = str(one.get("input"))
+    return f"{path}:{line}: {name or 'file'}: {one['msg']}; found {found[:80]!r}"
+
+
+def _locate(root: Any, into: type[BaseModel], keys: list[Any]) -> tuple[int, type[BaseModel] | None]:
+    """Return the line (from 1) of the node that `keys` lead to, and the model that holds it."""
+    node, model, line = root, into, 1
+    for depth, key in enumerate(keys):
+        pairs = getattr(node, "value", None) if isinstance(node, yaml.MappingNode) else None
+        match = next(((k, v) for k, v in pairs or [] if k.value == key), None)
+        if match is None:
+            break
+        line, node = match[0].start_mark.line + 1, match[1]
+        if depth < len(keys) - 1:
+            kind = model.model_fields[key].annotation if model and key in model.model_fields else None
+            model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None  # type: ignore[assignment]
+    return line, model

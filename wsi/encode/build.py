@@ -1,0 +1,148 @@
+"""A timm network from a card, with no weights in it yet.
+
+timm never gets to download, to unpickle or to run anything: names are those it registers itself, arguments
+come from a closed list, and `pretrained` stays off.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when timm imports the hub's client
+import timm
+import torch
+from timm.layers.mlp import SwiGLUPacked
+from torch import Tensor, nn
+
+from wsi.card import Architecture, EncoderCard, EncoderInput, Licence, Transform, Weights
+from wsi.errors import ModelError, did_you_mean
+
+ARGUMENTS = (
+    "act_layer",
+    "class_token",
+    "depth",
+    "dynamic_img_size",
+    "embed_dim",
+    "global_pool",
+    "img_size",
+    "init_values",
+    "mlp_layer",
+    "mlp_ratio",
+    "no_embed_class",
+    "num_heads",
+    "patch_size",
+    "pre_norm",
+    "qkv_bias",
+    "reg_tokens",
+)
+LAYERS: dict[str, Any] = {"SwiGLUPacked": SwiGLUPacked, "SiLU": nn.SiLU, "GELU": nn.GELU}
+PLACEHOLDER_MPP = 0.5
+"""µm per px for timm:NAME, whose publishers saw no slides; --mpp says otherwise."""
+
+
+class Pooled(nn.Module):
+    """A network and what becomes of its tokens: `(B, 3, h, w)` in, `(B, D)` out."""
+
+    def __init__(self, network: nn.Module, pooling: str, *, prefix_tokens: int) -> None:
+        super().__init__()
+        self.network = network
+        self.pooling = pooling
+        self.prefix_tokens = prefix_tokens
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.pooling == "model":
+            pooled: Tensor = self.network(images)  # (B, D)
+            return pooled
+        tokens: Tensor = self.network.forward_features(images)  # type: ignore[operator]  # (B, T, D)
+        class_token, mean = tokens[:, 0], tokens[:, self.prefix_tokens :].mean(dim=1)  # (B, D) each
+        return {"cls": class_token, "mean": mean, "cls+mean": torch.cat([class_token, mean], dim=1)}[
+            self.pooling
+        ]
+
+
+def build(architecture: Architecture) -> nn.Module:
+    """Return the network without memory behind its parameters (on the meta device), in evaluation mode.
+
+    A network that computes tensors which no weights file holds is built in memory instead.
+
+    Raises:
+        ModelError: timm doesn't know the name, or an argument isn't in the closed list.
+    """
+    if architecture.library != "timm":
+        raise ModelError(
+            f"{architecture.name}: needs the {architecture.library} library, and only timm's networks are built here; "
+            "install a plug-in for it (entry point wsi.encoders)"
+        )
+    if not timm.is_model(architecture.name):
+        hint = did_you_mean(architecture.name, timm.list_models())
+        raise ModelError(f"{architecture.name!r} is no network of timm {timm.__version__}.{hint}")
+    arguments = {key: _argument(key, value) for key, value in architecture.arguments.items()}
+    with _explained(architecture), torch.device("meta"):
+        network = timm.create_model(architecture.name, pretrained=False, num_classes=0, **arguments)
+    if {name for name, _ in network.named_buffers()} - set(network.state_dict()):
+        network = timm.create_model(architecture.name, pretrained=False, num_classes=0, **arguments)
+    return network.eval()
+
+
+def _argument(key: str, value: object) -> Any:
+    if key not in ARGUMENTS:
+        raise ModelError(
+            f"argument {key!r} of the architecture is not allowed.{did_you_mean(key, ARGUMENTS)}"
+        )
+    if not key.endswith("_layer"):
+        return value
+    if value not in LAYERS:
+        raise ModelError(f"{key}: {value!r} is not one of {', '.join(LAYERS)}")
+    return LAYERS[str(value)]
+
+
+@contextlib.contextmanager
+def _explained(architecture: Architecture) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise ModelError(f"{architecture.name}: timm {timm.__version__} can't build it ({error})") from error
+
+
+def classifier_prefixes(network: nn.Module) -> tuple[str, ...]:
+    """Return the first parts of the names of a classifier's tensors, which an encoder has no use for."""
+    named = (getattr(network, "pretrained_cfg", None) or {}).get("classifier") or ()
+    return tuple(f"{name}." for name in ((named,) if isinstance(named, str) else named))
+
+
+def output_dim(network: nn.Module, *, side_px: int) -> int:
+    """Return D for inputs of `side_px`, without computing anything."""
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        return int(network(torch.zeros(1, 3, side_px, side_px, device=device)).shape[-1])
+
+
+def timm_card(name: str) -> EncoderCard:
+    """Return a card for `timm:NAME` from what timm says of its own network.
+
+    Raises:
+        ModelError: timm doesn't know it, or it takes no images of three channels.
+    """
+    architecture = Architecture(name=name)
+    network = build(architecture)
+    known = timm.get_pretrained_cfg(name)
+    if known is None or known.input_size[0] != 3:
+        raise ModelError(
+            f"timm:{name}: timm doesn't say how images are given to it; describe it in a model.yaml"
+        )
+    side_px = known.input_size[-1]
+    with _explained(architecture):
+        dim = output_dim(network, side_px=side_px)
+    return EncoderCard(
+        kind="encoder",
+        id=f"timm:{name}",
+        title=f"{name}, as timm builds it",
+        licence=Licence(weights=known.license or "unknown"),
+        architecture=architecture,
+        weights=Weights(hub=known.hf_hub_id),
+        input=EncoderInput(tile_px=side_px, mpp=PLACEHOLDER_MPP),
+        transform=Transform.model_validate({"mean": known.mean, "std": known.std}),
+        pooling="model",
+        dim=dim,
+    )

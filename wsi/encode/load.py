@@ -1,0 +1,137 @@
+"""An encoder by name, ready to run."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from wsi import registry
+from wsi.card import EncoderCard, encoder_card, find_folder
+from wsi.encode.build import Pooled, build, classifier_prefixes, timm_card
+from wsi.encode.encoder import Encoder
+from wsi.encode.identity import identify, retiled
+from wsi.encode.sources import find_weights
+from wsi.encode.weights import load_weights
+from wsi.errors import ModelError, UsageError
+
+PLUGINS = "wsi.encoders"
+TIMM = "timm:"
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+def load_encoder(
+    name: str,
+    *,
+    weights: Path | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    threads: int | None = None,
+    batch_size: int | None = None,
+    tile_px: int | None = None,
+    mpp: float | None = None,
+) -> Encoder:
+    """Return the encoder `name`, its weights checked and loaded.
+
+    Args:
+        name: an encoder of the catalog, a folder with a model.yaml, timm:NAME, or a plug-in
+            (see `plugin_encoder`).
+        weights: a .safetensors file, or a folder with one; None takes those shipped or fetched.
+        device: auto (a GPU when there is one), cpu, cuda, cuda:1, mps.
+        precision: auto is fp32 on a CPU and what the card says elsewhere.
+        threads: CPU threads; None takes all cores.
+        batch_size: tiles that a GPU takes at once; None finds it. A CPU's results and groups don't depend on it.
+        tile_px: size of the tiles when it isn't the card's; they are resized to what the network expects.
+        mpp: µm per px of the tiles when it isn't the card's.
+
+    Raises:
+        ModelError: no such encoder, or one that can't be built here.
+        WeightsError: its weights are missing, damaged or of another network.
+        UsageError: the device isn't there.
+    """
+    at = find_device(device)
+    card, network, digest, revision = _card_and_network(name, weights)
+    card = retiled(card, tile_px=tile_px, mpp=mpp)
+    chosen = precision if precision != "auto" else "fp32" if at.type == "cpu" else card.precision
+    return Encoder(
+        network,
+        identify(card, weights_sha256=digest, revision=revision, precision=chosen),
+        transform=card.transform,
+        device=at,
+        threads=threads or os.cpu_count() or 1,
+        batch_size=batch_size,
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device; UsageError when torch knows no such device or has none here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {name!r}: expected auto, cpu, cuda, cuda:1 or mps") from error
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= there.get(device.type, 0):
+        raise UsageError(
+            f"device {name!r}: torch {torch.__version__} finds none here; use --device cpu or auto"
+        )
+    return device
+
+
+def _card_and_network(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:
+    """Return the card, the network with its weights, and their sha256 and revision."""
+    if name.startswith(TIMM):
+        return _from_card(timm_card(name.removeprefix(TIMM)), None, weights)
+    plugins = registry.plugins(PLUGINS)
+    try:
+        folder = find_folder(name, "encoder")
+    except ModelError:
+        if name not in plugins:
+            raise
+        return plugin_encoder(name, weights)
+    return _from_card(encoder_card(folder), folder, weights)
+
+
+def _from_card(
+    card: EncoderCard, folder: Path | None, given: Path | None
+) -> tuple[EncoderCard, nn.Module, str, str]:
+    network = build(card.architecture)
+    found = find_weights(card, folder, given=given)
+    load_weights(
+        network,
+        found.path,
+        keys=card.weights.keys,
+        drop=classifier_prefixes(network),
+        resample=card.weights.stored_px is not None,
+    )
+    pooled = Pooled(network, card.pooling, prefix_tokens=card.prefix_tokens)
+    return card, pooled, found.sha256, found.revision
+
+
+def plugin_encoder(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:
+    """Return what the entry point `name` of wsi.encoders makes.
+
+    It names a function of one argument, the weights that the user gave or None, that returns a card and a
+    network from `(B, 3, h, w)` float32 to `(B, dim)`. Tiles, precision, batches and checks are this tool's.
+
+    Raises:
+        ModelError: the function returned something else.
+    """
+    make = registry.load(PLUGINS, name)
+    made = make(weights) if callable(make) else None
+    match made:
+        case (EncoderCard() as card, nn.Module() as network):
+            return card, network.eval(), _state_digest(network), card.weights.revision or ""
+    raise ModelError(f"plug-in {name!r}: expected a function that returns an EncoderCard and a torch module")
+
+
+def _state_digest(network: nn.Module) -> str:
+    """Return a sha256 over the names and values of a network that came without a file."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,52 @@
+"""From tiles to a network's input, on the device the network is on."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from wsi.card import Transform
+
+
+def prepare(tiles: Tensor, transform: Transform) -> Tensor:
+    """Resize, crop and normalize a batch as torchvision's transforms of PIL images do.
+
+    Bit for bit where nothing is resized; a resized value is within 2 gray levels of PIL's, 0.1 on average.
+
+    Args:
+        tiles: `(B, S, S, 3)` uint8 RGB.
+
+    Returns:
+        `(B, 3, h, w)` float32.
+    """
+    images = tiles.permute(0, 3, 1, 2)  # (B, 3, S, S)
+    if transform.resize_px is not None and transform.resize_px != images.shape[-1]:
+        images = resize(images, transform.resize_px, transform.interpolation)  # (B, 3, resize_px, resize_px)
+    if transform.crop_px is not None:
+        images = _center_crop(images, transform.crop_px)  # (B, 3, crop_px, crop_px)
+    mean = torch.tensor(transform.mean, device=images.device).view(3, 1, 1)
+    std = torch.tensor(transform.std, device=images.device).view(3, 1, 1)
+    return images.float().div_(255).sub_(mean).div_(std)
+
+
+def resize(images: Tensor, side_px: int, interpolation: Literal["bilinear", "bicubic"]) -> Tensor:
+    """Resize square uint8 images `(B, 3, S, S)` with antialiasing; whole gray levels `(B, 3, side_px, side_px)`."""
+    if images.device.type == "cpu":
+        # The kernel for bytes works like PIL's, ten times as fast as the one for floats; only a CPU has it.
+        return interpolate(images, (side_px, side_px), mode=interpolation, antialias=True)
+    return resize_floats(images.float(), side_px, interpolation)
+
+
+def resize_floats(images: Tensor, side_px: int, interpolation: Literal["bilinear", "bicubic"]) -> Tensor:
+    """Resize like PIL, on any device: columns, then rows, rounded to whole gray levels after each."""
+    for size in ((images.shape[-2], side_px), (side_px, side_px)):
+        images = (
+            interpolate(images, size, mode=interpolation, antialias=True).add_(0.5).floor_().clamp_(0, 255)
+        )
+    return images
+
+
+def _center_crop(images: Tensor, side_px: int) -> Tensor:
+    start = round((images.shape[-1] - side_px) / 2)
+    return images[..., start : start + side_px, start : start + side_px]

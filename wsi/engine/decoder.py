@@ -1,0 +1,148 @@
+"""The near side of the decoder process: ask it for a slide's facts and tiles, and outlive its deaths."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi.config import EngineConfig, ReadConfig, TissueConfig
+from wsi.engine.child import Child, Message
+from wsi.engine.reader import footprint_message
+from wsi.engine.ring import Ring, shared_file
+from wsi.engine.slide_info import SlideInfo
+from wsi.errors import ChildError, CrashError
+from wsi.tile import Footprint
+
+SLOTS = 4
+"""Batches that may wait between decoder and encoder: enough to overlap, little to hold."""
+MAX_DEATHS = 24
+"""A slide whose tiles kill the decoder more often than this is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some tiles of a plan: `start` is the index of the first; `bad` marks the unreadable ones.
+
+    tiles `(B, tile_px, tile_px, 3)` uint8, valid until the next batch is asked for; bad `(B,)` bool.
+    """
+
+    start: int
+    tiles: NDArray[np.uint8]
+    bad: NDArray[np.bool_]
+
+
+class Decoder:
+    """A decoder process with one slide open at a time."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._stall_s = config.stall_s
+        self._memory = round(config.reader_memory_gb * 2**30)
+        self._shared = shared_file()
+        self._child = self._new_child()
+        self._opened: Message | None = None
+
+    def _new_child(self) -> Child:
+        return Child("wsi.engine.reader", memory_bytes=self._memory, shared=(self._shared,))
+
+    def open(self, path: Path, relative: str, config: ReadConfig) -> SlideInfo:
+        """Open a slide; a crash is tried once more.
+
+        Raises:
+            SlideError: it can't be used. ChildError: the decoder died or hung twice.
+        """
+        self._opened = {"do": "open", "path": str(path), "relative": relative, "read": config.model_dump()}
+        message, _ = self._ask(self._opened)
+        return SlideInfo.model_validate(message)
+
+    def survey(
+        self, slide: str, relative: str, config: TissueConfig, *, annotation: Path | None, offset: tuple[int, int]
+    ) -> tuple[Message, bytes, bytes]:
+        """Return the tissue's facts, thumbnail.jpg and tissue.geojson of the open slide."""
+        message, blobs = self._ask(
+            {
+                "do": "survey",
+                "slide": slide,
+                "relative": relative,
+                "tissue": config.model_dump(),
+                "annotation": str(annotation) if annotation else None,
+                "offset": list(offset),
+            }
+        )
+        return message, blobs[0], blobs[1]
+
+    def tiles(
+        self, coords: NDArray[np.int32], *, footprint: Footprint, tile_px: int, batch: int
+    ) -> Iterator[Batch]:
+        """Yield all tiles in order, batch by batch, while the decoder reads on ahead.
+
+        A tile that kills or hangs the decoder is tried once more, then counted as unreadable.
+
+        Raises:
+            ChildError: the decoder died too often.
+        """
+        ring = Ring(self._shared, slots=SLOTS, slot_bytes=batch * tile_px * tile_px * 3)
+        request = {
+            "do": "tiles",
+            "slots": SLOTS,
+            "slot_bytes": ring.slot_bytes,
+            "footprint": footprint_message(footprint),
+            "tile_px": tile_px,
+            "batch": batch,
+        }
+        lost: set[int] = set()
+        suspects: list[int] = []
+        start = 0
+        while start < len(coords):
+            try:
+                for message in self._stream(request, coords, start, lost, ring):
+                    yield _batch(message, ring, tile_px)
+                    start = message["start"] + message["count"]
+                return
+            except ChildError as error:
+                tile = ring.sign[0]
+                suspects.append(tile)
+                if tile < 0 or len(suspects) > MAX_DEATHS:
+                    raise CrashError(f"the decoder failed {len(suspects)} times on this slide: {error}") from error
+                if suspects.count(tile) > 1:
+                    lost.add(tile)
+                self._reopen()
+
+    def _stream(
+        self, request: Message, coords: NDArray[np.int32], start: int, lost: set[int], ring: Ring
+    ) -> Iterator[Message]:
+        self._child.send({**request, "start": start, "lost": sorted(lost)}, coords.tobytes())
+        while True:
+            message, _ = self._child.receive(self._stall_s, alive=lambda: ring.sign)
+            if "end" in message:
+                return
+            yield message
+            self._child.send({"free": message["slot"]})
+
+    def _ask(self, request: Message) -> tuple[Message, list[bytes]]:
+        try:
+            self._child.send(request)
+            return self._child.receive(4 * self._stall_s)
+        except ChildError:
+            if request["do"] != "open":
+                self._reopen()
+            self._child.send(request)
+            return self._child.receive(4 * self._stall_s)
+
+    def _reopen(self) -> None:
+        self._child.stop()
+        assert self._opened is not None
+        self._child.send(self._opened)
+        self._child.receive(4 * self._stall_s)
+
+    def stop(self) -> None:
+        """End the process."""
+        self._child.stop()
+
+
+def _batch(message: Message, ring: Ring, tile_px: int) -> Batch:
+    count = message["count"]
+    bad = np.zeros(count, bool)
+    bad[message["bad"]] = True
+    return Batch(message["start"], ring.tiles(message["slot"], tile_px)[:count], bad)

@@ -1,0 +1,123 @@
+"""The decoder process: all that touches a slide's bytes runs here, where a crash costs one tile.
+
+Run as `python -m wsi.engine.reader` by Child. It keeps one slide open and answers: open, survey, tiles.
+"""
+
+import io
+import sys
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wsi.config import ReadConfig, TissueConfig
+from wsi.engine.child import Message, receive, send, serve
+from wsi.engine.ring import Ring
+from wsi.engine.slide_info import SlideInfo
+from wsi.errors import RegionError, WsiError
+from wsi.geometry import Mpp, Point
+from wsi.read import Source, check_brightfield, open_slide, resolve_mpp
+from wsi.tile import Footprint, read_tile
+from wsi.tissue import Thumbnail, drawn_tissue, find_tissue, read_thumbnail, to_geojson
+
+THUMBNAIL_PX = 2048
+
+
+class Desk:
+    """The one open slide of this process."""
+
+    def __init__(self) -> None:
+        self._source: Source | None = None
+        self._mpp: Mpp | None = None
+
+    def answer(self, pipe: Connection, message: Message, blobs: list[bytes]) -> None:
+        match message["do"]:
+            case "open":
+                send(pipe, self._open(Path(message["path"]), message["relative"], message["read"]))
+            case "survey":
+                self._survey(pipe, message)
+            case "tiles":
+                self._tiles(pipe, message, np.frombuffer(blobs[0], np.int32).reshape(-1, 2))
+            case other:
+                raise WsiError(f"the decoder process was asked for {other!r}, which it doesn't know")
+
+    def _open(self, path: Path, relative: str, read: Message) -> Message:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+        config = ReadConfig.model_validate(read)
+        self._source = open_slide(path, reader=config.reader)
+        self._mpp = resolve_mpp(self._source, relative, config)
+        return SlideInfo.of(self._source, self._mpp).model_dump()
+
+    def _survey(self, pipe: Connection, message: Message) -> None:
+        """Find the tissue, or take the polygons a person drew; send the thumbnail and tissue.geojson."""
+        source, mpp = self._slide()
+        config = TissueConfig.model_validate(message["tissue"])
+        thumbnail = read_thumbnail(source, mpp, target_mpp=config.mpp)
+        check_brightfield(thumbnail.pixels, Path(message["relative"]))
+        if message["annotation"]:
+            tissue = drawn_tissue(Path(message["annotation"]), bounds=source.bounds, mpp=mpp)
+        else:
+            tissue = find_tissue(thumbnail, mpp, config)
+        geojson = to_geojson(tissue, slide=message["slide"], offset=Point(*message["offset"]))
+        facts = {
+            "reason": tissue.reason,
+            "area_mm2": tissue.area_mm2,
+            "flaws": dict(tissue.flaws),
+            "stain": tissue.stain,
+            "source": tissue.source,
+        }
+        send(pipe, facts, _jpeg(thumbnail), geojson)
+
+    def _tiles(self, pipe: Connection, message: Message, coords: np.ndarray) -> None:  # type: ignore[type-arg]
+        """Fill slot after slot with tiles from `start` on; an unreadable tile is named, not painted."""
+        source, _ = self._slide()
+        ring = Ring(int(sys.argv[4]), slots=message["slots"], slot_bytes=message["slot_bytes"])
+        footprint, tile_px, batch = Footprint(**message["footprint"]), message["tile_px"], message["batch"]
+        free, lost = list(range(ring.slots)), set(message["lost"])
+        for start in range(message["start"], len(coords), batch):
+            if not free:
+                free.append(receive(pipe)[0]["free"])
+            slot, bad = free.pop(0), []
+            tiles = ring.tiles(slot, tile_px)
+            count = min(batch, len(coords) - start)
+            for i in range(count):
+                ring.mark(start + i)
+                x, y = (int(v) for v in coords[start + i])
+                try:
+                    if start + i in lost:
+                        raise RegionError(f"the tile at {x}, {y} stopped the decoder before")
+                    tiles[i] = read_tile(source, x, y, footprint=footprint, tile_px=tile_px)
+                except RegionError:
+                    tiles[i] = 0
+                    bad.append(i)
+            ring.mark(-1)
+            send(pipe, {"slot": slot, "start": start, "count": count, "bad": bad})
+        while len(free) < ring.slots:
+            free.append(receive(pipe)[0]["free"])
+        send(pipe, {"end": True})
+
+    def _slide(self) -> tuple[Source, Mpp]:
+        if self._source is None or self._mpp is None:
+            raise WsiError("the decoder process has no slide open")
+        return self._source, self._mpp
+
+
+def _jpeg(thumbnail: Thumbnail) -> bytes:
+    image = Image.fromarray(thumbnail.pixels)
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def footprint_message(footprint: Footprint) -> Message:
+    """Return a footprint as the `tiles` request wants it."""
+    return asdict(footprint)
+
+
+if __name__ == "__main__":
+    serve(Desk().answer)

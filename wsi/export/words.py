@@ -1,0 +1,107 @@
+"""Plain words for people: the same verdict, in the same words, in every file."""
+
+import math
+
+from wsi.results import RESEARCH_USE, Result
+
+REFER = "Refer to a pathologist"
+
+NEXT_STEP = {
+    "E_UNREADABLE": "Check that the file is whole: open it in QuPath, or copy it again from the scanner.",
+    "E_FORMAT": "Convert the slide to SVS, DICOM or OME-TIFF with 8-bit RGB tiles.",
+    "E_REGION": "Copy the slide again from the scanner; part of it can't be decoded.",
+    "E_MODALITY": "Leave the slide out: the tool reads 8-bit brightfield slides only.",
+    "E_MPP_MISSING": "Give the pixel size in µm with --mpp, or a table of them with --mpp-table.",
+    "E_MPP_RANGE": "Give the true pixel size in µm with --mpp and --mpp-override.",
+    "E_MPP_CONFLICT": "Find out which pixel size is true and give it with --mpp and --mpp-override.",
+    "E_RESOLUTION": "Scan the slide at a higher magnification, or use a model made for this one.",
+    "E_TOO_LARGE": "Check the file: the size that it claims can't be true.",
+    "E_CHANGED": "Run again when nothing writes to the slide any more.",
+    "E_NO_TISSUE": "Look at the thumbnail; draw the tissue in QuPath and pass it with --tissue if there is some.",
+    "E_LOSS": "Copy the slide again from the scanner: too many of its tiles can't be read.",
+    "E_ANNOTATION": "Export the polygons from QuPath again, as GeoJSON.",
+    "E_ARTIFACT": "Run this slide again: one of its result files is missing or damaged.",
+    "E_NOSPACE": "Free some space on the disk and run the same command again.",
+    "E_CRASH": "Run again; if the slide fails again, copy it from the scanner once more.",
+    "E_TIMEOUT": "Run again with a larger engine.stall_s, or copy the slide to a faster disk.",
+    "E_MEMORY": "Run again with a larger engine.reader_memory_gb.",
+}
+_ELSE = "Run the same command again; if it fails again, report the code and the reason."
+
+FLAGS = {
+    "blur": "out of focus",
+    "pen": "pen marks",
+    "fold": "tissue folds",
+    "bubble": "air bubbles",
+    "stain": "unusual stain",
+    "out-of-distribution": "unlike the slides the model learned from",
+    "unreadable-tiles": "some tiles can't be read",
+    "few-tiles": "little tissue",
+}
+
+
+def printable(text: str) -> str:
+    """Return `text` with control, direction and other invisible characters spelled out as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def probability(value: float) -> str:
+    """Return a probability with two decimals; never a false 0.00 or 1.00."""
+    if value < 0.01:
+        return "< 0.01"
+    return "> 0.99" if value > 0.99 else f"{value:.2f}"
+
+
+def area(mm2: float) -> str:
+    """Return an area in mm² for reading."""
+    return f"{mm2:.0f} mm²" if mm2 >= 10 else f"{mm2:.2g} mm²" if mm2 else "0 mm²"
+
+
+def next_step(code: str) -> str:
+    """Return what a person can do about an error code."""
+    return NEXT_STEP.get(code, _ELSE)
+
+
+def flag(name: str) -> str:
+    """Return a flag in words."""
+    return FLAGS.get(name, name)
+
+
+def positive_probability(result: Result) -> float | None:
+    """Return the probability of the positive class, None when there is no verdict."""
+    return next((c.probability for c in result.classes if c.name == result.positive), None)
+
+
+def verdict(result: Result) -> str:
+    """Return the verdict in one line: `Malignant, P(Malignant) = 0.93`, or that there is none."""
+    if result.grade is None:
+        return "No verdict"
+    value = positive_probability(result)
+    tail = "" if value is None else f", P({printable(result.positive or '')}) = {probability(value)}"
+    return printable(result.grade) + tail
+
+
+def referral(result: Result) -> str:
+    """Return whether a person must look, and why; empty when nothing asks for it."""
+    if not result.refer:
+        return ""
+    return f"{REFER}: {printable(result.refer_reason)}" if result.refer_reason else REFER
+
+
+def model_hash(result: Result) -> str:
+    """Return the sha256 of the model that made this, empty when there was none."""
+    return result.provenance.model_sha256 if result.provenance else ""
+
+
+def notice(result: Result) -> str:
+    """Return the line every file carries: research use only, and which model."""
+    made = result.provenance
+    if made is None or not made.model:
+        return RESEARCH_USE
+    return f"{RESEARCH_USE} Model {printable(made.model)} {printable(made.model_version)}, {made.model_sha256[:12]}"
+
+
+def round_length(most_um: float) -> float:
+    """Return the largest 1, 2 or 5 times a power of ten that is at most `most_um`."""
+    power = 10.0 ** math.floor(math.log10(most_um))
+    return max(step * power for step in (1, 2, 5) if step * power <= most_um * (1 + 1e-9))

@@ -1,0 +1,89 @@
+"""Sizes, places and scales of a slide as types, so that no two of them are mixed up."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+MPP_MIN, MPP_MAX = 0.05, 20.0
+"""µm per px outside of which no slide scanner works: finer than light, coarser than a thumbnail."""
+
+MppSource = Literal["metadata", "tiff-tags", "table", "command-line"]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in px."""
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width < 0 or self.height < 0:
+            raise ValueError(f"a size can't be negative, found {self.width} x {self.height}")
+
+    @property
+    def area(self) -> int:
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in level-0 px, x to the right, y down."""
+
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box in a slide, in OpenSlide's order and meaning.
+
+    `location` is the top-left in level-0 px, `size` is in px of `level`.
+    """
+
+    location: Point
+    level: int
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The part of level 0 that holds the scan, in level-0 px (MIRAX and kin); else the whole."""
+
+    location: Point
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One stored step of the pyramid: its size and level-0 px per px of it (x, y; >= 1)."""
+
+    size: Size
+    downsample: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mpp:
+    """µm per px along x and y, and where the figures came from."""
+
+    x: float
+    y: float
+    source: MppSource
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.x) and math.isfinite(self.y) and self.x > 0 and self.y > 0):
+            raise ValueError(f"mpp must be finite and positive, found {self.x} x {self.y}")
+
+    @property
+    def mean(self) -> float:
+        """Geometric mean of x and y, which keeps areas true."""
+        return math.sqrt(self.x * self.y)
+
+
+def best_level(levels: tuple[Level, ...], downsample: float) -> int:
+    """Return the coarsest level that is still at least as fine as `downsample` asks for.
+
+    A 0.5 % slack admits levels whose size was rounded; level 0 when none is fine enough.
+    """
+    fine = [i for i, level in enumerate(levels) if level.downsample <= downsample * 1.005]
+    return max(fine, key=lambda i: levels[i].downsample, default=0)

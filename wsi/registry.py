@@ -1,0 +1,23 @@
+"""Find the readers, encoders, heads and exporters that installed packages offer by entry point."""
+
+from importlib.metadata import EntryPoint, entry_points
+
+from wsi.errors import UsageError, did_you_mean
+
+
+def plugins(group: str) -> dict[str, EntryPoint]:
+    """Return the entry points of `group` (wsi.readers, wsi.encoders, …) by name, none loaded yet."""
+    return {point.name: point for point in sorted(entry_points(group=group), key=lambda p: p.name)}
+
+
+def load(group: str, name: str) -> object:
+    """Import and return what the entry point `name` of `group` names.
+
+    Raises:
+        UsageError: no installed package offers that name.
+    """
+    found = plugins(group)
+    if name not in found:
+        known = ", ".join(found) or "none"
+        raise UsageError(f"{group}: {name!r} is not installed; found {known}.{did_you_mean(name, found)}")
+    return found[name].load()

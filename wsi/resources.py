@@ -1,0 +1,11 @@
+"""Where the shipped models and recipes lie: inside the wheel, or beside `wsi/` in a checkout."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def shipped(kind: str) -> Path:
+    """Return the folder `kind` ("models" or "configs") of this installation."""
+    inside = _PACKAGE / "_data" / kind
+    return inside if inside.is_dir() else _PACKAGE.parent / kind

@@ -1,0 +1,23 @@
+"""What a run says of a slide: the values that export, the report and other tools read. No torch."""
+
+from wsi.results.case import Case, read_case
+from wsi.results.record import ARTIFACTS, Record, Status, TileCounts
+from wsi.results.result import RESEARCH_USE, ClassScore, Provenance, Result, Scale
+from wsi.results.scores import Scores, read_scores, write_scores
+
+__all__ = [
+    "ARTIFACTS",
+    "RESEARCH_USE",
+    "Case",
+    "ClassScore",
+    "Provenance",
+    "Record",
+    "Result",
+    "Scale",
+    "Scores",
+    "Status",
+    "TileCounts",
+    "read_case",
+    "read_scores",
+    "write_scores",
+]

@@ -1,0 +1,81 @@
+"""Read one tile's pixels at its exact footprint, from the best level, antialiased."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi.geometry import Point, Region, Size, best_level
+from wsi.read import Source
+from wsi.tile.plan import Footprint
+
+MAX_READ_PX = 4096
+"""A tile that needs more px than this along a side is cut in quarters, so that memory stays bounded."""
+
+
+def read_tile(source: Source, x: float, y: float, *, footprint: Footprint, tile_px: int) -> NDArray[np.uint8]:
+    """Return the tile at level-0 `(x, y)` as `(tile_px, tile_px, 3)` uint8 RGB.
+
+    The best level is the coarsest that is at least as fine as the tile. Its px are returned as they are
+    where they fit one to one, else the exact (sub-pixel) footprint is resampled by an antialiased bicubic.
+    Beyond the slide is white.
+
+    Raises:
+        RegionError: a part of the tile can't be decoded.
+    """
+    level = best_level(source.levels, min(footprint.x, footprint.y) / tile_px)
+    step_x, step_y = _downsample(source, level)
+    start_x, left, width = _span(x / step_x, footprint.x / step_x)
+    start_y, top, height = _span(y / step_y, footprint.y / step_y)
+    if max(width, height) > MAX_READ_PX and tile_px > 1:
+        return _quarters(source, x, y, footprint, tile_px)
+    location = Point(round(start_x * step_x), round(start_y * step_y))
+    pixels = source.read_region(Region(location, level, Size(width, height)))
+    box = (left, top, left + footprint.x / step_x, top + footprint.y / step_y)
+    if (width, height) == (tile_px, tile_px) and left < 1e-6 and top < 1e-6:
+        return pixels
+    image = Image.fromarray(pixels).resize((tile_px, tile_px), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(image)
+
+
+def _downsample(source: Source, level: int) -> tuple[float, float]:
+    full, size = source.levels[0].size, source.levels[level].size
+    whole = source.levels[level].downsample
+    if abs(whole - round(whole)) < 1e-2:
+        # Sizes of levels are rounded down, so their ratio is a hair above the integer that is meant.
+        return float(round(whole)), float(round(whole))
+    return full.width / size.width, full.height / size.height
+
+
+def _span(start: float, length: float) -> tuple[int, float, int]:
+    """Return the first px to read, where in it the span starts, and how many px to read."""
+    near = round(start)
+    first = near if abs(start - near) < 1e-3 else math.floor(start)
+    offset = max(start - first, 0.0)
+    offset = 0.0 if offset < 1e-3 else offset
+    return first, offset, math.ceil(offset + length - 1e-6)
+
+
+def _quarters(source: Source, x: float, y: float, footprint: Footprint, tile_px: int) -> NDArray[np.uint8]:
+    tile = np.empty((tile_px, tile_px, 3), np.uint8)
+    half = tile_px // 2
+    for rows in (slice(0, half), slice(half, tile_px)):
+        for columns in (slice(0, half), slice(half, tile_px)):
+            tile[rows, columns] = _part(source, x, y, footprint, tile_px, rows, columns)
+    return tile
+
+
+def _part(
+    source: Source, x: float, y: float, footprint: Footprint, tile_px: int, rows: slice, columns: slice
+) -> NDArray[np.uint8]:
+    side = max(rows.stop - rows.start, columns.stop - columns.start)
+    unit_x, unit_y = footprint.x / tile_px, footprint.y / tile_px
+    part = read_tile(
+        source,
+        x + columns.start * unit_x,
+        y + rows.start * unit_y,
+        footprint=Footprint(side * unit_x, side * unit_y),
+        tile_px=side,
+    )
+    return part[: rows.stop - rows.start, : columns.stop - columns.start]
