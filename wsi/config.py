@@ -1,5 +1,6 @@
 """Settings: YAML files read into strict, frozen models; each default is written once, here."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,7 +18,9 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 class Strict(BaseModel):
     """Base of every settings model: frozen, no unknown keys, no silent conversion of text to numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, protected_namespaces=(), use_attribute_docstrings=True
+    )
 
 
 class ReadConfig(Strict):
@@ -108,6 +111,20 @@ class Config(Strict):
     encode: EncodeConfig = EncodeConfig()
     export: ExportConfig = ExportConfig()
     engine: EngineConfig = EngineConfig()
+
+
+def as_yaml(config: BaseModel, *, indent: str = "") -> str:
+    """Return settings as YAML, each with what it means above it; `read_yaml` reads it back as it was."""
+    lines = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        for text in (field.description or "").splitlines():
+            lines.append(f"{indent}# {text.strip()}")
+        if isinstance(value, BaseModel):
+            lines += [f"{indent}{name}:", as_yaml(value, indent=indent + "  ").rstrip("\n")]
+        else:
+            lines.append(f"{indent}{name}: {json.dumps(value)}")
+    return "\n".join(lines) + "\n"
 
 
 M = TypeVar("M", bound=BaseModel)

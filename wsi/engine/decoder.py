@@ -17,6 +17,8 @@ from wsi.tile import Footprint
 
 SLOTS = 4
 """Batches that may wait between decoder and encoder: enough to overlap, little to hold."""
+SLOW = 4
+"""Opening a slide and reading its thumbnail give no sign of progress, so they get this many times longer."""
 MAX_DEATHS = 24
 """A slide whose tiles kill the decoder more often than this is given up."""
 
@@ -38,13 +40,10 @@ class Decoder:
 
     def __init__(self, config: EngineConfig) -> None:
         self._stall_s = config.stall_s
-        self._memory = round(config.reader_memory_gb * 2**30)
         self._shared = shared_file()
-        self._child = self._new_child()
+        memory = round(config.reader_memory_gb * 2**30)
+        self._child = Child("wsi.engine.reader", memory_bytes=memory, shared=(self._shared,))
         self._opened: Message | None = None
-
-    def _new_child(self) -> Child:
-        return Child("wsi.engine.reader", memory_bytes=self._memory, shared=(self._shared,))
 
     def open(self, path: Path, relative: str, config: ReadConfig) -> SlideInfo:
         """Open a slide; a crash is tried once more.
@@ -103,38 +102,49 @@ class Decoder:
             except ChildError as error:
                 tile = ring.sign[0]
                 suspects.append(tile)
-                if tile < 0 or len(suspects) > MAX_DEATHS:
+                if len(suspects) > MAX_DEATHS or suspects.count(-1) > 2:
                     raise CrashError(f"the decoder failed {len(suspects)} times on this slide: {error}") from error
-                if suspects.count(tile) > 1:
+                if tile >= 0 and suspects.count(tile) > 1:
                     lost.add(tile)
-                self._reopen()
 
     def _stream(
         self, request: Message, coords: NDArray[np.int32], start: int, lost: set[int], ring: Ring
     ) -> Iterator[Message]:
-        self._child.send({**request, "start": start, "lost": sorted(lost)}, coords.tobytes())
-        while True:
-            message, _ = self._child.receive(self._stall_s, alive=lambda: ring.sign)
-            if "end" in message:
-                return
-            yield message
-            self._child.send({"free": message["slot"]})
+        """Yield the decoder's messages, one a batch; a caller that leaves early costs the process, not its order."""
+        finished = False
+        ring.mark(-1)
+        self._revive()
+        try:
+            self._child.send({**request, "start": start, "lost": sorted(lost)}, coords.tobytes())
+            while True:
+                message, _ = self._child.receive(self._stall_s, alive=lambda: ring.sign)
+                if "end" in message:
+                    finished = True
+                    return
+                yield message
+                self._child.send({"free": message["slot"]})
+        finally:
+            if not finished:
+                self._child.stop()
 
     def _ask(self, request: Message) -> tuple[Message, list[bytes]]:
         try:
-            self._child.send(request)
-            return self._child.receive(4 * self._stall_s)
+            return self._ask_once(request)
         except ChildError:
-            if request["do"] != "open":
-                self._reopen()
-            self._child.send(request)
-            return self._child.receive(4 * self._stall_s)
+            return self._ask_once(request)
 
-    def _reopen(self) -> None:
-        self._child.stop()
-        assert self._opened is not None
-        self._child.send(self._opened)
-        self._child.receive(4 * self._stall_s)
+    def _ask_once(self, request: Message) -> tuple[Message, list[bytes]]:
+        if request is not self._opened:
+            self._revive()
+        self._child.send(request)
+        return self._child.receive(SLOW * self._stall_s)
+
+    def _revive(self) -> None:
+        """Start the process and open the slide in it again, when it is gone."""
+        assert self._opened is not None, "open a slide first"
+        if not self._child.running:
+            self._child.send(self._opened)
+            self._child.receive(SLOW * self._stall_s)
 
     def stop(self) -> None:
         """End the process."""

@@ -17,10 +17,10 @@ from wsi.publish import sha256_file
 def slide_digest(files: tuple[Path, ...]) -> str:
     """Return one sha256 over the content of a slide's files, in the order of their names."""
     if len(files) == 1:
-        return _remembered(files[0])
+        return remembered_digest(files[0])
     whole = hashlib.sha256()
     for path in sorted(files):
-        whole.update(f"{path.name} {_remembered(path)}\n".encode())
+        whole.update(f"{path.name} {remembered_digest(path)}\n".encode())
     return whole.hexdigest()
 
 
@@ -31,7 +31,8 @@ def identity(files: tuple[Path, ...]) -> tuple[tuple[int, ...], ...]:
     )
 
 
-def _remembered(path: Path) -> str:
+def remembered_digest(path: Path) -> str:
+    """Return the sha256 of a file, from the memory when the file is the one that was read then."""
     key = ":".join(map(str, identity((path,))[0]))
     with _memory() as memory:
         if memory and (row := memory.execute("SELECT digest FROM sha256 WHERE key = ?", (key,)).fetchone()):

@@ -35,18 +35,15 @@ def read(out: Path) -> dict[str, Record]:
     return records
 
 
-def settle(out: Path, keep: Iterable[str]) -> list[Record]:
-    """Rewrite the journal as one line a slide in order of path, only of slides in `keep`; return the records.
+def settle(out: Path, records: Iterable[Record]) -> None:
+    """Rewrite the journal as one line a slide in order of path; the caller holds the lock on `out`.
 
     Its bytes then depend on what was found, not on the order or the number of the runs.
     """
-    with lock(out, wait=True):
-        known = set(keep)
-        records = sorted((r for r in read(out).values() if r.slide in known), key=lambda r: (r.path, r.slide))
-        content = "".join(line(record) + "\n" for record in records).encode()
-        if not (out / JOURNAL).exists() or (out / JOURNAL).read_bytes() != content:
-            publish(out / JOURNAL, content)
-    return records
+    ordered = sorted(records, key=lambda record: (record.path, record.slide))
+    content = "".join(line(record) + "\n" for record in ordered).encode()
+    if not (out / JOURNAL).exists() or (out / JOURNAL).read_bytes() != content:
+        publish(out / JOURNAL, content)
 
 
 def line(record: Record) -> str:

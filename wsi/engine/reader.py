@@ -40,6 +40,8 @@ class Desk:
                 self._survey(pipe, message)
             case "tiles":
                 self._tiles(pipe, message, np.frombuffer(blobs[0], np.int32).reshape(-1, 2))
+            case "hello":
+                send(pipe, {"hello": True})
             case other:
                 raise WsiError(f"the decoder process was asked for {other!r}, which it doesn't know")
 

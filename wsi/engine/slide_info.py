@@ -45,3 +45,8 @@ class SlideInfo(Strict):
     @property
     def mpp(self) -> Mpp:
         return Mpp(self.mpp_x, self.mpp_y, self.mpp_source)
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """Where QuPath's origin lies, in level-0 px of the file."""
+        return self.bounds_px0[0], self.bounds_px0[1]

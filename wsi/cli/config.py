@@ -1,0 +1,48 @@
+"""`wsi-run config`: make, show and check a settings file."""
+
+from pathlib import Path
+
+import click
+
+from wsi.cli.options import FILE
+
+
+@click.group("config")
+def command() -> None:
+    """Make, show and check a settings file.
+
+    \b
+      wsi-run config init > my.yaml
+      wsi-run config validate my.yaml
+      wsi-run SLIDES -o OUT -c my.yaml
+    """
+
+
+@command.command("init")
+def init() -> None:
+    """Print a settings file with every default and what it means."""
+    from wsi.config import Config, as_yaml
+
+    click.echo(as_yaml(Config(model="tumor")), nl=False)
+
+
+@command.command("show")
+@click.argument("name", type=FILE)
+def show(name: Path) -> None:
+    """Print a settings file, or a shipped one by name, with all defaults filled in."""
+    from wsi.cli.settings import find_config
+    from wsi.config import Config, as_yaml, read_yaml
+
+    click.echo(as_yaml(read_yaml(find_config(name), Config)), nl=False)
+
+
+@command.command("validate")
+@click.argument("name", type=FILE)
+def validate(name: Path) -> None:
+    """Check a settings file; a wrong key or value is named with its line."""
+    from wsi.cli.settings import find_config
+    from wsi.config import Config, read_yaml
+
+    path = find_config(name)
+    read_yaml(path, Config)
+    click.echo(f"{path}: good")

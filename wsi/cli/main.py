@@ -1,0 +1,115 @@
+"""The group of commands, how errors end it, and with which exit code."""
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from wsi import __version__
+from wsi.errors import ModelError, UsageError, WsiError, did_you_mean
+
+COMMANDS = {
+    "run": "Grade slides: heatmaps, QuPath annotations and a report (the default command).",
+    "tissue": "Find the tissue only.",
+    "tile": "Find the tissue and plan the tiles.",
+    "encode": "Go as far as features.h5 (no grade).",
+    "predict": "Go as far as the grade (no files for people).",
+    "export": "Redo heatmaps, annotations and the report from existing results.",
+    "models": "List, check and fetch models and encoders.",
+    "config": "Make, show and check a settings file.",
+    "doctor": "Check this machine and installation.",
+    "verify": "Name every file of OUT in which a byte changed.",
+}
+DEFAULT = "run"
+EXIT_BUG, EXIT_USAGE, EXIT_NOT_OK = 1, 2, 3
+RESUME = "stopped; what is done stays done: run the same command again to go on"
+
+
+class Stopped(BaseException):
+    """A signal asked the run to end; carries the exit code."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
+class Commands(click.Group):
+    """Commands by name, imported only when asked for; an argument that is none of them belongs to `run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"wsi.cli.{name}").command
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "-h", "--version"}
+        if args and args[0] not in own and args[0] not in COMMANDS:
+            if near := did_you_mean(args[0], COMMANDS):
+                if not os.path.lexists(args[0]):
+                    raise click.UsageError(f"{args[0]!r} is neither a command nor a file or folder.{near}", ctx)
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="wsi-run")
+def app() -> None:
+    """Grade whole slides: a folder of slides in; grades, heatmaps, QuPath annotations and a report out.
+
+    \b
+      wsi-run SLIDES -o OUT                  grade every slide of a folder with the shipped tumor model
+      wsi-run SLIDES -o OUT --dry-run        show what would be done
+      wsi-run SLIDES -o OUT --mpp 0.25       for slides that don't say their scale
+      wsi-run encode SLIDES -o OUT --encoder mobilenetv2-imagenet
+      wsi-run export OUT                     redo the pictures and the report
+
+    Research use only. Not for diagnosis. `wsi-run COMMAND --help` explains each command.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    sys.exit(_run())
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+def _run() -> int:
+    try:
+        code = app.main(prog_name="wsi-run", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _say(RESUME, 128 + signal.SIGINT)
+    except Stopped as stopped:
+        return _say(RESUME, stopped.exit_code)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (the interpreter flushes it when it ends)
+        return EXIT_NOT_OK
+    except WsiError as error:
+        code = EXIT_USAGE if isinstance(error, UsageError | ModelError) else EXIT_NOT_OK
+        return _say(f"{error.code}: {error}", code)
+
+
+def _say(text: str, code: int) -> int:
+    click.echo(f"wsi-run: {text}", err=True)
+    return code

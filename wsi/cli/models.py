@@ -1,0 +1,94 @@
+"""`wsi-run models`: what can be run here, under which terms, and how to get the rest."""
+
+import json
+from typing import Any
+
+import click
+
+
+@click.group("models")
+def command() -> None:
+    """List, check and fetch models and encoders. Nothing but `fetch` ever uses the network.
+
+    \b
+      wsi-run models list
+      wsi-run models check uni2-h
+      wsi-run models fetch phikon
+    """
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_models(as_json: bool) -> None:
+    """List models, and encoders with their licence and what is missing to run them."""
+    from wsi.card import CARD, model_card
+    from wsi.encode import entries, plugin_names
+    from wsi.resources import shipped
+
+    rows: list[dict[str, Any]] = []
+    for path in sorted(shipped("models").glob(f"*/{CARD}")):
+        card = model_card(path.parent)
+        rows.append({"kind": "model", "name": card.id, "licence": card.licence.weights, "status": "ready", "title": card.title})
+    for entry in entries():
+        about = entry.card
+        rows.append({"kind": "encoder", "name": about.id, "licence": about.licence.weights, "status": entry.status, "title": about.title})
+    rows += [{"kind": "encoder", "name": n, "licence": "", "status": "plug-in", "title": ""} for n in plugin_names()]
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        text = f"{row['kind']:8}{row['name']:{width + 2}}{row['status']:16}{row['licence']:28}{row['title']}"
+        click.echo(json.dumps(row) if as_json else text.rstrip())
+
+
+@command.command("check")
+@click.argument("name")
+def check_model(name: str) -> int:
+    """Say whether NAME can run here: weights and their hash, gate, token, licence, input.
+
+    Exit status: 0 ready, 3 something is missing.
+    """
+    from wsi.card import find_folder
+    from wsi.cli.main import EXIT_NOT_OK
+    from wsi.errors import ModelError
+
+    try:
+        folder = find_folder(name, "encoder")
+    except ModelError:
+        return _check_head(name)
+    from wsi.encode import check
+
+    entry, weights = check(str(folder) if folder.name != name else name)
+    card = entry.card
+    click.echo(f"{card.id}: {card.title}")
+    click.echo(f"  licence   {card.licence.weights}{' (gated)' if card.licence.gated else ''}")
+    click.echo(f"  input     {card.input.tile_px} px at {card.input.mpp:g} µm/px, features of {card.dim}")
+    click.echo(f"  weights   {f'{weights.path} sha256 {weights.sha256[:12]}' if weights else entry.status}")
+    if entry.missing:
+        click.echo(f"  next step {entry.missing}")
+    return 0 if entry.ready else EXIT_NOT_OK
+
+
+def _check_head(name: str) -> int:
+    from wsi.card import find_folder, folder_digest
+    from wsi.predict.model import load_model
+
+    folder = find_folder(name, "model")
+    card = load_model(name).card
+    click.echo(f"{card.id} {card.version}: {card.title}")
+    click.echo(f"  licence   {card.licence.weights}; {card.use.status}")
+    click.echo(f"  input     {card.input.tile_px} px at {card.input.mpp:g} µm/px, {card.input.stain}; encoder {card.encoder.name}")
+    click.echo(f"  hash      {folder_digest(folder)}")
+    for one in card.evaluation:
+        interval = f" ({one.low:.3f} to {one.high:.3f})" if one.low is not None and one.high is not None else ""
+        click.echo(f"  {one.metric:9} {one.value:.3f}{interval}, {one.name}")
+    click.echo("  selftest  reproduced on this machine")
+    return 0
+
+
+@command.command("fetch")
+@click.argument("name")
+@click.option("--token", envvar="HF_TOKEN", help="For gated encoders; HF_TOKEN is read too.")
+def fetch_model(name: str, token: str | None) -> None:
+    """Download an encoder's weights: the only command that uses the network."""
+    from wsi.encode.fetch import fetch
+
+    click.echo(f"fetched to {fetch(name, token=token)}")

@@ -1,0 +1,55 @@
+"""From a settings file and options to one checked Config."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from wsi.cli.options import DEFAULT_RECIPE, settings
+from wsi.config import Config, read_yaml
+from wsi.errors import ConfigError, UsageError, did_you_mean
+from wsi.resources import shipped
+
+
+def config_from(given: dict[str, Any]) -> Config:
+    """Return the settings of a command: the file's, with the options over them.
+
+    Raises:
+        ConfigError: a wrong file. UsageError: a wrong option.
+    """
+    options = settings(given)
+    named = given.get("config")
+    if named is None and not ({"model", "encode"} & set(options)):
+        named = Path(DEFAULT_RECIPE)
+    base = read_yaml(find_config(named), Config) if named is not None else Config()
+    if options.get("encode", {}).get("encoder") and "model" not in options:
+        base = base.model_copy(update={"model": None})
+    return merge_settings(base, given)
+
+
+def merge_settings(base: Config, given: dict[str, Any]) -> Config:
+    """Return `base` with the options that were given over it; UsageError for a wrong one."""
+    try:
+        return Config.model_validate(_merged(base.model_dump(), settings(given)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise UsageError(f"option {name}: {first['msg']}; found {first['input']!r}") from error
+
+
+def find_config(named: Path) -> Path:
+    """Return a settings file by path, or a shipped one by name."""
+    if named.exists():
+        return named
+    names = {path.stem: path for path in shipped("configs").glob("*.yaml")}
+    if str(named) in names:
+        return names[str(named)]
+    hint = did_you_mean(str(named), names) or f" Shipped: {', '.join(sorted(names))}."
+    raise ConfigError(f"{named}: no such settings file.{hint}")
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = _merged(merged.get(key) or {}, value) if isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,27 @@
+"""`wsi-run verify`: is every byte still as it was published?"""
+
+from pathlib import Path
+
+import click
+
+from wsi.cli.options import FILE
+
+
+@click.command("verify")
+@click.argument("out", type=FILE)
+def command(out: Path) -> int:
+    """Check every file in OUT against SHA256SUMS and name those that changed, are missing or came in.
+
+    \b
+      wsi-run verify OUT
+
+    Exit status: 0 all as published, 3 something differs.
+    """
+    from wsi.cli.main import EXIT_NOT_OK
+    from wsi.engine.verify import verify_out
+
+    count, findings = verify_out(out)
+    for finding in findings:
+        click.echo(f"{finding.what}: {finding.name}")
+    click.echo(f"{count} files listed, {len(findings)} differences")
+    return EXIT_NOT_OK if findings else 0

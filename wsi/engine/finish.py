@@ -1,0 +1,143 @@
+"""What a run writes when all slides are through: the folder's own files, and the list of all hashes."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from wsi import __version__
+from wsi.engine import journal
+from wsi.engine.digests import remembered_digest
+from wsi.engine.locks import lock
+from wsi.config import Config, EncodeConfig, Strict, read_yaml
+from wsi.engine.recipe import Recipe, Stage
+from wsi.errors import LockedError
+from wsi.export import export_run
+from wsi.publish import TEMPORARY, publish, sha256_bytes
+from wsi.results import RESEARCH_USE, Record
+
+SUMS = "SHA256SUMS"
+RUN = "run.yaml"
+
+
+def finish(out: Path, recipe: Recipe, scanned: Mapping[str, str]) -> None:
+    """Settle the journal and write run.yaml, predictions.csv, report.html, qupath/ and SHA256SUMS.
+
+    Args:
+        scanned: id of each slide of this run by its relative path. A slide that lay at one of these paths
+            before with another content is replaced: its folder goes.
+    """
+    with lock(out, wait=True):
+        for part in (*out.glob(TEMPORARY + "*"), *out.glob(f"qupath/**/{TEMPORARY}*")):
+            part.unlink(missing_ok=True)
+        records = _current(out, scanned)
+        journal.settle(out, records)
+        put(out / RUN, render_run(recipe))
+        export_run(out, records)
+        put(out / SUMS, render_sums(out))
+
+
+def _current(out: Path, scanned: Mapping[str, str]) -> list[Record]:
+    """Return the records whose slides are still what they were, and remove the folders of the others."""
+    kept = []
+    for record in journal.read(out).values():
+        folder = out / "slides" / record.slide
+        if scanned.get(record.path, record.slide) != record.slide:
+            with contextlib.suppress(LockedError), lock(folder):
+                shutil.rmtree(folder)
+        if folder.is_dir():
+            kept.append(record)
+    return sorted(kept, key=lambda record: (record.path, record.slide))
+
+
+class _Network(Strict):
+    id: str
+    version: str = ""
+    sha256: str
+    weights_sha256: str = ""
+
+
+class _RunFile(Strict):
+    """run.yaml: the settings that decide what a run writes, and the hashes of its networks.
+
+    Paths of this machine, the number of workers and the like are left out: they change nothing.
+    """
+
+    notice: str = RESEARCH_USE
+    wsi_run: str
+    until: Stage
+    tile_px: int
+    mpp: float
+    model: _Network
+    encoder: _Network
+    config: Config
+
+
+def render_run(recipe: Recipe) -> bytes:
+    """Return run.yaml for a recipe."""
+    config = recipe.config
+    plain = Config(
+        model=recipe.model_id or None,
+        read=config.read.model_copy(update={"mpp_table": None}),
+        tissue=config.tissue.model_copy(update={"polygons": "drawn" if config.tissue.polygons else None}),
+        tile=config.tile,
+        encode=EncodeConfig(encoder=recipe.encoder_id or None, precision=config.encode.precision),
+        export=config.export,
+    )
+    told = _RunFile(
+        wsi_run=__version__,
+        until=recipe.until,
+        tile_px=recipe.tile_px,
+        mpp=recipe.mpp,
+        model=_Network(id=recipe.model_id, version=recipe.model_version, sha256=recipe.model_sha256),
+        encoder=_Network(id=recipe.encoder_id, sha256=recipe.encoder_sha256, weights_sha256=recipe.weights_sha256),
+        config=plain,
+    )
+    content = told.model_dump()
+    del content["config"]["engine"]
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
+
+
+def read_run(out: Path) -> Recipe:
+    """Return the recipe that OUT was made by, as far as run.yaml tells it; no network's place is in it.
+
+    Raises:
+        ConfigError: no run has finished in OUT, or run.yaml was changed into something else.
+    """
+    told = read_yaml(out / RUN, _RunFile)
+    return Recipe(
+        until=told.until,
+        config=told.config,
+        tile_px=told.tile_px,
+        mpp=told.mpp,
+        encoder_id=told.encoder.id,
+        encoder_sha256=told.encoder.sha256,
+        weights_sha256=told.encoder.weights_sha256,
+        model_id=told.model.id,
+        model_version=told.model.version,
+        model_sha256=told.model.sha256,
+    )
+
+
+def put(path: Path, content: bytes) -> None:
+    """Publish `content` unless it is there already."""
+    if not path.is_file() or path.read_bytes() != content:
+        publish(path, content)
+
+
+def render_sums(out: Path) -> bytes:
+    """Return the sha256 of every file in `out`, as `sha256sum -c` reads it; the last line covers the list itself."""
+    files = sorted(path for path in out.rglob("*") if path.is_file() and is_listed(path, out))
+    lines = "".join(f"{remembered_digest(path)}  {listed_name(path, out)}\n" for path in files)
+    return f"{lines}# {sha256_bytes(lines.encode())}\n".encode()
+
+
+def is_listed(path: Path, out: Path) -> bool:
+    return path != out / SUMS and not path.name.startswith(TEMPORARY)
+
+
+def listed_name(path: Path, out: Path) -> str:
+    return json.dumps(path.relative_to(out).as_posix(), ensure_ascii=False)[1:-1]

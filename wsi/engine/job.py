@@ -1,0 +1,169 @@
+"""One slide through the stages, from where an earlier run left it. The same job on every kind of engine."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from wsi import __version__
+from wsi.config import ReadConfig, Strict
+from wsi.engine.book import BOOK, Book, Entry, Refusal, is_intact, make_key, read_book, write_book
+from wsi.engine.decoder import Decoder
+from wsi.engine.describe import describe, record_of
+from wsi.engine.digests import identity, slide_digest
+from wsi.engine.locks import lock
+from wsi.engine.recipe import Recipe, Stage
+from wsi.engine.stages import STAGE_CODE, Bench, Models, run_stage
+from wsi.errors import AnnotationError, ChangedError, SlideError
+from wsi.publish import publish, sha256_bytes, sha256_file, sweep
+from wsi.results import Record
+
+Report = Callable[[str, int, int], None]
+"""(stage, steps done, steps in all)"""
+RESULT = "result.json"
+
+
+class Task(Strict):
+    """One slide to work on. `files` are all files that make it up."""
+
+    slide: str
+    relative: str
+    path: str
+    files: list[str]
+    mpp_row: list[float] | None = None
+    """The slide's µm per px (x, y) in the table that the user gave."""
+
+
+def run_job(task: Task, folder: Path, recipe: Recipe, *, decoder: Decoder, models: Models, report: Report) -> Record:
+    """Bring the slide as far as the recipe says and return its record.
+
+    Raises:
+        LockedError: another run works on this slide.
+        ChildError: the decoder failed for good; what was done so far stays done.
+        NoSpaceError, ModelError: the run can't go on.
+    """
+    with lock(folder):
+        sweep(folder)
+        files = tuple(Path(file) for file in task.files)
+        before = identity(files)
+        book = read_book(folder, slide=task.slide, path=task.relative)
+        bench = Bench(task.path, task.slide, task.relative, folder, recipe, decoder, models, report)
+        report("hash", 0, 0)
+        sha256 = slide_digest(files)
+        book = _stages(book, bench, task, sha256)
+        if identity(files) != before:
+            write_book(folder, Book(slide=task.slide, path=task.relative))
+            raise ChangedError(f"{task.relative}: the file changed while it was read; run again when it is at rest")
+        return close_book(book, folder)
+
+
+def _stages(book: Book, bench: Bench, task: Task, sha256: str) -> Book:
+    for stage in bench.recipe.stages:
+        key = stage_key(stage, book, bench, task, sha256)
+        if not book.is_done(stage, key, bench.folder):
+            book = _advance(stage, key, book, bench, sha256)
+            if stage == "tissue":  # the slide has now said its scale, which decides the key it is kept under
+                entry = book.stages[stage]
+                key = stage_key(stage, book, bench, task, sha256)
+                book = book.with_stage(stage, entry.model_copy(update={"key": key}))
+                write_book(bench.folder, book)
+        if book.stages[stage].refusal is not None and stage != "predict":
+            return book
+    return book
+
+
+def _advance(stage: Stage, key: str, book: Book, bench: Bench, sha256: str) -> Book:
+    """Do a stage and write it down; a slide that can't be used is an entry with its reason, not an error."""
+    if stage == "export":
+        publish_result(book, bench.folder)
+    try:
+        entry = run_stage(stage, book, bench)
+    except (SlideError, AnnotationError) as error:
+        entry = Entry(key=key, refusal=Refusal(code=error.code, reason=str(error)))
+    facts = {**entry.facts, "slide_sha256": sha256} if stage == "tissue" else entry.facts
+    book = book.with_stage(stage, entry.model_copy(update={"key": key, "facts": facts}))
+    write_book(bench.folder, book)
+    return book
+
+
+def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -> str:
+    """Return the key a stage's work is kept under: all that its bytes depend on, and nothing else."""
+    recipe, config = bench.recipe, bench.recipe.config
+    parts: list[object]
+    match stage:
+        case "tissue":
+            parts = [__version__, sha256, config.read.reader, _scale_part(book, config.read, task), *_tissue_parts(bench)]
+        case "tile":
+            parts = [recipe.tile_px, recipe.mpp, config.tile.overlap, config.tile.min_tissue]
+        case "encode":
+            parts = [recipe.encoder_sha256, config.encode.precision]
+        case "predict":
+            parts = [recipe.model_sha256, config.tile.max_unreadable, config.export.top_tiles]
+        case "export":
+            return export_key(book, recipe)
+    return make_key(stage, STAGE_CODE[stage], book.upstream_key(stage), *parts)
+
+
+def export_key(book: Book, recipe: Recipe) -> str:
+    """Return the key of the files for people: they depend on the result, not on how it was come by."""
+    shown = sha256_bytes(render_result(book))
+    return make_key("export", STAGE_CODE["export"], book.upstream_key("export"), shown, recipe.config.export.model_dump())
+
+
+def _tissue_parts(bench: Bench) -> list[object]:
+    config = bench.recipe.config.tissue
+    found = config.model_dump(exclude={"polygons"})
+    if config.polygons is None:
+        return [found]
+    return [found, sha256_file(bench.annotation) if bench.annotation else "none"]
+
+
+def _scale_part(book: Book, config: ReadConfig, task: Task) -> object:
+    """Return what the user said of the scale, where it counts: not for slides that say it themselves."""
+    info = book.stages["tissue"].facts.get("info", {}) if "tissue" in book.stages else {}
+    if info.get("mpp_source") in ("metadata", "tiff-tags") and not config.mpp_override:
+        return None
+    return [config.mpp, task.mpp_row, config.mpp_override]
+
+
+def render_result(book: Book) -> bytes:
+    """Return result.json of a slide."""
+    return (json.dumps(describe(book).model_dump(), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def publish_result(book: Book, folder: Path) -> str:
+    """Publish result.json where it differs from what is there; return its sha256."""
+    content = render_result(book)
+    digest = sha256_bytes(content)
+    if not is_intact(folder / RESULT, digest):
+        publish(folder / RESULT, content)
+    return digest
+
+
+def close_book(book: Book, folder: Path) -> Record:
+    """Publish result.json, remove files that belong to no stage any more, and return the record."""
+    digest = publish_result(book, folder)
+    record = record_of(book)
+    record = record.model_copy(update={"artifacts": {**record.artifacts, RESULT: digest}})
+    for path in folder.iterdir():
+        if path.name not in record.artifacts and path.name != BOOK and path.is_file():
+            path.unlink()
+    return record
+
+
+def export_again(folder: Path, recipe: Recipe, *, slide: str, relative: str) -> Record:
+    """Redo the files for people from the result that lies in `folder`; the slide isn't opened.
+
+    Raises:
+        ArtifactError: the folder holds no result.
+    """
+    with lock(folder):
+        sweep(folder)
+        book = read_book(folder, slide=slide, path=relative)
+        bench = Bench("", slide, relative, folder, recipe, None, None, _silent)
+        if "predict" in book.stages:
+            book = _advance("export", export_key(book, recipe), book, bench, "")
+        return close_book(book, folder)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report to nobody."""

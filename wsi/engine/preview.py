@@ -1,0 +1,76 @@
+"""What a run would do: each slide's scale, tissue and tiles, or why it would be refused. Nothing is written."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from wsi.engine.decoder import Decoder
+from wsi.engine.recipe import Recipe
+from wsi.engine.run import task_of
+from wsi.engine.stages import plan_of
+from wsi.errors import AnnotationError, ChildError, NoTissueError, SlideError
+from wsi.read import MppTable, Rejected, SlideFile
+from wsi.tissue import find_annotation
+
+BYTES_A_TILE = 1500
+"""Annotations and heatmap, besides the features."""
+FEATURE_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """One row of a dry run; `code` is "" for a slide that would be worked on. bytes: estimate of its files."""
+
+    slide: str
+    width: int = 0
+    height: int = 0
+    mpp: float = 0.0
+    mpp_source: str = ""
+    reader: str = ""
+    tissue_mm2: float = 0.0
+    tiles: int = 0
+    bytes: int = 0
+    code: str = ""
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def preview(found: list[SlideFile | Rejected], recipe: Recipe, *, table: MppTable | None) -> list[Preview]:
+    """Return one row a slide, read by a decoder process like the run itself."""
+    decoder = Decoder(recipe.config.engine)
+    try:
+        return [_row(slide, recipe, decoder, table) for slide in found]
+    finally:
+        decoder.stop()
+
+
+def _row(slide: SlideFile | Rejected, recipe: Recipe, decoder: Decoder, table: MppTable | None) -> Preview:
+    if isinstance(slide, Rejected):
+        return Preview(slide.id, code=slide.code, reason=slide.reason)
+    try:
+        return _look(slide, recipe, decoder, table)
+    except (SlideError, AnnotationError, ChildError) as error:
+        return Preview(slide.id, code=error.code, reason=str(error))
+
+
+def _look(slide: SlideFile, recipe: Recipe, decoder: Decoder, table: MppTable | None) -> Preview:
+    task, config = task_of(slide, table), recipe.config
+    info = decoder.open(slide.path, slide.relative, config.read, mpp_row=task.mpp_row)
+    polygons = config.tissue.polygons
+    drawn = find_annotation(Path(polygons), slide.relative) if polygons else None
+    facts, _, geojson = decoder.survey(slide.id, slide.relative, config.tissue, annotation=drawn, offset=info.offset)
+    if facts["reason"]:
+        raise NoTissueError(facts["reason"])
+    tiles = len(plan_of(info, geojson, recipe)) if recipe.tile_px else 0
+    return Preview(
+        slide.id,
+        info.size.width,
+        info.size.height,
+        info.mpp.mean,
+        info.mpp_source,
+        info.reader,
+        facts["area_mm2"],
+        tiles,
+        tiles * (BYTES_A_TILE + FEATURE_BYTES * recipe.dim),
+    )

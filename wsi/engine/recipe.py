@@ -1,0 +1,137 @@
+"""What a run is to do, settled before the first slide is opened: scale, model, encoder and their hashes."""
+
+from pathlib import Path
+from typing import Literal
+
+from wsi.card import EncoderCard, encoder_card, find_folder, folder_digest, model_card
+from wsi.config import Config, Strict
+from wsi.encode.sources import find_weights
+from wsi.errors import ModelError, UsageError
+from wsi.publish import sha256_bytes
+
+Stage = Literal["tissue", "tile", "encode", "predict", "export"]
+STAGES: tuple[Stage, ...] = ("tissue", "tile", "encode", "predict", "export")
+
+
+class Recipe(Strict):
+    """A run's resolved settings; two runs with the same recipe write the same bytes.
+
+    `model` and `encoder` are "" where the run doesn't come to them, and then so are their hashes.
+    """
+
+    until: Stage
+    config: Config
+    tile_px: int = 0
+    mpp: float = 0.0
+    """µm per px of the tiles."""
+    encoder: str = ""
+    encoder_sha256: str = ""
+    """Over the encoder's card and weights."""
+    weights_sha256: str = ""
+    model: str = ""
+    model_id: str = ""
+    model_version: str = ""
+    model_sha256: str = ""
+    encoder_id: str = ""
+    dim: int = 0
+    """Width of a feature; 0 where a plug-in says it later."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        last = STAGES[: STAGES.index(self.until) + 1]
+        return last if self.model else tuple(s for s in last if s in ("tissue", "tile", "encode"))
+
+
+def settle_recipe(config: Config, until: Stage) -> Recipe:
+    """Check a run's settings against its model and encoder and return the recipe.
+
+    Raises:
+        UsageError: settings that contradict each other or leave the scale open.
+        ModelError, WeightsError: a model or encoder that isn't there or is damaged.
+    """
+    if until in ("predict", "export") and config.model is None:
+        raise UsageError("no model to grade with: give one with --model NAME, or run `wsi-run encode` for features")
+    recipe = Recipe(until=until, config=config)
+    if config.model is not None:
+        recipe = _with_model(recipe, config.model)
+    elif config.encode.encoder is not None:
+        recipe = _with_encoder(recipe, config.encode.encoder)
+    elif until == "encode":
+        raise UsageError("no encoder: give one with --encoder NAME, or a model with --model NAME")
+    recipe = recipe.model_copy(
+        update={"tile_px": config.tile.tile_px or recipe.tile_px, "mpp": config.tile.mpp or recipe.mpp}
+    )
+    if until != "tissue" and not (recipe.tile_px and recipe.mpp):
+        raise UsageError("the tiles' size is open: give --tile-px and --tile-mpp, or an encoder or model that says it")
+    return recipe
+
+
+def _with_model(recipe: Recipe, name: str) -> Recipe:
+    folder = find_folder(name, "model").resolve()
+    card = model_card(folder)
+    config = recipe.config
+    asked = {
+        "encoder": (config.encode.encoder, card.encoder.name),
+        "tile_px": (config.tile.tile_px, card.input.tile_px),
+        "mpp": (config.tile.mpp, card.input.mpp),
+    }
+    for what, (found, expected) in asked.items():
+        if found not in (None, expected):
+            raise UsageError(
+                f"model {card.id} was trained with {what} {expected}, but {found} is asked for; "
+                "leave it out, or run `wsi-run encode` without a model"
+            )
+    recipe = _with_encoder(recipe, card.encoder.name)
+    if recipe.weights_sha256 and recipe.weights_sha256 != card.encoder.sha256:
+        raise ModelError(
+            f"model {card.id} was trained on encoder weights {card.encoder.sha256[:12]}, "
+            f"found {recipe.weights_sha256[:12]} for {card.encoder.name}; use the weights it names"
+        )
+    return recipe.model_copy(
+        update={
+            "model": str(folder),
+            "model_id": card.id,
+            "model_version": card.version,
+            "model_sha256": folder_digest(folder),
+            "tile_px": card.input.tile_px,
+            "mpp": card.input.mpp,
+        }
+    )
+
+
+def _with_encoder(recipe: Recipe, name: str) -> Recipe:
+    card, folder = _encoder(name)
+    found = {"encoder": name if folder is None else str(folder), "encoder_id": name}
+    if card is None:
+        return recipe.model_copy(update={**found, "encoder_sha256": sha256_bytes(name.encode())})
+    weights = recipe.config.encode.weights
+    digest = find_weights(card, folder, given=Path(weights) if weights else None).sha256
+    content = card.model_dump_json(exclude={"weights", "title", "citation"}) + digest
+    return recipe.model_copy(
+        update={
+            **found,
+            "encoder_id": card.id,
+            "weights_sha256": digest,
+            "encoder_sha256": sha256_bytes(content.encode()),
+            "tile_px": card.input.tile_px,
+            "mpp": card.input.mpp,
+            "dim": card.dim,
+        }
+    )
+
+
+def _encoder(name: str) -> tuple[EncoderCard | None, Path | None]:
+    """Return the encoder's card and folder; (None, None) for a plug-in, which says both when it is loaded."""
+    if name.startswith("timm:"):
+        from wsi.encode.build import timm_card  # brings torch: only for this kind of name
+
+        return timm_card(name.removeprefix("timm:")), None
+    from wsi.encode.catalog import plugin_names
+
+    try:
+        folder = find_folder(name, "encoder").resolve()
+    except ModelError:
+        if name in plugin_names():
+            return None, None
+        raise
+    return encoder_card(folder), folder

@@ -1,0 +1,199 @@
+"""A whole run on this machine: slides handed to worker processes, records kept, the folder finished."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from wsi.engine import journal
+from wsi.engine.book import Book, Entry, Refusal, make_key
+from wsi.engine.child import Child, Message
+from wsi.engine.finish import finish
+from wsi.engine.job import Task, close_book, export_again
+from wsi.engine.locks import lock
+from wsi.engine.recipe import Recipe
+from wsi.engine.worker import failure
+from wsi.errors import ChildError, CrashError, LockedError, UsageError
+from wsi.publish import sweep
+from wsi.read import MppTable, Rejected, SlideFile
+from wsi.results import Record
+
+LOCKED_PAUSE_S = 0.5
+SLIDES = "slides"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one worker is at: `done` of `total` steps (tiles) of a stage; total is 0 where it isn't known."""
+
+    slide: str
+    stage: str
+    done: int
+    total: int
+
+
+Watch = Callable[[Progress | Record], None]
+
+
+@dataclass
+class _Hand:
+    """A worker process and the slide it holds."""
+
+    child: Child
+    task: Task | None = None
+
+
+@dataclass
+class _Run:
+    out: Path
+    recipe: Recipe
+    watch: Watch
+    waiting: deque[Task]
+    known: dict[str, Record]
+    locked: deque[Task] = field(default_factory=deque)
+    records: list[Record] = field(default_factory=list)
+
+    def keep(self, record: Record) -> None:
+        """Note a record; the journal gets a line only when it says something new."""
+        if self.known.get(record.slide) != record:
+            journal.append(self.out, record)
+        self.records.append(record)
+        self.watch(record)
+
+
+def run_slides(
+    found: list[SlideFile | Rejected], out: Path, recipe: Recipe, *, table: MppTable | None, watch: Watch
+) -> list[Record]:
+    """Bring every slide as far as the recipe says, finish the folder and return the records by path.
+
+    Raises:
+        UsageError: OUT can't be used.
+        NoSpaceError, ModelError: the run can't go on; what is done stays done.
+    """
+    open_out(out)
+    tasks = deque(task_of(slide, table) for slide in found if isinstance(slide, SlideFile))
+    run = _Run(out, recipe, watch, tasks, journal.read(out))
+    for slide in found:
+        if isinstance(slide, Rejected):
+            run.keep(_reject(slide, out))
+    _work(run)
+    finish(out, recipe, {slide.relative: slide.id for slide in found})
+    return sorted(run.records, key=lambda record: (record.path, record.slide))
+
+
+def export_slides(out: Path, recipe: Recipe, *, watch: Watch) -> list[Record]:
+    """Redo all files for people from the results in `out`; no slide is opened.
+
+    Raises:
+        UsageError: there are no results in `out`.
+    """
+    known = journal.read(out)
+    if not known:
+        raise UsageError(f"{out}: no results here ({journal.JOURNAL} is missing or empty); run `wsi-run SLIDES -o {out}`")
+    run = _Run(out, recipe, watch, deque(), known)
+    for record in sorted(known.values(), key=lambda r: (r.path, r.slide)):
+        folder = out / SLIDES / record.slide
+        if record.status == "failed" or not folder.is_dir():
+            run.records.append(record)
+            continue
+        watch(Progress(record.slide, "export", 0, 0))
+        run.keep(export_again(folder, recipe, slide=record.slide, relative=record.path))
+    finish(out, recipe, {})
+    return run.records
+
+
+def open_out(out: Path) -> None:
+    """Make OUT and check that files can be put there; UsageError when not."""
+    try:
+        (out / SLIDES).mkdir(parents=True, exist_ok=True)
+        probe = out / SLIDES / ".tmp-probe"
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out}: can't be written to ({error.strerror or error}); give another folder with -o") from error
+
+
+def task_of(slide: SlideFile, table: MppTable | None) -> Task:
+    """Return a found slide as the worker is told of it."""
+    row = table.find(slide.relative) if table else None
+    return Task(
+        slide=slide.id,
+        relative=slide.relative,
+        path=str(slide.path),
+        files=[str(path) for path in slide.files],
+        mpp_row=list(row) if row else None,
+    )
+
+
+def _reject(slide: Rejected, out: Path) -> Record:
+    """Record a file that no process may open, a FIFO or a dangling link."""
+    folder = out / SLIDES / slide.id
+    with lock(folder, wait=True):
+        sweep(folder)
+        refusal = Refusal(code=slide.code, reason=slide.reason)
+        entry = Entry(key=make_key("rejected", slide.code, slide.reason), refusal=refusal)
+        return close_book(Book(slide=slide.id, path=slide.relative, stages={"tissue": entry}), folder)
+
+
+def _work(run: _Run) -> None:
+    with _hands(run) as hands:
+        while run.waiting or run.locked or any(hand.task for hand in hands):
+            for hand in hands:
+                if hand.task is None and run.waiting:
+                    _give(hand, run)
+            busy = {hand.child.fileno(): hand for hand in hands if hand.task is not None}
+            if not busy:
+                time.sleep(LOCKED_PAUSE_S)
+                run.waiting, run.locked = run.locked, deque()
+                continue
+            for ready in wait(list(busy)):
+                assert isinstance(ready, int)
+                _hear(busy[ready], run)
+
+
+@contextmanager
+def _hands(run: _Run) -> Iterator[list[_Hand]]:
+    count = min(run.recipe.config.engine.jobs, max(1, len(run.waiting)))
+    hands = [_Hand(Child("wsi.engine.worker")) for _ in range(count)]
+    try:
+        yield hands
+    finally:
+        for hand in hands:
+            hand.child.stop()
+
+
+def _give(hand: _Hand, run: _Run) -> None:
+    task = run.waiting.popleft()
+    if not hand.child.running:
+        hand.child.send({"do": "start", "out": str(run.out.resolve())}, run.recipe.model_dump_json().encode())
+    hand.child.send({"do": "slide"}, task.model_dump_json().encode())
+    hand.task = task
+
+
+def _hear(hand: _Hand, run: _Run) -> None:
+    """Take one message of a worker: progress, a record, or its death, which costs the slide it held."""
+    task = hand.task
+    assert task is not None
+    try:
+        message, _ = hand.child.receive(60.0)
+    except LockedError:
+        hand.task = None
+        run.locked.append(task)
+        return
+    except ChildError as error:
+        hand.task = None
+        died = CrashError(f"{task.relative}: the worker process died ({error}); run again to try this slide again")
+        run.keep(failure(task, run.out / SLIDES / task.slide, died))
+        return
+    _note(hand, run, message)
+
+
+def _note(hand: _Hand, run: _Run, message: Message) -> None:
+    if "record" in message:
+        hand.task = None
+        run.keep(Record.model_validate(message["record"]))
+    else:
+        run.watch(Progress(message["slide"], message["stage"], message["done"], message["total"]))

@@ -1,0 +1,259 @@
+"""What each stage does for one slide: its files, and what was found on the way."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi.encode import EncoderIdentity, read_features, write_features
+from wsi.engine.book import Book, Entry, Refusal
+from wsi.engine.decoder import Decoder
+from wsi.engine.describe import scale_of, tile_counts
+from wsi.engine.recipe import Recipe, Stage
+from wsi.engine.slide_info import SlideInfo
+from wsi.errors import LossError, NoTissueError
+from wsi.export import export_slide
+from wsi.geometry import Point
+from wsi.predict import Model, Verdict, judge
+from wsi.publish import TEMPORARY, explained, publish
+from wsi.results import Scores, read_case, write_scores
+from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, write_coords
+from wsi.tile.coords import patch_attributes
+from wsi.tissue import find_annotation, from_geojson
+
+STAGE_CODE: dict[Stage, int] = {"tissue": 1, "tile": 1, "encode": 1, "predict": 1, "export": 1}
+"""Raised when a stage's code starts to give other bytes, so that older work is redone."""
+TOP_TILE_QUALITY = 88
+
+
+class Encodes(Protocol):
+    """What a stage needs of an encoder."""
+
+    identity: EncoderIdentity
+
+    @property
+    def batch_size(self) -> int: ...
+    def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
+class Models(Protocol):
+    """The networks of this process, loaded when first asked for."""
+
+    def encoder(self) -> Encodes: ...
+    def model(self) -> Model: ...
+
+
+@dataclass
+class Bench:
+    """All that the stages of one slide work with."""
+
+    path: str
+    slide: str
+    relative: str
+    folder: Path
+    recipe: Recipe
+    decoder: Decoder | None
+    models: Models | None
+    report: Callable[[str, int, int], None]
+    _opened: list[SlideInfo] = field(default_factory=list)
+
+    @cached_property
+    def annotation(self) -> Path | None:
+        """The polygons that a person drew for this slide, when the run has a folder of them."""
+        polygons = self.recipe.config.tissue.polygons
+        return find_annotation(Path(polygons), self.relative) if polygons else None
+
+    def open(self) -> tuple[Decoder, SlideInfo]:
+        """Open the slide in the decoder process, once."""
+        assert self.decoder is not None, "this job may not touch the slide"
+        if not self._opened:
+            self._opened.append(self.decoder.open(Path(self.path), self.relative, self.recipe.config.read))
+        return self.decoder, self._opened[0]
+
+    def tiles(self, plan: TilePlan, coords: NDArray[np.int32], *, batch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+        """Yield tiles `(B, tile_px, tile_px, 3)` and which of them are readable `(B,)`, in order."""
+        decoder, _ = self.open()
+        for read in decoder.tiles(coords, footprint=plan.footprint, tile_px=plan.tile_px, batch=batch):
+            yield read.tiles, ~read.bad
+
+
+def run_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
+    """Do one stage and return its entry, its key still to be set.
+
+    Raises:
+        SlideError, AnnotationError: the slide goes no further.
+    """
+    bench.report(stage, 0, 0)
+    return _STAGES[stage](book, bench)
+
+
+def find_slide_tissue(book: Book, bench: Bench) -> Entry:
+    decoder, info = bench.open()
+    config = bench.recipe.config.tissue
+    if config.polygons is not None and bench.annotation is None:
+        raise NoTissueError(
+            f"{bench.relative}: no polygons for it in the folder given with --tissue; expected a file with the "
+            "slide's name there (.geojson, .geojson.gz or .xml)"
+        )
+    facts, thumbnail, geojson = decoder.survey(
+        bench.slide, bench.relative, config, annotation=bench.annotation, offset=info.offset
+    )
+    artifacts = {
+        "thumbnail.jpg": publish(bench.folder / "thumbnail.jpg", thumbnail),
+        "tissue.geojson": publish(bench.folder / "tissue.geojson", geojson),
+    }
+    facts = {**facts, "info": info.model_dump()}
+    refusal = Refusal(code=NoTissueError.code, reason=f"{bench.relative}: {facts['reason']}") if facts["reason"] else None
+    return Entry(key="", artifacts=artifacts, facts=facts, refusal=refusal)
+
+
+def plan_slide_tiles(book: Book, bench: Bench) -> Entry:
+    info = SlideInfo.model_validate(book.stages["tissue"].facts["info"])
+    plan = plan_of(info, (bench.folder / "tissue.geojson").read_bytes(), bench.recipe)
+    facts = {"wanted": len(plan), "scale": scale_of(plan, info).model_dump()}
+    if not len(plan):
+        raise NoTissueError(
+            f"{bench.relative}: no tile of {plan.tile_px} px at {plan.mpp:.4g} µm/px holds "
+            f"{bench.recipe.config.tile.min_tissue:.0%} tissue"
+        )
+    digest = write_coords(bench.folder / "coords.h5", plan, slide_mpp=info.mpp, size=info.size)
+    return Entry(key="", artifacts={"coords.h5": digest}, facts=facts)
+
+
+def plan_of(info: SlideInfo, geojson: bytes, recipe: Recipe) -> TilePlan:
+    """Return the tile plan of a slide whose tissue is known.
+
+    Raises:
+        ResolutionError: the slide is too coarse for the tiles wanted.
+    """
+    downsamples = tuple(level.downsample for level in info.pyramid)
+    return plan_tiles(
+        from_geojson(geojson).polygons,
+        info.bounds,
+        tile_px=recipe.tile_px,
+        mpp=recipe.mpp,
+        footprint=tile_footprint(recipe.tile_px, recipe.mpp, info.mpp, downsamples=downsamples),
+        overlap=recipe.config.tile.overlap,
+        min_tissue=recipe.config.tile.min_tissue,
+    )
+
+
+def encode_slide(book: Book, bench: Bench) -> Entry:
+    assert bench.models is not None
+    info = SlideInfo.model_validate(book.stages["tissue"].facts["info"])
+    plan = read_coords(bench.folder / "coords.h5")
+    encoder = bench.models.encoder()
+    with _spool(bench.folder) as spool:
+        kept = _encode_into(spool, plan, encoder, bench)
+        digest = write_features(
+            bench.folder / "features.h5",
+            plan.coords[kept],
+            _blocks(spool, encoder.identity.dim),
+            identity=encoder.identity,
+            attributes=patch_attributes(plan, info.mpp, info.size),
+        )
+    read = int(kept.sum())
+    facts = {"read": read, "unreadable": len(plan) - read, "identity": asdict(encoder.identity)}
+    refusal = None
+    if not read:
+        refusal = Refusal(code=LossError.code, reason=f"{bench.relative}: none of {len(plan)} tiles could be decoded")
+    return Entry(key="", artifacts={"features.h5": digest}, facts=facts, refusal=refusal)
+
+
+def _encode_into(spool: io.BufferedRandom, plan: TilePlan, encoder: Encodes, bench: Bench) -> NDArray[np.bool_]:
+    """Append the features of all readable tiles to `spool` and return which tiles they are, `(N,)`."""
+    kept = np.zeros(len(plan), bool)
+    done = 0
+    for tiles, good in bench.tiles(plan, plan.coords, batch=encoder.batch_size):
+        kept[done : done + len(good)] = good
+        spool.write(encoder.encode(tiles if good.all() else tiles[good]).tobytes())
+        done += len(good)
+        bench.report("encode", done, len(plan))
+    return kept
+
+
+@contextmanager
+def _spool(folder: Path) -> Iterator[io.BufferedRandom]:
+    """Yield a file that is gone when the block ends; a full disk is said to be one."""
+    path = folder / f"{TEMPORARY}features"
+    try:
+        with path.open("wb+") as file:
+            yield file
+    except OSError as error:
+        raise explained(error, folder / "features.h5") from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _blocks(spool: io.BufferedRandom, dim: int) -> Iterator[NDArray[np.float32]]:
+    """Yield the features in `spool` from its start, 1024 rows at a time."""
+    spool.flush()
+    spool.seek(0)
+    while content := spool.read(1024 * dim * 4):
+        yield np.frombuffer(content, np.float32).reshape(-1, dim)
+
+
+def grade_slide(book: Book, bench: Bench) -> Entry:
+    assert bench.models is not None
+    tiles, limit = tile_counts(book), bench.recipe.config.tile.max_unreadable
+    if tiles.unreadable > limit * tiles.wanted:
+        raise LossError(
+            f"{bench.relative}: {tiles.unreadable} of {tiles.wanted} tiles could not be decoded, more than the "
+            f"{limit:.0%} that may be missing for a grade; the features of the others are kept"
+        )
+    features = read_features(bench.folder / "features.h5")
+    verdict = judge(bench.models.model(), features.coords, features.features)
+    artifacts = {
+        "scores.h5": write_scores(bench.folder / "scores.h5", verdict.scores),
+        "top_tiles.jpg": publish(bench.folder / "top_tiles.jpg", _top_tiles(verdict.scores, bench)),
+    }
+    return Entry(key="", artifacts=artifacts, facts=_verdict_facts(verdict, bench.recipe))
+
+
+def _verdict_facts(verdict: Verdict, recipe: Recipe) -> dict[str, object]:
+    return {
+        "classes": [score.model_dump() for score in verdict.classes],
+        "positive": verdict.positive,
+        "grade": verdict.grade,
+        "confidence": verdict.confidence,
+        "refer": verdict.refer,
+        "refer_reason": verdict.refer_reason,
+        "flags": list(verdict.flags),
+        "threshold": verdict.threshold,
+        "out_of_distribution": verdict.out_of_distribution,
+        "model": {"id": recipe.model_id, "version": recipe.model_version, "sha256": recipe.model_sha256},
+    }
+
+
+def _top_tiles(scores: Scores, bench: Bench) -> bytes:
+    """Return a JPEG with the tiles of most attention side by side, the most first."""
+    plan = read_coords(bench.folder / "coords.h5")
+    wanted = bench.recipe.config.export.top_tiles
+    order = np.argsort(-scores.attention, kind="stable")[:wanted]
+    strips = [tiles[good].copy() for tiles, good in bench.tiles(plan, scores.coords[order], batch=4)]
+    tiles = np.concatenate([*strips, np.zeros((0, plan.tile_px, plan.tile_px, 3), np.uint8)])
+    strip = np.concatenate(list(tiles), axis=1) if len(tiles) else np.full((plan.tile_px, plan.tile_px, 3), 255, np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(strip).save(buffer, "JPEG", quality=TOP_TILE_QUALITY)
+    return buffer.getvalue()
+
+
+def export_slide_files(book: Book, bench: Bench) -> Entry:
+    artifacts = export_slide(read_case(bench.folder), bench.recipe.config.export)
+    return Entry(key="", artifacts=artifacts)
+
+
+_STAGES: dict[Stage, Callable[[Book, Bench], Entry]] = {
+    "tissue": find_slide_tissue,
+    "tile": plan_slide_tiles,
+    "encode": encode_slide,
+    "predict": grade_slide,
+    "export": export_slide_files,
+}

@@ -1,0 +1,139 @@
+"""The worker process: takes one slide after the other through its stages; networks stay loaded between them.
+
+Run as `python -m wsi.engine.worker` by Child. It has a decoder process of its own.
+"""
+
+import logging
+import time
+from functools import cached_property
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from wsi.engine.book import Book, read_book
+from wsi.engine.child import Message, send, serve
+from wsi.engine.decoder import Decoder
+from wsi.engine.describe import record_of
+from wsi.engine.job import Task, run_job
+from wsi.engine.recipe import Recipe
+from wsi.engine.stages import Encodes, Model
+from wsi.errors import (
+    ArtifactError,
+    ChangedError,
+    ChildError,
+    EmptyBagError,
+    LockedError,
+    ModelError,
+    NoSpaceError,
+    UsageError,
+    WsiError,
+)
+from wsi.results import Record
+
+_log = logging.getLogger(__name__)
+REPORT_S = 0.2
+"""Seconds between two reports of the same stage."""
+
+
+class Networks:
+    """The encoder and model of a recipe, loaded when a slide first needs them."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+
+    @cached_property
+    def _encoder(self) -> Encodes:
+        from wsi.encode.load import load_encoder
+
+        config = self._recipe.config
+        return load_encoder(
+            self._recipe.encoder,
+            weights=Path(config.encode.weights) if config.encode.weights else None,
+            device=config.encode.device,
+            precision=config.encode.precision,
+            threads=config.engine.threads,
+            batch_size=config.encode.batch_size,
+            tile_px=self._recipe.tile_px,
+            mpp=self._recipe.mpp,
+        )
+
+    @cached_property
+    def _model(self) -> Model:
+        from wsi.predict.model import load_model
+
+        return load_model(self._recipe.model)
+
+    def encoder(self) -> Encodes:
+        return self._encoder
+
+    def model(self) -> Model:
+        return self._model
+
+
+class Worker:
+    """What stays between slides: a decoder process and the loaded networks."""
+
+    def __init__(self) -> None:
+        self._recipe: Recipe | None = None
+        self._out = Path()
+        self._decoder: Decoder | None = None
+        self._networks: Networks | None = None
+
+    def answer(self, pipe: Connection, message: Message, blobs: list[bytes]) -> None:
+        match message["do"]:
+            case "start":
+                self._recipe = Recipe.model_validate_json(blobs[0])
+                self._out = Path(message["out"])
+                self._decoder = Decoder(self._recipe.config.engine)
+                self._networks = Networks(self._recipe)
+            case "slide":
+                record = self._work(pipe, Task.model_validate_json(blobs[0]))
+                send(pipe, {"record": record.model_dump()})
+
+    def _work(self, pipe: Connection, task: Task) -> Record:
+        """Return what became of the slide, whatever it was; only what stops the whole run is raised."""
+        assert self._recipe and self._decoder and self._networks
+        folder = self._out / "slides" / task.slide
+        report = Reporter(pipe, task.slide)
+        try:
+            return run_job(
+                task, folder, self._recipe, decoder=self._decoder, models=self._networks, report=report
+            )
+        except (NoSpaceError, ModelError, UsageError, LockedError):
+            raise
+        except (ChildError, ChangedError, ArtifactError, EmptyBagError) as error:
+            return failure(task, folder, error)
+        except OSError as error:
+            reason = f"{task.relative}: {error.strerror or error}"
+            return failure(task, folder, ArtifactError(reason))
+        except Exception as error:  # the one broad except: this slide is lost, the run goes on
+            _log.exception("%s: a bug", task.slide)
+            return failure(task, folder, WsiError(f"{task.relative}: {type(error).__name__}: {error}"))
+
+
+def failure(task: Task, folder: Path, error: WsiError) -> Record:
+    """Return the record of a slide on which this tool failed; the next run tries it again."""
+    book = read_book(folder, slide=task.slide, path=task.relative)
+    done = record_of(book if book.path == task.relative else Book(slide=task.slide, path=task.relative))
+    reason = str(error) if task.relative in str(error) else f"{task.relative}: {error}"
+    return done.model_copy(update={"status": "failed", "code": error.code, "reason": reason, "key": ""})
+
+
+class Reporter:
+    """Sends progress to the parent, not more often than a person can read."""
+
+    def __init__(self, pipe: Connection, slide: str) -> None:
+        self._pipe = pipe
+        self._slide = slide
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if (stage, done) != (self._last[0], total) and stage == self._last[0] and now - self._last[1] < REPORT_S:
+            return
+        self._last = (stage, now)
+        send(self._pipe, {"slide": self._slide, "stage": stage, "done": done, "total": total})
+
+
+if __name__ == "__main__":
+    worker = Worker()
+    serve(worker.answer)

@@ -1,0 +1,20 @@
+"""From a file to an open slide: levels, scale, bounds and px. One module a backend."""
+
+from wsi.read.find import Rejected, SlideFile, find_slides
+from wsi.read.modality import check_brightfield
+from wsi.read.opening import open_slide
+from wsi.read.scale import MppTable, read_mpp_table, resolve_mpp
+from wsi.read.source import Reader, Source
+
+__all__ = [
+    "MppTable",
+    "Reader",
+    "Rejected",
+    "SlideFile",
+    "Source",
+    "check_brightfield",
+    "find_slides",
+    "open_slide",
+    "read_mpp_table",
+    "resolve_mpp",
+]

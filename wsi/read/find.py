@@ -1,0 +1,210 @@
+"""Find the slides in a folder: one entry a slide, however many files it has."""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unicodedata import normalize
+
+from wsi.errors import UnreadableError
+from wsi.publish import TEMPORARY
+from wsi.read.sniff import HEAD_BYTES, is_dicom, is_slide
+
+SAMPLE_BYTES = 1 << 16
+MAX_NAME = 80
+_KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFile:
+    """A slide to open: `path` is what a reader gets, `files` all that belongs to it, `id` unique in a run.
+
+    `relative` is the path below the folder that was searched, in NFC, with `/`.
+    """
+
+    path: Path
+    id: str
+    relative: str
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Something with a slide's name that no reader may touch."""
+
+    id: str
+    relative: str
+    code: str
+    reason: str
+
+
+def find_slides(target: Path, *, skip: Path | None = None) -> list[SlideFile | Rejected]:
+    """Return the slides at `target`, a folder (searched through) or one file, by relative path.
+
+    Only the first bytes and a few samples of each file are read. A DICOM series in one folder is one slide, a MIRAX
+    file with its folder too. Hidden files, results of this tool and `skip` are passed over.
+    """
+    if target.is_dir() and target.suffix.lower() != ".mrxs":
+        found = list(_in_folder(target, skip))
+    else:
+        found = list(_group([target], target.parent))
+    found.sort(key=lambda slide: (slide.relative, slide.id))
+    return _unique(found)
+
+
+def _in_folder(root: Path, skip: Path | None) -> Iterator[SlideFile | Rejected]:
+    seen: set[tuple[int, int]] = set()
+    skipped = skip.resolve() if skip is not None else None
+    for folder, folders, names in os.walk(root, followlinks=True):
+        here = Path(folder)
+        place = here.stat()
+        if (place.st_dev, place.st_ino) in seen:
+            folders.clear()  # a link that leads back
+            continue
+        seen.add((place.st_dev, place.st_ino))
+        companions = {name[:-5] for name in names if name.lower().endswith(".mrxs")}
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in companions and not _is_results(here / name, skipped)
+        )
+        files = [here / name for name in sorted(names) if not name.startswith((".", TEMPORARY))]
+        yield from _group(files, root)
+
+
+def _is_results(folder: Path, skipped: Path | None) -> bool:
+    return folder.resolve() == skipped or ((folder / "slides").is_dir() and (folder / "results.jsonl").is_file())
+
+
+def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
+    """Yield one entry for each slide among the files of a folder."""
+    taken: set[Path] = set()
+    series: dict[str, list[Path]] = {}
+    for path in (p for p in files if p.suffix.lower() in (".vms", ".vmu")):
+        taken |= set(_ini_members(path))
+    for path in files:
+        if path in taken:
+            continue
+        head, trouble = _look(path)
+        if trouble:
+            if path.suffix or path.is_symlink():
+                yield _rejected(path, root, trouble)
+        elif is_dicom(head):
+            series.setdefault(_series(path), []).append(path)
+        elif is_slide(path, head):
+            yield _slide(path, (path, *_companions(path)), root)
+    for uid, members in series.items():
+        yield from _dicom(uid, members, root, alone=len(series) == 1 and len(members) == len(files))
+
+
+def _look(path: Path) -> tuple[bytes, str]:
+    """Return a file's first bytes, or why it may not be opened."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            return b"", f"{_KINDS.get(stat.S_IFMT(mode), 'not a file')}, not a slide; take it out of the folder"
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES), ""
+    except OSError as error:
+        what = "a link that leads nowhere" if path.is_symlink() and not path.exists() else error.strerror or str(error)
+        return b"", f"can't be read ({what}); repair or remove it"
+
+
+def _companions(path: Path) -> tuple[Path, ...]:
+    """Return the other files of a slide that has several."""
+    suffix = path.suffix.lower()
+    if suffix == ".mrxs":
+        folder = path.resolve().with_suffix("")
+        return tuple(sorted(p for p in folder.glob("*") if p.is_file())) if folder.is_dir() else ()
+    return tuple(p for p in _ini_members(path) if p.is_file()) if suffix in (".vms", ".vmu") else ()
+
+
+def _ini_members(path: Path) -> list[Path]:
+    """Return the files that a Hamamatsu .vms or .vmu lists."""
+    try:
+        text = path.read_bytes()[: 1 << 16].decode("latin-1")
+    except OSError:
+        return []
+    names = re.findall(r"(?m)^\s*(?:ImageFile[^=]*|MapFile|OptimisationFile|MacroImage)\s*=\s*(\S.*?)\s*$", text)
+    return [path.parent / name for name in names if name == Path(name).name]
+
+
+def _series(path: Path) -> str:
+    import pydicom
+
+    try:
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+        return str(found.get("SeriesInstanceUID", "")) or str(path)
+    except (pydicom.errors.InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError):
+        return str(path)
+
+
+def _dicom(uid: str, members: list[Path], root: Path, *, alone: bool) -> Iterator[SlideFile]:
+    """Yield one series as one slide, named after its folder when it has it for itself."""
+    volume = [path for path in members if _is_volume(path)]
+    first = (volume or members)[0]
+    folder = first.parent
+    named = folder if alone and len(members) > 1 and folder != root else first
+    yield _slide(first, tuple(members), root, named=named)
+
+
+def _is_volume(path: Path) -> bool:
+    import pydicom
+
+    try:
+        kind = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["ImageType"]).get("ImageType", ())
+    except (pydicom.errors.InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError):
+        return False
+    return "VOLUME" in kind
+
+
+def _slide(path: Path, files: tuple[Path, ...], root: Path, *, named: Path | None = None) -> SlideFile:
+    relative = _relative(named or path, root)
+    try:
+        mark = fingerprint(files)
+    except OSError:
+        mark = hashlib.sha256(relative.encode()).hexdigest()
+    return SlideFile(path.resolve(), f"{safe_name(relative)}-{mark[:8]}", relative, tuple(p.resolve() for p in files))
+
+
+def _rejected(path: Path, root: Path, trouble: str) -> Rejected:
+    relative = _relative(path, root)
+    mark = hashlib.sha256(relative.encode()).hexdigest()
+    return Rejected(f"{safe_name(relative)}-{mark[:8]}", relative, UnreadableError.code, f"{relative}: {trouble}")
+
+
+def _relative(path: Path, root: Path) -> str:
+    text = path.relative_to(root).as_posix() if path != root else path.name
+    return normalize("NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+
+
+def safe_name(relative: str) -> str:
+    """Return a folder name made from a slide's path that is safe on every file system."""
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", relative)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:MAX_NAME] or "slide"
+
+
+def fingerprint(files: tuple[Path, ...]) -> str:
+    """Return a sha256 over the sizes and a few samples of the files: cheap, and enough to tell slides apart."""
+    digest = hashlib.sha256()
+    for path in files:
+        size = path.stat().st_size
+        digest.update(f"{size}\n".encode())
+        with path.open("rb") as file:
+            for at in sorted({0, max(0, size // 2 - SAMPLE_BYTES), max(0, size - SAMPLE_BYTES)}):
+                file.seek(at)
+                digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def _unique(found: list[SlideFile | Rejected]) -> list[SlideFile | Rejected]:
+    """Number ids that differ by case only or not at all (a/1.svs and a_1.svs with the same content)."""
+    used: dict[str, int] = {}
+    unique = []
+    for slide in found:
+        count = used[slide.id.lower()] = used.get(slide.id.lower(), 0) + 1
+        unique.append(slide if count == 1 else replace(slide, id=f"{slide.id}-{count}"))
+    return unique

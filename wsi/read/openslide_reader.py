@@ -1,0 +1,86 @@
+"""Slides through OpenSlide: Aperio, Hamamatsu, Leica, MIRAX, Philips, Trestle, Ventana, Zeiss, DICOM, tiled TIFF."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi.errors import RegionError, UnreadableError
+from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
+from wsi.read.scale import stated_mpp, tiff_tag_mpp
+from wsi.read.sniff import is_tiff
+from wsi.read.source import KEPT_PROPERTIES
+
+NAME = "openslide"
+CACHE_BYTES = 32 << 20
+"""Decoded frames kept: a row of tiles shares them with its neighbors."""
+
+
+class OpenSlideSource:
+    """A slide that OpenSlide opened. After an error its handle is dead, so it is opened anew."""
+
+    reader = NAME
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._slide = _opened(path)
+        found = self._slide.properties
+        self.properties: Mapping[str, str] = {k: found[k] for k in KEPT_PROPERTIES if k in found}
+        self.levels = tuple(
+            Level(Size(width, height), downsample)
+            for (width, height), downsample in zip(
+                self._slide.level_dimensions, self._slide.level_downsamples, strict=True
+            )
+        )
+        self.bounds = _bounds(self.properties, self.levels[0].size)
+        self.metadata_mpp: Mpp | None = stated_mpp(self.properties, "openslide.mpp-x", "openslide.mpp-y")
+        if self.metadata_mpp is None and is_tiff(path):
+            self.metadata_mpp = tiff_tag_mpp(path)
+
+    def read_region(self, region: Region, /) -> NDArray[np.uint8]:
+        at, size = region.location, region.size
+        try:
+            pixels = self._slide.read_region((at.x, at.y), region.level, (size.width, size.height))
+        except openslide.OpenSlideError as error:
+            self._reopen()
+            raise RegionError(f"level {region.level}, {size.width} x {size.height} px at {at.x}, {at.y}: {error}") from error
+        return _on_white(pixels)
+
+    def _reopen(self) -> None:
+        self._slide.close()
+        self._slide = _opened(self._path)
+
+    def close(self) -> None:
+        self._slide.close()
+
+
+def _opened(path: Path) -> openslide.OpenSlide:
+    try:
+        slide = openslide.OpenSlide(path)
+        slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+        return slide
+    except (openslide.OpenSlideError, OSError, ValueError) as error:
+        raise UnreadableError(f"OpenSlide: {error or 'not a format it knows'}") from error
+
+
+def _bounds(properties: Mapping[str, str], size: Size) -> Bounds:
+    """Return the part of level 0 that holds the scan; the whole where the file doesn't say, or says nonsense."""
+    with contextlib.suppress(KeyError, ValueError):
+        x, y, width, height = (int(properties[f"openslide.bounds-{k}"]) for k in ("x", "y", "width", "height"))
+        if x >= 0 and y >= 0 and width > 0 and height > 0 and x < size.width and y < size.height:
+            return Bounds(Point(x, y), Size(min(width, size.width - x), min(height, size.height - y)))
+    return Bounds(Point(0, 0), size)
+
+
+def _on_white(pixels: Image.Image) -> NDArray[np.uint8]:
+    """Return RGBA px, as OpenSlide gives them, laid on white."""
+    alpha = pixels.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return np.asarray(pixels.convert("RGB"))
+    ground = Image.new("RGB", pixels.size, (255, 255, 255))
+    ground.paste(pixels.convert("RGB"), mask=alpha)
+    return np.asarray(ground)

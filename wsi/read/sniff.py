@@ -1,0 +1,50 @@
+"""What a file is by its first bytes, not by its name."""
+
+import re
+from pathlib import Path
+
+HEAD_BYTES = 256
+SLIDE_SUFFIXES = frozenset(
+    ".svs .svslide .tif .tiff .ndpi .vms .vmu .scn .mrxs .bif .dcm .czi .zvi .isyntax .jp2 .jpx .qptiff .btf .tf8 .tf2 "
+    ".png .jpg .jpeg .bmp .ets .vsi .afi".split()
+)
+"""Suffixes by which a file that can't be opened still counts as a slide, and is refused by name."""
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_KNOWN = (*_TIFF, b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\0\0\x0cjP  ", b"ZISRAWFILE", b"BM")
+_LFS = b"version https://git-lfs"
+
+
+def read_head(path: Path) -> bytes:
+    """Return the first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def is_tiff(path: Path) -> bool:
+    return read_head(path).startswith(_TIFF)
+
+
+def is_dicom(head: bytes) -> bool:
+    return head[128:132] == b"DICM"
+
+
+def is_slide(path: Path, head: bytes) -> bool:
+    """Return whether a file is, or by its name wants to be, a slide or an image."""
+    suffix = path.suffix.lower()
+    known = head.startswith(_KNOWN[:-1]) or (head.startswith(b"BM") and suffix == ".bmp") or is_dicom(head)
+    return known or suffix in SLIDE_SUFFIXES
+
+
+def describe_head(path: Path, head: bytes) -> str:
+    """Return what a file that can't be opened looks like, and what to do about it."""
+    if not head:
+        return "the file is empty; copy it again from where it came"
+    if head.startswith(_LFS):
+        return "the file is a git-LFS pointer, not the slide itself; run `git lfs pull`"
+    if head.startswith(b"SIMPLE  ="):
+        return "the file is FITS, which is not a slide format"
+    if head.startswith(_KNOWN) or is_dicom(head):
+        return "the file is damaged or cut off; copy it again and compare its size with the original"
+    if re.fullmatch(rb"[\t\n\r\x20-\x7e\x80-\xff]*", head) and b"\0" not in head:
+        return "the file holds text, not an image"
+    return "no format known here; export it as pyramidal TIFF or DICOM from the scanner's software"

@@ -1,0 +1,65 @@
+"""What a reader gives: one open slide."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi.geometry import Bounds, Level, Mpp, Region
+
+KEPT_PROPERTIES = (
+    "openslide.vendor",
+    "openslide.objective-power",
+    "openslide.mpp-x",
+    "openslide.mpp-y",
+    "openslide.bounds-x",
+    "openslide.bounds-y",
+    "openslide.bounds-width",
+    "openslide.bounds-height",
+)
+"""Properties that are ever looked at. Labels, macro images, names, dates and free text are not."""
+
+
+class Source(Protocol):
+    """One open slide, whatever its format.
+
+    levels: level 0 first, never empty. bounds: the part of level 0 that holds the scan. metadata_mpp: as the
+    file says it, not checked for sense; None when it says nothing. properties: of KEPT_PROPERTIES only.
+    """
+
+    @property
+    def reader(self) -> str: ...
+    @property
+    def levels(self) -> tuple[Level, ...]: ...
+    @property
+    def bounds(self) -> Bounds: ...
+    @property
+    def metadata_mpp(self) -> Mpp | None: ...
+    @property
+    def properties(self) -> Mapping[str, str]: ...
+
+    def read_region(self, region: Region, /) -> NDArray[np.uint8]:
+        """Return the px of `region` as `(height, width, 3)` uint8 RGB; white beyond the slide and where it is clear.
+
+        Raises:
+            RegionError: a part of it can't be decoded; the next call works again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the file."""
+        ...
+
+
+class Reader(Protocol):
+    """A way to open slides; other packages offer theirs by the entry point group wsi.readers."""
+
+    def sniff(self, path: Path, head: bytes) -> bool:
+        """Return whether the file, which starts with `head`, may be of this reader's formats."""
+        ...
+
+    def open(self, path: Path) -> Source:
+        """Open the slide; SlideError when it can't be."""
+        ...
