@@ -95,9 +95,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Array], attributes: Mapping[st
     return digest
 
 
-def _lay_out(
-    arrays: Mapping[str, Array], attributes: Mapping[str, Attribute]
-) -> tuple[_Sparse, dict[str, int | None]]:
+def _lay_out(arrays: Mapping[str, Array], attributes: Mapping[str, Attribute]) -> tuple[_Sparse, dict[str, int | None]]:
     skeleton = _Sparse()
     offsets: dict[str, int | None] = {}
     with h5py.File(skeleton, "w", track_order=False) as file:

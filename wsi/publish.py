@@ -97,7 +97,7 @@ def append_line(path: Path, line: str) -> None:
 def _cut_torn_line(descriptor: int) -> None:
     end = os.fstat(descriptor).st_size
     if end == 0 or os.pread(descriptor, 1, end - 1) == b"\n":
-        return
+        return None
     at = end
     while at > 0:
         start = max(0, at - _BLOCK)

@@ -10,7 +10,11 @@ from wsi.cli.options import FILE
 
 @click.command("export")
 @click.argument("out", type=FILE)
-@click.option("--origin", type=click.Choice(["qupath", "level0"]), help="Where coordinates start: QuPath's corner of the scan, or the file's.")
+@click.option(
+    "--origin",
+    type=click.Choice(["qupath", "level0"]),
+    help="Where coordinates start: QuPath's corner of the scan, or the file's.",
+)
 @click.option("--heatmap-px", type=int, help="Longest side of heatmap.png.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, for programs.")

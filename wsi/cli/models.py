@@ -28,10 +28,20 @@ def list_models(as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     for path in sorted(shipped("models").glob(f"*/{CARD}")):
         card = model_card(path.parent)
-        rows.append({"kind": "model", "name": card.id, "licence": card.licence.weights, "status": "ready", "title": card.title})
+        rows.append(
+            {"kind": "model", "name": card.id, "licence": card.licence.weights, "status": "ready", "title": card.title}
+        )
     for entry in entries():
         about = entry.card
-        rows.append({"kind": "encoder", "name": about.id, "licence": about.licence.weights, "status": entry.status, "title": about.title})
+        rows.append(
+            {
+                "kind": "encoder",
+                "name": about.id,
+                "licence": about.licence.weights,
+                "status": entry.status,
+                "title": about.title,
+            }
+        )
     rows += [{"kind": "encoder", "name": n, "licence": "", "status": "plug-in", "title": ""} for n in plugin_names()]
     width = max(len(row["name"]) for row in rows)
     for row in rows:
@@ -75,7 +85,9 @@ def _check_head(name: str) -> int:
     card = load_model(name).card
     click.echo(f"{card.id} {card.version}: {card.title}")
     click.echo(f"  licence   {card.licence.weights}; {card.use.status}")
-    click.echo(f"  input     {card.input.tile_px} px at {card.input.mpp:g} µm/px, {card.input.stain}; encoder {card.encoder.name}")
+    click.echo(
+        f"  input     {card.input.tile_px} px at {card.input.mpp:g} µm/px, {card.input.stain}; encoder {card.encoder.name}"
+    )
     click.echo(f"  hash      {folder_digest(folder)}")
     for one in card.evaluation:
         interval = f" ({one.low:.3f} to {one.high:.3f})" if one.low is not None and one.high is not None else ""

@@ -15,7 +15,7 @@ from wsi.engine.preview import Preview, preview
 from wsi.engine.recipe import Stage, settle_recipe
 from wsi.engine.run import run_slides
 from wsi.errors import UsageError
-from wsi.read import MppTable, Rejected, SlideFile, find_slides, read_mpp_table
+from wsi.read import Rejected, SlideFile, find_slides, read_mpp_table
 from wsi.results import Record
 
 
@@ -80,7 +80,9 @@ def show_records(records: list[Record], out: Path, *, graded: bool) -> None:
             click.echo(plain(f"{record.status:8}{record.code:15}{record.reason}"))
     click.echo(f"{len(records)} slides: " + ", ".join(f"{n} {status}" for status, n in count.items() if n))
     if graded:
-        click.echo(f"Report: {out / 'report.html'}\nQuPath: {out / 'qupath'} (open the project, or drag a slide's .geojson.gz onto it)")
+        click.echo(
+            f"Report: {out / 'report.html'}\nQuPath: {out / 'qupath'} (open the project, or drag a slide's .geojson.gz onto it)"
+        )
         click.echo("Research use only. Not for diagnosis.")
 
 

@@ -13,7 +13,14 @@ from wsi.engine.run import Progress
 from wsi.results import Record
 
 REDRAW_S = 0.1
-WORDS = {"hash": "checking", "tissue": "tissue", "tile": "tiles", "encode": "encoding", "predict": "grading", "export": "export"}
+WORDS = {
+    "hash": "checking",
+    "tissue": "tissue",
+    "tile": "tiles",
+    "encode": "encoding",
+    "predict": "grading",
+    "export": "export",
+}
 
 
 class Watcher(Protocol):
@@ -21,7 +28,9 @@ class Watcher(Protocol):
 
     def watch(self, event: Progress | Record) -> None: ...
     def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class Quiet:
@@ -33,7 +42,9 @@ class Quiet:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None
 
 
@@ -44,7 +55,13 @@ class JsonLines(Quiet):
         if isinstance(event, Record):
             told = {"event": "slide", **event.model_dump(exclude={"artifacts"})}
         else:
-            told = {"event": "progress", "slide": event.slide, "stage": event.stage, "done": event.done, "total": event.total}
+            told = {
+                "event": "progress",
+                "slide": event.slide,
+                "stage": event.stage,
+                "done": event.done,
+                "total": event.total,
+            }
         click.echo(json.dumps(told))
 
 
@@ -75,7 +92,9 @@ class Bar(Quiet):
             self._at[event.slide] = (event, since, first)
         self._draw()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             click.echo("\r\x1b[K", err=True, nl=False)
 

@@ -56,9 +56,7 @@ class Pooled(nn.Module):
             return pooled
         tokens: Tensor = self.network.forward_features(images)  # type: ignore[operator]  # (B, T, D)
         class_token, mean = tokens[:, 0], tokens[:, self.prefix_tokens :].mean(dim=1)  # (B, D) each
-        return {"cls": class_token, "mean": mean, "cls+mean": torch.cat([class_token, mean], dim=1)}[
-            self.pooling
-        ]
+        return {"cls": class_token, "mean": mean, "cls+mean": torch.cat([class_token, mean], dim=1)}[self.pooling]
 
 
 def build(architecture: Architecture) -> nn.Module:
@@ -87,9 +85,7 @@ def build(architecture: Architecture) -> nn.Module:
 
 def _argument(key: str, value: object) -> Any:
     if key not in ARGUMENTS:
-        raise ModelError(
-            f"argument {key!r} of the architecture is not allowed.{did_you_mean(key, ARGUMENTS)}"
-        )
+        raise ModelError(f"argument {key!r} of the architecture is not allowed.{did_you_mean(key, ARGUMENTS)}")
     if not key.endswith("_layer"):
         return value
     if value not in LAYERS:
@@ -128,9 +124,7 @@ def timm_card(name: str) -> EncoderCard:
     network = build(architecture)
     known = timm.get_pretrained_cfg(name)
     if known is None or known.input_size[0] != 3:
-        raise ModelError(
-            f"timm:{name}: timm doesn't say how images are given to it; describe it in a model.yaml"
-        )
+        raise ModelError(f"timm:{name}: timm doesn't say how images are given to it; describe it in a model.yaml")
     side_px = known.input_size[-1]
     with _explained(architecture):
         dim = output_dim(network, side_px=side_px)

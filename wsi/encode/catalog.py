@@ -81,13 +81,7 @@ def _missing(card: EncoderCard, status: Status) -> str:
             "package": "its publishers' package",
             "remote-code": "code that comes with its weights",
         }[card.architecture.library]
-        return (
-            f"runs with {needs}, which is not run here; install a plug-in for it (entry point wsi.encoders)"
-        )
+        return f"runs with {needs}, which is not run here; install a plug-in for it (entry point wsi.encoders)"
     pickled = card.weights.hub_file is not None and not card.weights.hub_file.endswith(".safetensors")
-    only = (
-        f"; published as {card.weights.hub_file}, which is a pickle and has to be converted"
-        if pickled
-        else ""
-    )
+    only = f"; published as {card.weights.hub_file}, which is a pickle and has to be converted" if pickled else ""
     return next_step(card) + only

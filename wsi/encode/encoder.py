@@ -124,9 +124,7 @@ class Encoder:
                 "use a lower precision, a smaller encoder or another device"
             ) from error
         self._group = min(self._group, failed // 2)
-        _log.warning(
-            "%s: out of memory with %d tiles at once; goes on with %d", self.identity.id, failed, self._group
-        )
+        _log.warning("%s: out of memory with %d tiles at once; goes on with %d", self.identity.id, failed, self._group)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -143,9 +141,7 @@ class Encoder:
     def _precision(self) -> Iterator[None]:
         """Run in the identity's precision: weights stay float32, and what needs it is computed in float32."""
         dtype = DTYPES[self.identity.precision]
-        exact = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         lower = torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32)
         with exact if self._device.type == "cuda" else contextlib.nullcontext(), lower:
             yield

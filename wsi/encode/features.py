@@ -99,23 +99,15 @@ def read_features(path: Path) -> Features:
         ArtifactError: not such a file, damaged, made to exhaust memory, or with NaN in it; a .pt file.
     """
     if path.suffix in (".pt", ".pth", ".pkl"):
-        raise ArtifactError(
-            f"{path}: pickled features can carry code and are never loaded; give the .h5 file"
-        )
+        raise ArtifactError(f"{path}: pickled features can carry code and are never loaded; give the .h5 file")
     with read_arrays(path) as file:
-        features, coords = (
-            _array(path, file, name, last) for name, last in (("features", None), ("coords", 2))
-        )
+        features, coords = (_array(path, file, name, last) for name, last in (("features", None), ("coords", 2)))
         if len(features) != len(coords):
-            raise ArtifactError(
-                f"{path}: {len(features)} features but {len(coords)} coords; encode the slide again"
-            )
+            raise ArtifactError(f"{path}: {len(features)} features but {len(coords)} coords; encode the slide again")
         identity = _identity(path, file, features.shape[1])
         name = identity.id if identity else _text(file["features"], "name")
         attributes = {key: value for key in ATTRIBUTES if (value := _scalar(file["coords"], key)) is not None}
-    return Features(
-        _int32(path, coords), features.astype(np.float32, copy=False), attributes, name or "", identity
-    )
+    return Features(_int32(path, coords), features.astype(np.float32, copy=False), attributes, name or "", identity)
 
 
 def _array(path: Path, file: h5py.File, name: str, last: int | None) -> NDArray[np.generic]:
@@ -141,19 +133,13 @@ def _refuse_bombs(path: Path, data: h5py.Dataset) -> None:
     stored = data.id.get_storage_size()
     packed = data.chunks is not None
     if claimed > stored * (MAX_RATIO if packed else 1) or chunk > max(MAX_CHUNK_BYTES, 2 * stored):
-        raise ArtifactError(
-            f"{path}: {data.name} claims {claimed} bytes but holds {stored}; the file is damaged"
-        )
+        raise ArtifactError(f"{path}: {data.name} claims {claimed} bytes but holds {stored}; the file is damaged")
 
 
 def _int32(path: Path, coords: NDArray[np.generic]) -> NDArray[np.int32]:
     limits = np.iinfo(np.int32)
     whole_numbers = coords.astype(np.int64)
-    if (
-        (whole_numbers != coords).any()
-        or (whole_numbers < limits.min).any()
-        or (whole_numbers > limits.max).any()
-    ):
+    if (whole_numbers != coords).any() or (whole_numbers < limits.min).any() or (whole_numbers > limits.max).any():
         raise ArtifactError(f"{path}: coords are no level-0 px; encode the slide again")
     return whole_numbers.astype(np.int32)
 

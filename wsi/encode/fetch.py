@@ -50,9 +50,7 @@ def fetch(name: str, *, folder: Path | None = None, token: str | None = None) ->
             digest = sha256_file(got)
             for expected in (files[file], wanted.sha256):
                 if expected is not None and digest != expected:
-                    raise WeightsError(
-                        f"{wanted.hub}/{file}: has sha256 {digest}, expected {expected}; try again"
-                    )
+                    raise WeightsError(f"{wanted.hub}/{file}: has sha256 {digest}, expected {expected}; try again")
             with publishing(target / WEIGHTS) as part:
                 shutil.move(got, part)
     except GatedRepoError as error:
@@ -74,9 +72,7 @@ def _wanted(name: str) -> _Wanted:
         return _Wanted(name, "timm/" + name.removeprefix("timm:"), None, None, None)
     card = encoder_card(find_folder(name, "encoder"))
     if card.architecture.library != "timm":
-        raise ModelError(
-            f"{name}: can't be run here (it needs {card.architecture.library}), so it isn't fetched"
-        )
+        raise ModelError(f"{name}: can't be run here (it needs {card.architecture.library}), so it isn't fetched")
     if card.weights.hub is None:
         raise ModelError(f"{name}: its card names no repository on the hub")
     weights = card.weights

@@ -75,9 +75,7 @@ def find_device(name: str) -> torch.device:
         raise UsageError(f"device {name!r}: expected auto, cpu, cuda, cuda:1 or mps") from error
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= there.get(device.type, 0):
-        raise UsageError(
-            f"device {name!r}: torch {torch.__version__} finds none here; use --device cpu or auto"
-        )
+        raise UsageError(f"device {name!r}: torch {torch.__version__} finds none here; use --device cpu or auto")
     return device
 
 
@@ -95,9 +93,7 @@ def _card_and_network(name: str, weights: Path | None) -> tuple[EncoderCard, nn.
     return _from_card(encoder_card(folder), folder, weights)
 
 
-def _from_card(
-    card: EncoderCard, folder: Path | None, given: Path | None
-) -> tuple[EncoderCard, nn.Module, str, str]:
+def _from_card(card: EncoderCard, folder: Path | None, given: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:
     network = build(card.architecture)
     found = find_weights(card, folder, given=given)
     load_weights(

@@ -54,15 +54,11 @@ def find_weights(card: EncoderCard, folder: Path | None, *, given: Path | None =
     if given is not None:
         return _checked(_named_file(given), card.weights.sha256, revision="")
     if folder is not None and card.weights.file is not None:
-        return _checked(
-            _inside(folder, card.weights.file), card.weights.sha256, revision=card.weights.revision or ""
-        )
+        return _checked(_inside(folder, card.weights.file), card.weights.sha256, revision=card.weights.revision or "")
     fetched = fetched_folder(card.id)
     if (fetched / WEIGHTS).exists():
         source = read_source(fetched)
-        return _checked(
-            fetched / WEIGHTS, card.weights.sha256 or source["sha256"], revision=source["revision"]
-        )
+        return _checked(fetched / WEIGHTS, card.weights.sha256 or source["sha256"], revision=source["revision"])
     raise WeightsError(f"{card.id}: there are no weights on this machine; {next_step(card)}")
 
 

@@ -41,9 +41,7 @@ def resize(images: Tensor, side_px: int, interpolation: Literal["bilinear", "bic
 def resize_floats(images: Tensor, side_px: int, interpolation: Literal["bilinear", "bicubic"]) -> Tensor:
     """Resize like PIL, on any device: columns, then rows, rounded to whole gray levels after each."""
     for size in ((images.shape[-2], side_px), (side_px, side_px)):
-        images = (
-            interpolate(images, size, mode=interpolation, antialias=True).add_(0.5).floor_().clamp_(0, 255)
-        )
+        images = interpolate(images, size, mode=interpolation, antialias=True).add_(0.5).floor_().clamp_(0, 255)
     return images
 
 

@@ -99,9 +99,7 @@ def _places(
         places = {name: tuple(prefix + one for one in at) for name, at in names.items()}
         used = {one for at in places.values() for one in at}
         unused = {prefix + one for one in _UNUSED}
-        unexpected = {
-            n for n in stored if n not in used | unused and not n.removeprefix(prefix).startswith(drop)
-        }
+        unexpected = {n for n in stored if n not in used | unused and not n.removeprefix(prefix).startswith(drop)}
         if used <= set(stored) and not unexpected:
             return places
     used = {one for at in names.values() for one in at}
@@ -128,16 +126,12 @@ def _dinov2_names(name: str, *, swiglu: bool) -> tuple[str, ...]:
     return tuple(f"{before}{part}{kind}" for part in parts)
 
 
-def _check_shape(
-    path: Path, name: str, parts: list[tuple[int, ...]], wanted: Tensor, *, resample: bool
-) -> None:
+def _check_shape(path: Path, name: str, parts: list[tuple[int, ...]], wanted: Tensor, *, resample: bool) -> None:
     found = (sum(part[0] for part in parts), *parts[0][1:]) if parts[1:] else parts[0]
     same = len({part[1:] for part in parts}) == 1 and found == tuple(wanted.shape)
     grid = resample and name == POSITIONS and len(found) == 3 and found[::2] == tuple(wanted.shape)[::2]
     if not same and not grid:
-        raise WeightsError(
-            f"{path}: {name} has shape {found}, this architecture expects {tuple(wanted.shape)}"
-        )
+        raise WeightsError(f"{path}: {name} has shape {found}, this architecture expects {tuple(wanted.shape)}")
 
 
 def _sound(path: Path, name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
@@ -165,13 +159,7 @@ def resample_positions(network: nn.Module, stored: Tensor, *, antialias: bool) -
     side = math.isqrt(int(network.get_parameter(POSITIONS).shape[1]) - prefix)
     old = math.isqrt(stored.shape[1] - prefix)
     if old * old + prefix != stored.shape[1]:
-        raise WeightsError(
-            f"{POSITIONS}: {stored.shape[1]} positions with {prefix} before them are no square grid"
-        )
+        raise WeightsError(f"{POSITIONS}: {stored.shape[1]} positions with {prefix} before them are no square grid")
     grid = stored[:, prefix:].float().reshape(1, old, old, -1).permute(0, 3, 1, 2)  # (1, D, g, g)
-    grid = interpolate(
-        grid, (side, side), mode="bicubic", antialias=antialias, align_corners=False
-    )  # (1, D, h, h)
-    return torch.cat(
-        [stored[:, :prefix].float(), grid.flatten(2).transpose(1, 2)], dim=1
-    )  # (1, P + h * h, D)
+    grid = interpolate(grid, (side, side), mode="bicubic", antialias=antialias, align_corners=False)  # (1, D, h, h)
+    return torch.cat([stored[:, :prefix].float(), grid.flatten(2).transpose(1, 2)], dim=1)  # (1, P + h * h, D)

@@ -71,9 +71,7 @@ class Decoder:
         )
         return message, blobs[0], blobs[1]
 
-    def tiles(
-        self, coords: NDArray[np.int32], *, footprint: Footprint, tile_px: int, batch: int
-    ) -> Iterator[Batch]:
+    def tiles(self, coords: NDArray[np.int32], *, footprint: Footprint, tile_px: int, batch: int) -> Iterator[Batch]:
         """Yield all tiles in order, batch by batch, while the decoder reads on ahead.
 
         A tile that kills or hangs the decoder is tried once more, then counted as unreadable.

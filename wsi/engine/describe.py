@@ -98,7 +98,9 @@ def scale_of(plan: TilePlan, info: SlideInfo) -> Scale:
     )
 
 
-def _provenance(book: Book, info: dict[str, str], encode: dict[str, dict[str, str]], predict: dict[str, dict[str, str]]) -> Provenance:
+def _provenance(
+    book: Book, info: dict[str, str], encode: dict[str, dict[str, str]], predict: dict[str, dict[str, str]]
+) -> Provenance:
     identity, model = encode.get("identity", {}), predict.get("model", {})
     tissue = book.stages.get("tissue")
     return Provenance(

@@ -26,9 +26,7 @@ def slide_digest(files: tuple[Path, ...]) -> str:
 
 def identity(files: tuple[Path, ...]) -> tuple[tuple[int, ...], ...]:
     """Return what changes when a file is written, replaced or truncated."""
-    return tuple(
-        (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in (path.stat() for path in files)
-    )
+    return tuple((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in (path.stat() for path in files))
 
 
 def remembered_digest(path: Path) -> str:

@@ -51,7 +51,9 @@ def _versions() -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             yield Finding(name, "not installed", False, f'pip install "{name}>={least}"')
             continue
-        yield Finding(name, found, _numbers(found) >= floor, f'needs {least} or later: pip install -U "{name}>={least}"')
+        yield Finding(
+            name, found, _numbers(found) >= floor, f'needs {least} or later: pip install -U "{name}>={least}"'
+        )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

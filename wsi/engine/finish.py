@@ -9,10 +9,10 @@ from pathlib import Path
 import yaml
 
 from wsi import __version__
+from wsi.config import Config, EncodeConfig, Strict, read_yaml
 from wsi.engine import journal
 from wsi.engine.digests import remembered_digest
 from wsi.engine.locks import lock
-from wsi.config import Config, EncodeConfig, Strict, read_yaml
 from wsi.engine.recipe import Recipe, Stage
 from wsi.errors import LockedError
 from wsi.export import export_run

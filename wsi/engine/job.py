@@ -91,7 +91,13 @@ def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -
     parts: list[object]
     match stage:
         case "tissue":
-            parts = [__version__, sha256, config.read.reader, _scale_part(book, config.read, task), *_tissue_parts(bench)]
+            parts = [
+                __version__,
+                sha256,
+                config.read.reader,
+                _scale_part(book, config.read, task),
+                *_tissue_parts(bench),
+            ]
         case "tile":
             parts = [recipe.tile_px, recipe.mpp, config.tile.overlap, config.tile.min_tissue]
         case "encode":
@@ -106,7 +112,9 @@ def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -
 def export_key(book: Book, recipe: Recipe) -> str:
     """Return the key of the files for people: they depend on the result, not on how it was come by."""
     shown = sha256_bytes(render_result(book))
-    return make_key("export", STAGE_CODE["export"], book.upstream_key("export"), shown, recipe.config.export.model_dump())
+    return make_key(
+        "export", STAGE_CODE["export"], book.upstream_key("export"), shown, recipe.config.export.model_dump()
+    )
 
 
 def _tissue_parts(bench: Bench) -> list[object]:

@@ -92,7 +92,9 @@ def export_slides(out: Path, recipe: Recipe, *, watch: Watch) -> list[Record]:
     """
     known = journal.read(out)
     if not known:
-        raise UsageError(f"{out}: no results here ({journal.JOURNAL} is missing or empty); run `wsi-run SLIDES -o {out}`")
+        raise UsageError(
+            f"{out}: no results here ({journal.JOURNAL} is missing or empty); run `wsi-run SLIDES -o {out}`"
+        )
     run = _Run(out, recipe, watch, deque(), known)
     for record in sorted(known.values(), key=lambda r: (r.path, r.slide)):
         folder = out / SLIDES / record.slide
@@ -113,7 +115,9 @@ def open_out(out: Path) -> None:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"{out}: can't be written to ({error.strerror or error}); give another folder with -o") from error
+        raise UsageError(
+            f"{out}: can't be written to ({error.strerror or error}); give another folder with -o"
+        ) from error
 
 
 def task_of(slide: SlideFile, table: MppTable | None) -> Task:

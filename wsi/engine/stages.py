@@ -20,7 +20,6 @@ from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.slide_info import SlideInfo
 from wsi.errors import LossError, NoTissueError
 from wsi.export import export_slide
-from wsi.geometry import Point
 from wsi.predict import Model, Verdict, judge
 from wsi.publish import TEMPORARY, explained, publish
 from wsi.results import Scores, read_case, write_scores
@@ -77,7 +76,9 @@ class Bench:
             self._opened.append(self.decoder.open(Path(self.path), self.relative, self.recipe.config.read))
         return self.decoder, self._opened[0]
 
-    def tiles(self, plan: TilePlan, coords: NDArray[np.int32], *, batch: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    def tiles(
+        self, plan: TilePlan, coords: NDArray[np.int32], *, batch: int
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
         """Yield tiles `(B, tile_px, tile_px, 3)` and which of them are readable `(B,)`, in order."""
         decoder, _ = self.open()
         for read in decoder.tiles(coords, footprint=plan.footprint, tile_px=plan.tile_px, batch=batch):
@@ -110,7 +111,9 @@ def find_slide_tissue(book: Book, bench: Bench) -> Entry:
         "tissue.geojson": publish(bench.folder / "tissue.geojson", geojson),
     }
     facts = {**facts, "info": info.model_dump()}
-    refusal = Refusal(code=NoTissueError.code, reason=f"{bench.relative}: {facts['reason']}") if facts["reason"] else None
+    refusal = (
+        Refusal(code=NoTissueError.code, reason=f"{bench.relative}: {facts['reason']}") if facts["reason"] else None
+    )
     return Entry(key="", artifacts=artifacts, facts=facts, refusal=refusal)
 
 
@@ -239,7 +242,9 @@ def _top_tiles(scores: Scores, bench: Bench) -> bytes:
     order = np.argsort(-scores.attention, kind="stable")[:wanted]
     strips = [tiles[good].copy() for tiles, good in bench.tiles(plan, scores.coords[order], batch=4)]
     tiles = np.concatenate([*strips, np.zeros((0, plan.tile_px, plan.tile_px, 3), np.uint8)])
-    strip = np.concatenate(list(tiles), axis=1) if len(tiles) else np.full((plan.tile_px, plan.tile_px, 3), 255, np.uint8)
+    strip = (
+        np.concatenate(list(tiles), axis=1) if len(tiles) else np.full((plan.tile_px, plan.tile_px, 3), 255, np.uint8)
+    )
     buffer = io.BytesIO()
     Image.fromarray(strip).save(buffer, "JPEG", quality=TOP_TILE_QUALITY)
     return buffer.getvalue()

@@ -95,9 +95,7 @@ class Worker:
         folder = self._out / "slides" / task.slide
         report = Reporter(pipe, task.slide)
         try:
-            return run_job(
-                task, folder, self._recipe, decoder=self._decoder, models=self._networks, report=report
-            )
+            return run_job(task, folder, self._recipe, decoder=self._decoder, models=self._networks, report=report)
         except (NoSpaceError, ModelError, UsageError, LockedError):
             raise
         except (ChildError, ChangedError, ArtifactError, EmptyBagError) as error:

@@ -31,9 +31,7 @@ _LEVEL = 4
 """Of zlib: a quarter larger than 9 at a quarter of the time."""
 
 
-def write_geojson(
-    path: Path, case: Case, tissue: shapely.MultiPolygon | None, *, origin: Origin = "qupath"
-) -> str:
+def write_geojson(path: Path, case: Case, tissue: shapely.MultiPolygon | None, *, origin: Origin = "qupath") -> str:
     """Publish a slide's objects for QuPath and return the file's sha256.
 
     Args:
@@ -56,9 +54,7 @@ def write_geojson(
     return digest
 
 
-def _collection(
-    case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, origin: Origin
-) -> Iterator[str]:
+def _collection(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, origin: Origin) -> Iterator[str]:
     area = shown(scale, origin)
     yield f'{{"type":"FeatureCollection","wsi_run":{_json(_about(case.result, area, origin))},"features":[\n'
     separator = ""
@@ -81,9 +77,7 @@ def _about(result: Result, area: Bounds, origin: Origin) -> dict[str, object]:
     }
 
 
-def _features(
-    case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, area: Bounds
-) -> Iterator[str]:
+def _features(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, area: Bounds) -> Iterator[str]:
     result = case.result
     px_mm2 = scale.mpp_x * scale.mpp_y / 1e6
     if tissue is not None and not (shape := clip(tissue, area)).is_empty:
@@ -195,9 +189,7 @@ def _tiles(result: Result, scores: Scores, scale: Scale, area: Bounds, threshold
         )
 
 
-def _rectangles(
-    coords: NDArray[np.int32], scale: Scale, area: Bounds
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _rectangles(coords: NDArray[np.int32], scale: Scale, area: Bounds) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return left, top, right, bottom of each tile `(N, 4)` in the file's px, and which lie on the slide."""
     start = coords - np.array([area.location.x, area.location.y], np.float64)
     end = start + np.array([scale.tile_px0_x, scale.tile_px0_y])

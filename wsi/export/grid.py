@@ -43,9 +43,7 @@ def _cells(ratio: float) -> int:
     return max(1, round(ratio))
 
 
-def _spread(
-    first: NDArray[np.int64], values: NDArray[np.floating], span: tuple[int, int]
-) -> NDArray[np.float64]:
+def _spread(first: NDArray[np.int64], values: NDArray[np.floating], span: tuple[int, int]) -> NDArray[np.float64]:
     """Return the sum over the tiles of each cell: a difference at four corners of a tile, summed up twice."""
     columns, rows = first.max(axis=0) + span + 1
     steps = np.zeros(rows * columns)
@@ -94,9 +92,7 @@ def _centers(start: int, length: int, count: int) -> NDArray[np.float64]:
     return start + (np.arange(count) + 0.5) * (length / count)
 
 
-def _cell(
-    values: NDArray[np.float32], row: NDArray[np.int64], column: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def _cell(values: NDArray[np.float32], row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float32]:
     rows, columns = values.shape
     outside = ((row < 0) | (row >= rows))[:, None] | ((column < 0) | (column >= columns))[None, :]
     cell = values[np.ix_(np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1))]

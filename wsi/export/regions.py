@@ -64,9 +64,7 @@ def hot_regions(scores: Scores, scale: Scale, area: Bounds, *, threshold: float)
     return [_region(shape, centers, scores.score[hot]) for shape in shapes]
 
 
-def _region(
-    shape: shapely.MultiPolygon, centers: NDArray[np.float64], score: NDArray[np.float32]
-) -> HotRegion:
+def _region(shape: shapely.MultiPolygon, centers: NDArray[np.float64], score: NDArray[np.float32]) -> HotRegion:
     shapely.prepare(shape)
     inside = shapely.intersects_xy(shape, centers[:, 0], centers[:, 1])
     return HotRegion(shape, int(inside.sum()), float(score[inside].mean()) if inside.any() else 0.0)

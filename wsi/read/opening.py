@@ -3,7 +3,16 @@
 from pathlib import Path
 
 from wsi import registry
-from wsi.errors import FormatError, ModalityError, RegionError, SlideError, TooLargeError, UnreadableError, UsageError, did_you_mean
+from wsi.errors import (
+    FormatError,
+    ModalityError,
+    RegionError,
+    SlideError,
+    TooLargeError,
+    UnreadableError,
+    UsageError,
+    did_you_mean,
+)
 from wsi.geometry import Point, Region, Size
 from wsi.read.modality import check_tiff
 from wsi.read.sniff import describe_head, is_dicom, is_tiff, read_head
@@ -35,7 +44,9 @@ def open_slide(path: Path, *, reader: str = AUTO) -> Source:
     try:
         head = read_head(path)
     except OSError as error:
-        raise UnreadableError(f"{path.name}: can't be read ({error.strerror or error}); check the file's permissions") from error
+        raise UnreadableError(
+            f"{path.name}: can't be read ({error.strerror or error}); check the file's permissions"
+        ) from error
     try:
         if reader != AUTO:
             return _checked(_open_with(reader, path), path)
@@ -100,7 +111,12 @@ def _is_picture(head: bytes) -> bool:
 
 def _with_more_levels(source: Source, path: Path) -> Source:
     """Return tiffslide's view of a large TIFF of which OpenSlide sees one level, when it sees more."""
-    if source.reader != "openslide" or len(source.levels) > 1 or source.levels[0].size.area < ONE_LEVEL_PX or not is_tiff(path):
+    if (
+        source.reader != "openslide"
+        or len(source.levels) > 1
+        or source.levels[0].size.area < ONE_LEVEL_PX
+        or not is_tiff(path)
+    ):
         return source
     try:
         other = _open_with("tiffslide", path)
@@ -132,7 +148,14 @@ def _check_dicom(path: Path) -> None:
 
     try:
         found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality"])
-    except (pydicom.errors.InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+    except (
+        pydicom.errors.InvalidDicomError,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+    ) as error:
         raise UnreadableError(f"{path.name}: a damaged DICOM file ({error}); copy it again") from error
     if str(found.get("SOPClassUID", "")) != _WSI_CLASS:
         modality = str(found.get("Modality", "unknown"))[:16]

@@ -47,7 +47,9 @@ class OpenSlideSource:
             pixels = self._slide.read_region((at.x, at.y), region.level, (size.width, size.height))
         except openslide.OpenSlideError as error:
             self._reopen()
-            raise RegionError(f"level {region.level}, {size.width} x {size.height} px at {at.x}, {at.y}: {error}") from error
+            raise RegionError(
+                f"level {region.level}, {size.width} x {size.height} px at {at.x}, {at.y}: {error}"
+            ) from error
         return _on_white(pixels)
 
     def _reopen(self) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 HEAD_BYTES = 256
 SLIDE_SUFFIXES = frozenset(
-    ".svs .svslide .tif .tiff .ndpi .vms .vmu .scn .mrxs .bif .dcm .czi .zvi .isyntax .jp2 .jpx .qptiff .btf .tf8 .tf2 "
-    ".png .jpg .jpeg .bmp .ets .vsi .afi".split()
+    [".svs", ".svslide", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".bif", ".dcm", ".czi", ".zvi", ".isyntax", ".jp2", ".jpx", ".qptiff", ".btf", ".tf8", ".tf2", ".png", ".jpg", ".jpeg", ".bmp", ".ets", ".vsi", ".afi"]
 )
 """Suffixes by which a file that can't be opened still counts as a slide, and is refused by name."""
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tiffslide
 import tifffile
+import tiffslide
 from numpy.typing import NDArray
 
 from wsi.errors import FormatError, RegionError, UnreadableError

@@ -87,4 +87,6 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a share. Source: Wilson 1927."""
     z = norm.ppf(0.975)
     share, root = hits / n, z * np.sqrt(hits / n * (1 - hits / n) / n + z**2 / (4 * n**2))
-    return float((share + z**2 / (2 * n) - root) / (1 + z**2 / n)), float((share + z**2 / (2 * n) + root) / (1 + z**2 / n))
+    return float((share + z**2 / (2 * n) - root) / (1 + z**2 / n)), float(
+        (share + z**2 / (2 * n) + root) / (1 + z**2 / n)
+    )

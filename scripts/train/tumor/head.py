@@ -141,7 +141,10 @@ def _fit_tiles(slides: Sequence[Sample], tiles: Sequence[Sample], space: Space, 
     for sample, source in [(s, s.bag.organ) for s in tiles] + [(s, "atlas") for s in slides]:
         seen = sample.views[:4].reshape(-1, sample.views.shape[-1])
         groups.setdefault((source, sample.bag.malignant), []).append(space.project(seen))
-    found = [(np.concatenate(rows), label, share[source]) for (source, label), rows in sorted(groups.items(), key=lambda g: g[0])]
+    found = [
+        (np.concatenate(rows), label, share[source])
+        for (source, label), rows in sorted(groups.items(), key=lambda g: g[0])
+    ]
     found.append((np.concatenate([space.project(s.bloody) for s in (*slides, *tiles) if _kept(s.bag)]), False, 1.0))
     weight, bias = fit_logistic(
         np.concatenate([rows for rows, _, _ in found]),
