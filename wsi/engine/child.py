@@ -47,7 +47,7 @@ class Child:
         with theirs:
             arguments = [str(theirs.fileno()), str(self._memory or 0), str(os.getpid()), *map(str, self._shared)]
             self._process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler=0", "-m", self._module, *arguments],
+                [sys.executable, "-P", "-X", "faulthandler=0", "-m", self._module, *arguments],
                 pass_fds=(theirs.fileno(), *self._shared),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -108,12 +108,17 @@ class Child:
             return CrashError(f"the process died of {signal.Signals(-code).name}")
         return CrashError(f"the process ended unexpectedly (exit status {code})")
 
-    def stop(self) -> None:
-        """End the process, by force if need be; nothing happens when none runs."""
+    def stop(self, *, wait_s: float = 0.0) -> None:
+        """End the process, by force after `wait_s`; nothing happens when none runs.
+
+        A child whose pipe is closed ends by itself, and so gets to stop its own children.
+        """
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
         if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(wait_s)
             self._process.kill()
             self._process.wait()
             self._process = None

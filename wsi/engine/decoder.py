@@ -43,15 +43,25 @@ class Decoder:
         self._shared = shared_file()
         memory = round(config.reader_memory_gb * 2**30)
         self._child = Child("wsi.engine.reader", memory_bytes=memory, shared=(self._shared,))
+        self._progress = Ring(self._shared, slots=0, slot_bytes=0)
         self._opened: Message | None = None
 
-    def open(self, path: Path, relative: str, config: ReadConfig) -> SlideInfo:
+    def open(self, path: Path, relative: str, config: ReadConfig, *, mpp_row: list[float] | None = None) -> SlideInfo:
         """Open a slide; a crash is tried once more.
+
+        Args:
+            mpp_row: µm per px (x, y) that the user's table says of this slide.
 
         Raises:
             SlideError: it can't be used. ChildError: the decoder died or hung twice.
         """
-        self._opened = {"do": "open", "path": str(path), "relative": relative, "read": config.model_dump()}
+        self._opened = {
+            "do": "open",
+            "path": str(path),
+            "relative": relative,
+            "read": config.model_dump(),
+            "mpp_row": mpp_row,
+        }
         message, _ = self._ask(self._opened)
         return SlideInfo.model_validate(message)
 
@@ -135,7 +145,7 @@ class Decoder:
         if request is not self._opened:
             self._revive()
         self._child.send(request)
-        return self._child.receive(SLOW * self._stall_s)
+        return self._child.receive(SLOW * self._stall_s, alive=lambda: self._progress.sign)
 
     def _revive(self) -> None:
         """Start the process and open the slide in it again, when it is gone."""

@@ -131,7 +131,10 @@ def put(path: Path, content: bytes) -> None:
 def render_sums(out: Path) -> bytes:
     """Return the sha256 of every file in `out`, as `sha256sum -c` reads it; the last line covers the list itself."""
     files = sorted(path for path in out.rglob("*") if path.is_file() and is_listed(path, out))
-    lines = "".join(f"{remembered_digest(path)}  {listed_name(path, out)}\n" for path in files)
+    lines = ""
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # another run on this folder is at work; it lists again at its end
+            lines += f"{remembered_digest(path)}  {listed_name(path, out)}\n"
     return f"{lines}# {sha256_bytes(lines.encode())}\n".encode()
 
 

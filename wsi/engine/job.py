@@ -46,7 +46,7 @@ def run_job(task: Task, folder: Path, recipe: Recipe, *, decoder: Decoder, model
         files = tuple(Path(file) for file in task.files)
         before = identity(files)
         book = read_book(folder, slide=task.slide, path=task.relative)
-        bench = Bench(task.path, task.slide, task.relative, folder, recipe, decoder, models, report)
+        bench = Bench(task.path, task.slide, task.relative, folder, recipe, decoder, models, report, task.mpp_row)
         report("hash", 0, 0)
         sha256 = slide_digest(files)
         book = _stages(book, bench, task, sha256)

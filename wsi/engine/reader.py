@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from wsi.config import ReadConfig, TissueConfig
@@ -35,7 +36,7 @@ class Desk:
     def answer(self, pipe: Connection, message: Message, blobs: list[bytes]) -> None:
         match message["do"]:
             case "open":
-                send(pipe, self._open(Path(message["path"]), message["relative"], message["read"]))
+                send(pipe, self._open(message))
             case "survey":
                 self._survey(pipe, message)
             case "tiles":
@@ -45,21 +46,22 @@ class Desk:
             case other:
                 raise WsiError(f"the decoder process was asked for {other!r}, which it doesn't know")
 
-    def _open(self, path: Path, relative: str, read: Message) -> Message:
+    def _open(self, message: Message) -> Message:
         if self._source is not None:
             self._source.close()
             self._source = None
-        config = ReadConfig.model_validate(read)
-        self._source = open_slide(path, reader=config.reader)
-        self._mpp = resolve_mpp(self._source, relative, config)
+        config, row = ReadConfig.model_validate(message["read"]), message["mpp_row"]
+        self._source = open_slide(Path(message["path"]), reader=config.reader)
+        self._mpp = resolve_mpp(self._source, message["relative"], config, row=tuple(row) if row else None)
         return SlideInfo.of(self._source, self._mpp).model_dump()
 
     def _survey(self, pipe: Connection, message: Message) -> None:
         """Find the tissue, or take the polygons a person drew; send the thumbnail and tissue.geojson."""
         source, mpp = self._slide()
         config = TissueConfig.model_validate(message["tissue"])
-        thumbnail = read_thumbnail(source, mpp, target_mpp=config.mpp)
-        check_brightfield(thumbnail.pixels, Path(message["relative"]))
+        progress = Ring(int(sys.argv[4]), slots=0, slot_bytes=0)
+        thumbnail = read_thumbnail(source, mpp, target_mpp=config.mpp, tick=lambda: progress.mark(-1))
+        check_brightfield(thumbnail.pixels, message["relative"])
         if message["annotation"]:
             tissue = drawn_tissue(Path(message["annotation"]), bounds=source.bounds, mpp=mpp)
         else:
@@ -74,7 +76,7 @@ class Desk:
         }
         send(pipe, facts, _jpeg(thumbnail), geojson)
 
-    def _tiles(self, pipe: Connection, message: Message, coords: np.ndarray) -> None:  # type: ignore[type-arg]
+    def _tiles(self, pipe: Connection, message: Message, coords: NDArray[np.int32]) -> None:
         """Fill slot after slot with tiles from `start` on; an unreadable tile is named, not painted."""
         source, _ = self._slide()
         ring = Ring(int(sys.argv[4]), slots=message["slots"], slot_bytes=message["slot_bytes"])

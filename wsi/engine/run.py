@@ -16,12 +16,17 @@ from wsi.engine.job import Task, close_book, export_again
 from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe
 from wsi.engine.worker import failure
-from wsi.errors import ChildError, CrashError, LockedError, UsageError
+from wsi.errors import ChildError, CrashError, LockedError, TimeoutExceeded, UsageError, WsiError
 from wsi.publish import sweep
 from wsi.read import MppTable, Rejected, SlideFile
 from wsi.results import Record
 
 LOCKED_PAUSE_S = 0.5
+LOOK_S = 5.0
+SILENT = 30
+"""A worker that says nothing for this many times `stall_s` is stopped: its slowest step, a large slide's hash, is quicker."""
+GRACE_S = 5.0
+"""Seconds a worker with nothing left to do gets to stop its decoder."""
 SLIDES = "slides"
 
 
@@ -44,6 +49,8 @@ class _Hand:
 
     child: Child
     task: Task | None = None
+    heard: float = 0.0
+    """When it last said something, on the monotonic clock."""
 
 
 @dataclass
@@ -153,20 +160,24 @@ def _work(run: _Run) -> None:
                 time.sleep(LOCKED_PAUSE_S)
                 run.waiting, run.locked = run.locked, deque()
                 continue
-            for ready in wait(list(busy)):
+            for ready in wait(list(busy), LOOK_S):
                 assert isinstance(ready, int)
                 _hear(busy[ready], run)
+            for hand in busy.values():
+                _lose_if_silent(hand, run)
 
 
 @contextmanager
 def _hands(run: _Run) -> Iterator[list[_Hand]]:
     count = min(run.recipe.config.engine.jobs, max(1, len(run.waiting)))
     hands = [_Hand(Child("wsi.engine.worker")) for _ in range(count)]
+    grace_s = 0.0
     try:
         yield hands
+        grace_s = GRACE_S
     finally:
         for hand in hands:
-            hand.child.stop()
+            hand.child.stop(wait_s=grace_s)
 
 
 def _give(hand: _Hand, run: _Run) -> None:
@@ -174,7 +185,21 @@ def _give(hand: _Hand, run: _Run) -> None:
     if not hand.child.running:
         hand.child.send({"do": "start", "out": str(run.out.resolve())}, run.recipe.model_dump_json().encode())
     hand.child.send({"do": "slide"}, task.model_dump_json().encode())
-    hand.task = task
+    hand.task, hand.heard = task, time.monotonic()
+
+
+def _lose_if_silent(hand: _Hand, run: _Run) -> None:
+    """Stop a worker that has said nothing for far too long; it costs the slide that it held."""
+    silent_s = time.monotonic() - hand.heard
+    if hand.task is not None and silent_s > SILENT * run.recipe.config.engine.stall_s:
+        hand.child.stop()
+        _lose(hand, run, TimeoutExceeded(f"{hand.task.relative}: the worker process said nothing for {silent_s:.0f} s"))
+
+
+def _lose(hand: _Hand, run: _Run, error: WsiError) -> None:
+    task, hand.task = hand.task, None
+    assert task is not None
+    run.keep(failure(task, run.out / SLIDES / task.slide, error))
 
 
 def _hear(hand: _Hand, run: _Run) -> None:
@@ -188,10 +213,10 @@ def _hear(hand: _Hand, run: _Run) -> None:
         run.locked.append(task)
         return
     except ChildError as error:
-        hand.task = None
         died = CrashError(f"{task.relative}: the worker process died ({error}); run again to try this slide again")
-        run.keep(failure(task, run.out / SLIDES / task.slide, died))
+        _lose(hand, run, died)
         return
+    hand.heard = time.monotonic()
     _note(hand, run, message)
 
 

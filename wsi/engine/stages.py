@@ -61,6 +61,7 @@ class Bench:
     decoder: Decoder | None
     models: Models | None
     report: Callable[[str, int, int], None]
+    mpp_row: list[float] | None = None
     _opened: list[SlideInfo] = field(default_factory=list)
 
     @cached_property
@@ -73,7 +74,8 @@ class Bench:
         """Open the slide in the decoder process, once."""
         assert self.decoder is not None, "this job may not touch the slide"
         if not self._opened:
-            self._opened.append(self.decoder.open(Path(self.path), self.relative, self.recipe.config.read))
+            config = self.recipe.config.read
+            self._opened.append(self.decoder.open(Path(self.path), self.relative, config, mpp_row=self.mpp_row))
         return self.decoder, self._opened[0]
 
     def tiles(
@@ -95,7 +97,7 @@ def run_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
     return _STAGES[stage](book, bench)
 
 
-def find_slide_tissue(book: Book, bench: Bench) -> Entry:
+def find_slide_tissue(_book: Book, bench: Bench) -> Entry:
     decoder, info = bench.open()
     config = bench.recipe.config.tissue
     if config.polygons is not None and bench.annotation is None:
@@ -250,7 +252,7 @@ def _top_tiles(scores: Scores, bench: Bench) -> bytes:
     return buffer.getvalue()
 
 
-def export_slide_files(book: Book, bench: Bench) -> Entry:
+def export_slide_files(_book: Book, bench: Bench) -> Entry:
     artifacts = export_slide(read_case(bench.folder), bench.recipe.config.export)
     return Entry(key="", artifacts=artifacts)
 

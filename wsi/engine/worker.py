@@ -89,9 +89,16 @@ class Worker:
                 record = self._work(pipe, Task.model_validate_json(blobs[0]))
                 send(pipe, {"record": record.model_dump()})
 
+    def close(self) -> None:
+        """Stop the decoder process."""
+        if self._decoder is not None:
+            self._decoder.stop()
+
     def _work(self, pipe: Connection, task: Task) -> Record:
         """Return what became of the slide, whatever it was; only what stops the whole run is raised."""
-        assert self._recipe and self._decoder and self._networks
+        assert self._recipe
+        assert self._decoder
+        assert self._networks
         folder = self._out / "slides" / task.slide
         report = Reporter(pipe, task.slide)
         try:
@@ -103,7 +110,7 @@ class Worker:
         except OSError as error:
             reason = f"{task.relative}: {error.strerror or error}"
             return failure(task, folder, ArtifactError(reason))
-        except Exception as error:  # the one broad except: this slide is lost, the run goes on
+        except Exception as error:  # noqa: BLE001  (the only broad one: this slide is lost, the run goes on)
             _log.exception("%s: a bug", task.slide)
             return failure(task, folder, WsiError(f"{task.relative}: {type(error).__name__}: {error}"))
 
@@ -135,3 +142,4 @@ class Reporter:
 if __name__ == "__main__":
     worker = Worker()
     serve(worker.answer)
+    worker.close()

@@ -1,0 +1,95 @@
+"""What a decoder process dies of costs the tile it was at, and no other."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.traps import environment, write_trap
+from wsi.config import EngineConfig, ReadConfig
+from wsi.engine.decoder import Decoder
+from wsi.errors import ChildError, CrashError, UnreadableError
+from wsi.tile import Footprint
+
+TILE_PX = 64
+FOOTPRINT = Footprint(64.0, 64.0)
+COORDS = np.stack(np.meshgrid(np.arange(200, 840, 64), np.arange(200, 520, 64)), axis=-1).reshape(-1, 2).astype(np.int32)
+HARMED = 17
+"""The tile that the traps are set on."""
+
+
+@pytest.fixture
+def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoder]:
+    monkeypatch.setenv("PYTHONPATH", environment(tmp_path)["PYTHONPATH"])
+    made = Decoder(EngineConfig(stall_s=2.0, reader_memory_gb=4.0))
+    yield made
+    made.stop()
+
+
+def read_all(decoder: Decoder, path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    decoder.open(path, path.name, ReadConfig())
+    batches = [
+        (batch.tiles.copy(), batch.bad)
+        for batch in decoder.tiles(COORDS, footprint=FOOTPRINT, tile_px=TILE_PX, batch=8)
+    ]
+    return np.concatenate([b[0] for b in batches]), np.concatenate([b[1] for b in batches])
+
+
+def harm(kind: str, **more: object) -> Mapping[str, object]:
+    x, y = COORDS[HARMED]
+    return {"kind": kind, "x": int(x) + 30, "y": int(y) + 30, **more}
+
+
+@pytest.mark.parametrize("kind", ["segv", "abort", "kill", "stop", "exit", "loop", "alloc", "region"])
+def test_harm_at_one_tile_costs_that_tile(decoder: Decoder, tmp_path: Path, kind: str) -> None:
+    clean, none_bad = read_all(decoder, write_trap(tmp_path / "clean.svs"))
+    assert not none_bad.any()
+    tiles, bad = read_all(decoder, write_trap(tmp_path / "trap.svs", harm=harm(kind)))
+    assert np.flatnonzero(bad).tolist() == [HARMED]
+    assert (tiles[~bad] == clean[~bad]).all()
+
+
+def test_harm_done_once_costs_nothing(decoder: Decoder, tmp_path: Path) -> None:
+    path = write_trap(tmp_path / "trap.svs", harm=harm("segv", once=str(tmp_path / "flag")))
+    tiles, bad = read_all(decoder, path)
+    assert (tmp_path / "flag").exists()
+    assert not bad.any()
+    assert (tiles == read_all(decoder, write_trap(tmp_path / "clean.svs"))[0]).all()
+
+
+def test_slide_that_kills_at_opening_is_given_up(decoder: Decoder, tmp_path: Path) -> None:
+    path = write_trap(tmp_path / "trap.svs", harm={"kind": "open"})
+    with pytest.raises(CrashError, match="SIGSEGV"):
+        decoder.open(path, path.name, ReadConfig())
+    good = write_trap(tmp_path / "good.svs")
+    assert decoder.open(good, good.name, ReadConfig()).size.width == 2000
+
+
+def test_slide_that_kills_everywhere_is_given_up(
+    decoder: Decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsi.engine.decoder.MAX_DEATHS", 3)
+    path = write_trap(tmp_path / "trap.svs", harm=harm("segv"))
+    decoder.open(path, path.name, ReadConfig())
+    same = np.repeat(COORDS[HARMED][None], 8, axis=0)
+    with pytest.raises(ChildError, match="failed 4 times"):
+        list(decoder.tiles(same, footprint=FOOTPRINT, tile_px=TILE_PX, batch=2))
+
+
+def test_reader_that_is_left_early_serves_the_next_slide(decoder: Decoder, tmp_path: Path) -> None:
+    path = write_trap(tmp_path / "one.svs")
+    decoder.open(path, path.name, ReadConfig())
+    next(iter(decoder.tiles(COORDS, footprint=FOOTPRINT, tile_px=TILE_PX, batch=4)))
+    other = write_trap(tmp_path / "two.svs", seed=3)
+    assert not read_all(decoder, other)[1].any()
+
+
+def test_file_of_no_format_is_refused_and_the_process_lives(decoder: Decoder, tmp_path: Path) -> None:
+    path = tmp_path / "text.svs"
+    path.write_text("no slide")
+    with pytest.raises(UnreadableError, match="text"):
+        decoder.open(path, path.name, ReadConfig())
+    good = write_trap(tmp_path / "good.svs")
+    assert decoder.open(good, good.name, ReadConfig()).reader == "trap"
