@@ -31,6 +31,7 @@ ARGUMENTS = (
     "mlp_ratio",
     "no_embed_class",
     "num_heads",
+    "pad_type",
     "patch_size",
     "pre_norm",
     "qkv_bias",
