@@ -13,7 +13,7 @@ _NOTHING = (255, 255, 255)
 def _table() -> NDArray[np.uint8]:
     place = np.linspace(0, len(_ANCHORS) - 1, 256)
     channels = [np.interp(place, range(len(_ANCHORS)), channel) for channel in zip(*_ANCHORS, strict=True)]
-    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
 HEAT = _table()
@@ -22,7 +22,7 @@ HEAT = _table()
 
 def heat_index(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the row of HEAT for values 0-1; NaN gives 0."""
-    return np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.uint8)
+    return (np.clip(np.nan_to_num(values), 0, 1) * 255).round().astype(np.uint8)
 
 
 def paint(values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -50,8 +50,7 @@ def write_geojson(path: Path, case: Case, tissue: shapely.MultiPolygon | None, *
             for text in _collection(case, tissue, case.result.scale, origin):
                 file.write(squeeze.compress(text.encode("ascii")))
             file.write(squeeze.flush())
-        digest = sha256_file(part)
-    return digest
+        return sha256_file(part)
 
 
 def _collection(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, origin: Origin) -> Iterator[str]:
@@ -195,7 +194,8 @@ def _rectangles(coords: NDArray[np.int32], scale: Scale, area: Bounds) -> tuple[
     end = start + np.array([scale.tile_px0_x, scale.tile_px0_y])
     size = np.array([area.size.width, area.size.height], np.float64)
     corners = np.hstack([np.clip(start, 0, size), np.clip(end, 0, size)]).round(2)
-    return corners, (corners[:, 2:] > corners[:, :2]).all(axis=1)
+    on_slide: NDArray[np.bool_] = np.all(corners[:, 2:] > corners[:, :2], axis=1)
+    return corners, on_slide
 
 
 def _seed(result: Result) -> bytes:

@@ -89,7 +89,7 @@ def smooth(grid: Grid, area: Bounds, *, width: int, height: int) -> NDArray[np.f
 
 
 def _centers(start: int, length: int, count: int) -> NDArray[np.float64]:
-    return start + (np.arange(count) + 0.5) * (length / count)
+    return start + np.arange(0.5, count, dtype=np.float64) * (length / count)
 
 
 def _cell(values: NDArray[np.float32], row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -41,10 +41,10 @@ def clip(shape: shapely.MultiPolygon, area: Bounds) -> shapely.MultiPolygon:
     """Move `shape` from level-0 px to the px of `area`, leaving out what lies beyond it."""
     moved = shapely.transform(shape, lambda xy: xy - (area.location.x, area.location.y))
     sheet = shapely.box(0, 0, area.size.width, area.size.height)
-    if not sheet.covers(moved):
-        valid = shapely.make_valid(moved, method="structure", keep_collapsed=False)
-        moved = shapely.intersection(valid, sheet)
-    return repair(moved)
+    if sheet.covers(moved):
+        return repair(moved)
+    valid = shapely.make_valid(moved, method="structure", keep_collapsed=False)
+    return repair(shapely.intersection(valid, sheet))
 
 
 def hot_regions(scores: Scores, scale: Scale, area: Bounds, *, threshold: float) -> list[HotRegion]:

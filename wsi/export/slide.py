@@ -1,0 +1,46 @@
+"""All files for people in one slide's folder."""
+
+import re
+
+from wsi.config import ExportConfig
+from wsi.export import geojson, picture, tiff
+from wsi.results import Case
+from wsi.tissue.files import Tissue, from_geojson
+
+_MAX_STEM = 80
+
+
+def export_slide(case: Case, config: ExportConfig) -> dict[str, str]:
+    """Write the heatmaps and the objects for QuPath into the slide's folder; return their sha256 by file name.
+
+    A slide without a verdict gets its tissue only; one without a scale, on which nothing can be placed, nothing.
+
+    Raises:
+        ArtifactError: a file that these are made from is missing or damaged.
+    """
+    result, scores = case.result, case.scores
+    if result.scale is None:
+        return {}
+    tissue = _tissue(case)
+    name = objects_name(result.path)
+    polygons = tissue.polygons if tissue else None
+    made = {name: geojson.write_geojson(case.folder / name, case, polygons, origin=config.origin)}
+    if scores is not None and len(scores.coords) and result.grade is not None and result.positive is not None:
+        path = case.folder / tiff.NAME
+        made[tiff.NAME] = tiff.write_heatmap_tiff(path, result, scores, origin=config.origin)
+        made[picture.NAME] = picture.write_heatmap_png(case, scores, polygons, longest_px=config.heatmap_px)
+    return made
+
+
+def _tissue(case: Case) -> Tissue | None:
+    return from_geojson(case.tissue.read_bytes()) if case.tissue.is_file() else None
+
+
+def objects_name(path: str) -> str:
+    """Return the name of a slide's file of objects: the slide's own, safe on every file system.
+
+    `--tissue FOLDER` knows a slide's polygons by this name.
+    """
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path.rsplit("/", 1)[-1])
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:_MAX_STEM]
+    return (safe or "slide") + geojson.SUFFIX

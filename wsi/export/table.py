@@ -1,0 +1,76 @@
+"""predictions.csv: one row a slide, safe to open in a spreadsheet."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from wsi.export.cohort import Entry, publish_changes
+from wsi.export.words import printable
+
+NAME = "predictions.csv"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_COLUMNS = (
+    "id", "path", "status", "code", "label", "probability", "confidence", "refer", "refer_reason", "flags",
+    "tiles_wanted", "tiles_read", "tiles_unreadable", "tissue_mm2", "mpp", "mpp_source", "reason",
+)  # fmt: skip
+_LAST = ("model", "model_version", "model_sha256", "notice")
+
+
+def write_predictions(out: Path, slides: Iterable[Entry]) -> None:
+    """Write predictions.csv: a column for the probability of each class that any slide of the run has."""
+    rows = [_row(entry) for entry in slides]
+    classes = list(dict.fromkeys(name for row in rows for name in row if name.startswith("P(")))
+    publish_changes(out / NAME, _lines(rows, [*_COLUMNS, *classes, *_LAST]))
+
+
+def _lines(rows: Iterable[dict[str, str]], columns: list[str]) -> Iterator[bytes]:
+    yield _line(columns)
+    for row in rows:
+        yield _line([row.get(column, "") for column in columns])
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerow(map(safe_cell, cells))
+    return buffer.getvalue().encode()
+
+
+def safe_cell(text: str) -> str:
+    """Return text that no spreadsheet runs as a formula, on one line."""
+    spelled = printable(text)
+    return "'" + spelled if text.startswith(_FORMULA) else spelled
+
+
+def _row(entry: Entry) -> dict[str, str]:
+    result = entry.result
+    scale, model = result.scale, result.provenance
+    positive = next((c.probability for c in result.classes if c.name == result.positive), None)
+    row = {
+        "id": result.slide,
+        "path": result.path,
+        "status": result.status,
+        "code": result.code,
+        "label": result.grade or "",
+        "probability": _number(positive),
+        "confidence": _number(result.confidence),
+        "refer": "yes" if result.refer else "no",
+        "refer_reason": result.refer_reason,
+        "flags": ";".join(result.flags),
+        "tiles_wanted": str(result.tiles.wanted),
+        "tiles_read": str(result.tiles.read),
+        "tiles_unreadable": str(result.tiles.unreadable),
+        "tissue_mm2": _number(result.tissue_mm2),
+        "mpp": _number((scale.mpp_x * scale.mpp_y) ** 0.5 if scale else None),
+        "mpp_source": scale.mpp_source if scale else "",
+        "reason": result.reason,
+        "model": model.model if model else "",
+        "model_version": model.model_version if model else "",
+        "model_sha256": model.model_sha256 if model else "",
+        "notice": result.notice,
+    }
+    return row | {f"P({c.name})": _number(c.probability) for c in result.classes}
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
