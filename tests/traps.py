@@ -9,7 +9,9 @@ PLUGINS = Path(__file__).parent / "plugins"
 CHECKOUT = Path(__file__).parents[1]
 
 
-def write_trap(path: Path, *, side: int = 2000, mpp: float = 0.5, harm: Mapping[str, object] | None = None, seed: int = 0) -> Path:
+def write_trap(
+    path: Path, *, side: int = 2000, mpp: float = 0.5, harm: Mapping[str, object] | None = None, seed: int = 0
+) -> Path:
     """Write a slide of `side` x `side` px whose tissue leaves a margin of a tenth; see tests/plugins/wsi_trap.py."""
     told: dict[str, object] = {"width": side, "height": side, "mpp": mpp, "seed": seed}
     if harm:

@@ -15,7 +15,9 @@ from wsi.tile import Footprint
 
 TILE_PX = 64
 FOOTPRINT = Footprint(64.0, 64.0)
-COORDS = np.stack(np.meshgrid(np.arange(200, 840, 64), np.arange(200, 520, 64)), axis=-1).reshape(-1, 2).astype(np.int32)
+COORDS = (
+    np.stack(np.meshgrid(np.arange(200, 840, 64), np.arange(200, 520, 64)), axis=-1).reshape(-1, 2).astype(np.int32)
+)
 HARMED = 17
 """The tile that the traps are set on."""
 
@@ -23,7 +25,7 @@ HARMED = 17
 @pytest.fixture
 def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoder]:
     monkeypatch.setenv("PYTHONPATH", environment(tmp_path)["PYTHONPATH"])
-    made = Decoder(EngineConfig(stall_s=2.0, reader_memory_gb=4.0))
+    made = Decoder(EngineConfig(stall_s=1.0, reader_memory_gb=4.0))
     yield made
     made.stop()
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -17,26 +17,28 @@ from wsi.engine.recipe import Recipe, Stage
 from wsi.errors import LockedError
 from wsi.export import export_run
 from wsi.publish import TEMPORARY, publish, sha256_bytes
+from wsi.read import Rejected, SlideFile
 from wsi.results import RESEARCH_USE, Record
 
 SUMS = "SHA256SUMS"
 RUN = "run.yaml"
 
 
-def finish(out: Path, recipe: Recipe, scanned: Mapping[str, str]) -> None:
+def finish(out: Path, recipe: Recipe, found: Sequence[SlideFile | Rejected]) -> None:
     """Settle the journal and write run.yaml, predictions.csv, report.html, qupath/ and SHA256SUMS.
 
     Args:
-        scanned: id of each slide of this run by its relative path. A slide that lay at one of these paths
-            before with another content is replaced: its folder goes.
+        found: the slides of this run. A slide that lay at one of their relative paths before with another
+            content is replaced: its folder goes.
     """
+    scanned = {slide.relative: slide.id for slide in found}
     with lock(out, wait=True):
         for part in (*out.glob(TEMPORARY + "*"), *out.glob(f"qupath/**/{TEMPORARY}*")):
             part.unlink(missing_ok=True)
         records = _current(out, scanned)
         journal.settle(out, records)
         put(out / RUN, render_run(recipe))
-        export_run(out, records)
+        export_run(out, records, places={s.id: s.path for s in found if isinstance(s, SlideFile)})
         put(out / SUMS, render_sums(out))
 
 

@@ -87,7 +87,7 @@ def run_slides(
         if isinstance(slide, Rejected):
             run.keep(_reject(slide, out))
     _work(run)
-    finish(out, recipe, {slide.relative: slide.id for slide in found})
+    finish(out, recipe, found)
     return sorted(run.records, key=lambda record: (record.path, record.slide))
 
 
@@ -110,7 +110,7 @@ def export_slides(out: Path, recipe: Recipe, *, watch: Watch) -> list[Record]:
             continue
         watch(Progress(record.slide, "export", 0, 0))
         run.keep(export_again(folder, recipe, slide=record.slide, relative=record.path))
-    finish(out, recipe, {})
+    finish(out, recipe, [])
     return run.records
 
 

@@ -15,7 +15,7 @@ from wsi.engine.decoder import Decoder
 from wsi.engine.describe import record_of
 from wsi.engine.job import Task, run_job
 from wsi.engine.recipe import Recipe
-from wsi.engine.stages import Encodes, Model
+from wsi.engine.stages import Encodes
 from wsi.errors import (
     ArtifactError,
     ChangedError,
@@ -27,6 +27,7 @@ from wsi.errors import (
     UsageError,
     WsiError,
 )
+from wsi.predict import Model
 from wsi.results import Record
 
 _log = logging.getLogger(__name__)

@@ -1,0 +1,156 @@
+"""One command from a folder of slides to results, and what it does when it is run again."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.flow.conftest import SIDE, Command
+from tests.traps import write_trap
+
+Tree = Callable[[Path], dict[str, str]]
+FOR_PEOPLE = ("heatmap.ome.tiff", "heatmap.png", "result.json", "tissue.geojson", "features.h5", "scores.h5")
+
+
+def records(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def test_every_slide_gets_its_files(clean: Path) -> None:
+    told = records(clean)
+    assert [r["path"] for r in told] == ["a/1.svs", "b/1.svs", "c.svs"]
+    assert {r["status"] for r in told} == {"ok"}
+    for record in told:
+        folder = clean / "slides" / str(record["slide"])
+        for name in FOR_PEOPLE:
+            assert (folder / name).stat().st_size > 0
+        assert len(list(folder.glob("*.geojson.gz"))) == 1
+    for name in ("run.yaml", "predictions.csv", "report.html", "qupath/project.qpproj", "SHA256SUMS"):
+        assert (clean / name).stat().st_size > 0
+
+
+def test_slides_of_one_name_never_meet(clean: Path) -> None:
+    ids = [str(r["slide"]) for r in records(clean)]
+    assert len(set(ids)) == 3
+    one, other = (clean / "slides" / i / "features.h5" for i in ids[:2])
+    assert one.read_bytes() != other.read_bytes()
+
+
+def test_table_has_a_row_for_every_slide(clean: Path) -> None:
+    with (clean / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    assert {row["status"] for row in rows} == {"ok"}
+
+
+def test_rerun_redoes_nothing(command: Command, slides: Path, clean: Path, tree: Tree) -> None:
+    before = tree(clean)
+    times = {path: path.stat().st_mtime_ns for path in clean.rglob("*") if path.is_file()}
+    assert command(slides, "-o", clean, "-q").status == 0
+    assert tree(clean) == before
+    assert {path: path.stat().st_mtime_ns for path in clean.rglob("*") if path.is_file()} == times
+
+
+def test_changed_slide_is_redone_and_its_old_result_goes(
+    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
+) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    shutil.copytree(slides, folder)
+    shutil.copytree(clean, out)
+    write_trap(folder / "c.svs", side=SIDE // 2, seed=9)
+    assert command(folder, "-o", out, "-q").status == 0
+    fresh = tmp_path / "fresh"
+    assert command(folder, "-o", fresh, "-q").status == 0
+    assert tree(out) == tree(fresh)
+
+
+def test_changed_setting_redoes_what_depends_on_it(command: Command, slides: Path, clean: Path, tmp_path: Path) -> None:
+    out = tmp_path / "OUT"
+    shutil.copytree(clean, out)
+    first = {p.relative_to(out): p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    assert command(slides, "-o", out, "-q", "--overlap", "0.5").status == 0
+    changed = {p.name for p in out.rglob("*") if p.is_file() and first.get(p.relative_to(out)) != p.stat().st_mtime_ns}
+    assert {"coords.h5", "features.h5", "heatmap.png"} <= changed
+    assert not {"tissue.geojson", "thumbnail.jpg"} & changed
+
+
+def test_copied_slide_folder_gives_the_same_bytes(
+    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out = tmp_path / "OUT"
+    shutil.copytree(slides, tmp_path / "elsewhere")
+    more = {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/nonexistent"}
+    assert command("elsewhere", "-o", "OUT", "-q", "-j", "2", more=more, cwd=tmp_path).status == 0
+    here, there = tree(out), tree(clean)
+    assert set(here) == set(there)
+    placed = {"qupath/project.qpproj", "SHA256SUMS"}  # says where the slides lie
+    assert {k: v for k, v in here.items() if k not in placed} == {k: v for k, v in there.items() if k not in placed}
+
+
+def test_export_needs_no_slides_and_gives_the_same_bytes(
+    command: Command, clean: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out = tmp_path / "OUT"
+    shutil.copytree(clean, out)
+    for path in [*out.glob("slides/*/heatmap*"), *out.glob("slides/*/*.geojson.gz"), out / "report.html"]:
+        path.unlink()
+    assert command("export", out, "-q").status == 0
+    assert tree(out) == tree(clean)
+
+
+def test_dry_run_tells_the_plan_and_writes_nothing(command: Command, slides: Path, tmp_path: Path) -> None:
+    ended = command(slides, "-o", tmp_path / "OUT", "--dry-run", "--json")
+    rows = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert ended.status == 0
+    assert [row["width"] for row in rows] == [SIDE, SIDE, SIDE // 2]
+    assert all(row["tiles"] > 0 and not row["code"] for row in rows)
+    assert not (tmp_path / "OUT").exists()
+
+
+def test_stages_one_by_one_give_the_bytes_of_the_whole(
+    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out = tmp_path / "OUT"
+    for stage in ("tissue", "tile", "encode", "predict"):
+        assert command(stage, slides, "-o", out, "-q").status == 0
+    assert command(slides, "-o", out, "-q").status == 0
+    assert tree(out) == tree(clean)
+
+
+def test_features_recipe_needs_no_model(command: Command, slides: Path, tmp_path: Path) -> None:
+    out = tmp_path / "OUT"
+    assert command(slides, "-o", out, "-q", "-c", "features").status == 0
+    assert len(list(out.glob("slides/*/features.h5"))) == 3
+    assert not list(out.glob("slides/*/scores.h5"))
+
+
+def test_verify_names_the_file_in_which_a_byte_changed(command: Command, clean: Path, tmp_path: Path) -> None:
+    out = tmp_path / "OUT"
+    shutil.copytree(clean, out)
+    assert command("verify", out).status == 0
+    for path in sorted(p for p in out.rglob("*") if p.is_file() and p.name != "SHA256SUMS")[::4]:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+        ended = command("verify", out)
+        assert ended.status == 3
+        assert path.name in ended.stdout
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(("content", "code"), [(b"", "E_UNREADABLE"), (b"text", "E_UNREADABLE")])
+def test_bad_slide_changes_nothing_for_the_others(
+    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree, content: bytes, code: str
+) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    shutil.copytree(slides, folder)
+    (folder / "bad.svs").write_bytes(content)
+    assert command(folder, "-o", out, "-q").status == 3
+    told = {r["path"]: r for r in records(out)}
+    assert (told["bad.svs"]["status"], told["bad.svs"]["code"]) == ("refused", code)
+    good, expected = tree(out / "slides"), tree(clean / "slides")
+    assert {name: digest for name, digest in good.items() if not name.startswith("bad")} == expected
