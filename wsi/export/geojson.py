@@ -6,6 +6,7 @@ annotations hold tissue and regions. Text is streamed: 100,000 tiles never stand
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ NAMESPACE = hashlib.sha1(b"wsi-run/geojson", usedforsecurity=False).digest()[:16
 TISSUE_COLOR = (0, 158, 115)
 DEFAULT_THRESHOLD = 0.5
 _BATCH = 4096
+_HEAD_BYTES = 16384
+"""The first feature starts before: what the file says of itself is within."""
 _LEVEL = 4
 """Of zlib: a quarter larger than 9 at a quarter of the time."""
 
@@ -53,6 +56,17 @@ def write_geojson(path: Path, case: Case, tissue: shapely.MultiPolygon | None, *
         return sha256_file(part)
 
 
+def read_origin(path: Path) -> str:
+    """Return the origin that a file of ours says its coordinates have; "qupath" when it says none."""
+    try:
+        with path.open("rb") as file:
+            head = zlib.decompressobj(31).decompress(file.read(_HEAD_BYTES), _HEAD_BYTES)
+    except (OSError, zlib.error):
+        return "qupath"
+    found = re.search(rb'"origin":"(qupath|level0)"', head)
+    return found[1].decode() if found else "qupath"
+
+
 def _collection(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, origin: Origin) -> Iterator[str]:
     area = shown(scale, origin)
     yield f'{{"type":"FeatureCollection","wsi_run":{_json(_about(case.result, area, origin))},"features":[\n'
@@ -66,13 +80,13 @@ def _collection(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, o
 def _about(result: Result, area: Bounds, origin: Origin) -> dict[str, object]:
     return {
         "notice": RESEARCH_USE,
+        "origin": origin,
+        "origin_px0": [area.location.x, area.location.y],
         "slide": result.slide,
         "verdict": verdict(result),
         "refer": referral(result),
         "model": f"{result.provenance.model} {result.provenance.model_version}" if result.provenance else "",
         "model_sha256": model_hash(result),
-        "origin": origin,
-        "origin_px0": [area.location.x, area.location.y],
     }
 
 

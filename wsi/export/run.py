@@ -5,6 +5,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from wsi.export.cohort import entries
+from wsi.export.project import write_project
+from wsi.export.report import write_report
 from wsi.export.table import write_predictions
 from wsi.results import Record
 
@@ -23,3 +25,5 @@ def export_run(out: Path, records: list[Record], *, places: Mapping[str, Path] =
         NoSpaceError, ArtifactError: a file can't be written.
     """
     write_predictions(out, entries(out, records))
+    write_report(out, records)
+    write_project(out, entries(out, records), places)

@@ -1,0 +1,58 @@
+"""Pictures small enough to stand inside the report."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+WHOLE_BYTES = 40 << 20
+"""All pictures of a report together: what a browser still opens at once."""
+LEAST_BYTES, MOST_BYTES = 40_000, 400_000
+"""Of one slide. Beyond WHOLE_BYTES / LEAST_BYTES slides, the least suspicious have no pictures."""
+_HEATMAP_SHARE = 0.7
+_QUALITIES = (85, 75, 62, 48, 34)
+_SMALLEST_PX = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Bytes that one slide's heatmap and strip of tiles may take; 0: no pictures."""
+
+    heatmap: int
+    strip: int
+
+
+def budget(slides: int, place: int) -> Budget:
+    """Return what the slide at `place` (from 0) of the report may take."""
+    each = min(MOST_BYTES, max(LEAST_BYTES, WHOLE_BYTES // max(1, slides)))
+    if (place + 1) * each > WHOLE_BYTES:
+        return Budget(0, 0)
+    return Budget(int(each * _HEATMAP_SHARE), int(each * (1 - _HEATMAP_SHARE)))
+
+
+def embedded(path: Path, most_bytes: int, *, longest_px: int) -> str | None:
+    """Return the picture as a JPEG data URI of at most `most_bytes`, None where there is none or it is damaged."""
+    if not most_bytes:
+        return None
+    try:
+        with Image.open(path, formats=["JPEG", "PNG"]) as image:
+            image.thumbnail((longest_px, longest_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
+            picture = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return "data:image/jpeg;base64," + base64.b64encode(_jpeg(picture, most_bytes * 3 // 4)).decode()
+
+
+def _jpeg(picture: Image.Image, most_bytes: int) -> bytes:
+    """Return a JPEG of at most `most_bytes`: first coarser, then smaller."""
+    while True:
+        for quality in _QUALITIES:
+            buffer = io.BytesIO()
+            picture.save(buffer, "JPEG", quality=quality)
+            if buffer.tell() <= most_bytes:
+                return buffer.getvalue()
+        if max(picture.size) <= _SMALLEST_PX:
+            return buffer.getvalue()
+        picture = picture.resize((max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4)))

@@ -1,0 +1,183 @@
+"""qupath/: a project that opens in QuPath with all slides, as a worklist, and a script that adds their objects.
+
+It is written without Java, and it is shared with the person who works in it: what QuPath or they put there stays.
+An image's number follows from the slide's id, so its folder of data is found again after every run.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from wsi.export.cohort import SLIDES, Entry, publish_changes
+from wsi.export.geojson import TISSUE_COLOR, class_name, read_origin
+from wsi.export.words import model_hash, notice, positive_probability, printable, referral, verdict
+from wsi.results import RESEARCH_USE, Result
+
+FOLDER = "qupath"
+ID_KEY = "wsi-run id"
+"""Metadata of an image that says which slide of the run it is; images without it are the user's own."""
+_VERSION = "0.4.4"
+"""The oldest QuPath that was tried; newer ones read it as well."""
+_NOWHERE = "file:///OUT/qupath/project.qpproj"
+_SERVERS = "qupath.lib.images.servers."
+_OPENSLIDE = _SERVERS + "openslide.OpenslideServerBuilder"
+_BIOFORMATS = _SERVERS + "bioformats.BioFormatsServerBuilder"
+_UNCROPPED = "--no-crop"
+_README = """{notice}
+Open project.qpproj in QuPath, 0.4 or newer, then choose Automate > Project scripts > import and Run, to see tissue, \
+regions and tile scores on every slide; Measure > Show measurement maps colors the tiles.
+Keep this folder beside the folder slides, and right-click the list of images to sort it by Grade, Probability or Refer.
+{rest}"""
+
+
+def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]) -> None:
+    """Write or bring up to date the project in `out`.
+
+    Args:
+        places: where slides lie, by id; the others keep the place that the project has for them, or are left out.
+    """
+    folder = out / FOLDER
+    before = _read(folder / "project.qpproj")
+    known = {image["metadata"].get(ID_KEY): image for image in before["images"]}
+    images, objects, classes, absent = [], "", {"Tissue": TISSUE_COLOR}, 0
+    for entry in slides:
+        image = _image(entry, places.get(entry.result.slide), known.get(entry.result.slide))
+        absent += image is None
+        for score in entry.result.classes:
+            classes.setdefault(class_name(score.name), (score.color[0], score.color[1], score.color[2]))
+        if image is not None:
+            images.append(image)
+            if entry.objects:
+                objects += f"{image['entryID']}\t../{SLIDES}/{entry.result.slide}/{entry.objects}\n"
+    images += [image for image in before["images"] if ID_KEY not in image["metadata"]]
+    project = {
+        **before,
+        "uri": (folder.resolve() / "project.qpproj").as_uri() if places else before["uri"],
+        "lastID": max([before["lastID"], *(image["entryID"] for image in images)]),
+        "images": images,
+    }
+    _put(folder / "project.qpproj", project)
+    _put(folder / "classifiers" / "classes.json", _classes(folder / "classifiers" / "classes.json", classes))
+    script = Path(__file__).with_name("import.groovy").read_bytes()
+    publish_changes(folder / "scripts" / "import.groovy", [script])
+    publish_changes(folder / "objects.tsv", [objects.encode()])
+    publish_changes(folder / "README.txt", [_readme(absent).encode()])
+
+
+def _readme(absent: int) -> str:
+    rest = (
+        f"{absent} slides are not in the project, because they could not be opened or their place isn't known here: "
+        "run wsi-run on the slides again.\n"
+    )
+    return _README.format(notice=RESEARCH_USE, rest=rest if absent else "")
+
+
+def entry_number(slide: str) -> int:
+    """Return the number of a slide in the project: from its id alone, 48 bits, so that no two slides share one."""
+    return int.from_bytes(hashlib.sha256(slide.encode(errors="surrogatepass")).digest()[:6])
+
+
+def _image(entry: Entry, place: Path | None, known: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the project's entry for a slide, None when it couldn't be opened or its place isn't known."""
+    result = entry.result
+    reader = result.provenance.reader if result.provenance else ""
+    server = known["serverBuilder"] if known else None
+    if place is not None and reader:
+        server = _server(place, reader, cropped=_is_cropped(entry), known=server)
+    if server is None:
+        return None
+    kept = known or {}
+    return {
+        **kept,
+        "serverBuilder": server,
+        "entryID": kept.get("entryID", entry_number(result.slide)),
+        "imageName": kept.get("imageName", printable(result.path)),
+        "description": _description(result),
+        "metadata": {**{k: v for k, v in kept.get("metadata", {}).items() if k not in _KEYS}, **_metadata(result)},
+    }
+
+
+def _server(place: Path, reader: str, *, cropped: bool, known: dict[str, Any] | None) -> dict[str, Any]:
+    """Return how QuPath opens a slide; what it has noted itself stays when that is the same."""
+    with_openslide = reader == "openslide"
+    server = {
+        "builderType": "uri",
+        "providerClassName": _OPENSLIDE if with_openslide else _BIOFORMATS,
+        "uri": place.as_uri(),
+        "args": [_UNCROPPED] if with_openslide and not cropped else [],
+    }
+    if known is None:
+        return server
+    same_file = all(known.get(key) == server[key] for key in ("uri", "providerClassName"))
+    same_crop = (_UNCROPPED in known.get("args", [])) == (_UNCROPPED in server["args"])
+    return known if same_file and same_crop else server
+
+
+def _is_cropped(entry: Entry) -> bool:
+    """Return whether the slide's objects count from its bounds, so that QuPath must show it cropped to them."""
+    return not entry.objects or read_origin(entry.folder / entry.objects) == "qupath"
+
+
+def _description(result: Result) -> str:
+    return ". ".join(filter(None, (verdict(result), referral(result), printable(result.reason), notice(result))))
+
+
+_KEYS = ("Grade", "Probability", "Confidence", "Refer", "Status", "Code", "Flags", "Model SHA-256", "Notice", ID_KEY)
+
+
+def _metadata(result: Result) -> dict[str, str]:
+    """Return what QuPath sorts the images by: text all of it, numbers with the same number of digits."""
+    probability = positive_probability(result)
+    values = (
+        printable(result.grade or ""),
+        "" if probability is None else f"{probability:.3f}",
+        "" if result.confidence is None else f"{result.confidence:.3f}",
+        "yes" if result.refer else "no",
+        result.status,
+        result.code,
+        ", ".join(map(printable, result.flags)),
+        model_hash(result),
+        RESEARCH_USE,
+        result.slide,
+    )
+    return {key: value for key, value in zip(_KEYS, values, strict=True) if value}
+
+
+def _classes(path: Path, ours: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return classes.json: the classes of the run, then those that the user added."""
+    theirs = [c for c in _json(path).get("pathClasses", []) if isinstance(c, dict) and c.get("name") not in ours]
+    return {"pathClasses": [{"name": name, "color": _argb(color)} for name, color in ours.items()] + theirs}
+
+
+def _argb(color: tuple[int, ...]) -> int:
+    """Return a color as Java's signed int, opaque."""
+    return int.from_bytes(bytes((255, *color[:3])), signed=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the project that is there, as far as it is one."""
+    found = _json(path)
+    images = [i for i in found.get("images", []) if isinstance(i, dict) and isinstance(i.get("entryID"), int)]
+    for image in images:
+        if not isinstance(image.get("metadata"), dict):
+            image["metadata"] = {}
+    last = found.get("lastID")
+    start = {"version": _VERSION, "createTimestamp": 0, "modifyTimestamp": 0, "uri": _NOWHERE}
+    return {**start, **found, "lastID": last if isinstance(last, int) else 0, "images": images}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one when there is none or it is damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _put(path: Path, content: dict[str, Any]) -> None:
+    """Publish JSON unless the file says the same already, in QuPath's own layout maybe."""
+    if _json(path) != content:
+        publish_changes(path, [(json.dumps(content, indent=2, ensure_ascii=True) + "\n").encode()])

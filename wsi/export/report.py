@@ -1,0 +1,78 @@
+"""report.html: one file that opens anywhere, without a script and without anything from elsewhere.
+
+It is written slide by slide, the suspicious ones first, and only when what it tells has changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from wsi.export.cohort import entries, publish_changes
+from wsi.export.embed import budget
+from wsi.export.report_page import Summary, closing, opening, table_row
+from wsi.export.report_slide import section
+from wsi.export.words import positive_probability
+from wsi.results import Record, Result
+
+NAME = "report.html"
+FORM = 1
+"""Raised when the same results give another report."""
+_SEAL = b"<!-- sha256 of all before: %s -->\n"
+_SEAL_BYTES = len(_SEAL % (b"0" * 64))
+
+
+def write_report(out: Path, records: Iterable[Record]) -> None:
+    """Write report.html, unless it tells these results already and is whole."""
+    summary, inputs, order = Summary(), hashlib.sha256(str(FORM).encode()), []
+    for entry in entries(out, records):
+        summary.add(entry.result)
+        told = [entry.record.model_dump(), entry.result.model_dump()]
+        inputs.update(json.dumps(told, sort_keys=True).encode())
+        order.append((suspicion(entry.result), entry.record))
+    order.sort(key=lambda pair: pair[0])
+    mark = inputs.hexdigest()
+    if not _is_current(out / NAME, mark):
+        publish_changes(out / NAME, _sealed(_pieces(out, [record for _, record in order], summary, mark)))
+
+
+def suspicion(result: Result) -> tuple[int, float, int, str]:
+    """Return the key that sorts slides: graded by falling probability, then without a grade, refused, failed."""
+    probability = positive_probability(result)
+    rank = 0 if result.grade is not None else {"ok": 1, "partial": 1, "refused": 2, "failed": 3}[result.status]
+    return rank, -(probability or 0.0), int(not result.refer), result.path
+
+
+def _pieces(out: Path, records: list[Record], summary: Summary, mark: str) -> Iterator[bytes]:
+    yield opening(summary, mark).encode()
+    for entry in entries(out, records):
+        yield table_row(entry.result).encode()
+    yield b"</tbody></table></div></section>\n<main>\n"
+    for place, entry in enumerate(entries(out, records)):
+        yield section(entry, budget(len(records), place)).encode()
+    yield closing().encode()
+
+
+def _sealed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+    yield _SEAL % digest.hexdigest().encode()
+
+
+def _is_current(path: Path, mark: str) -> bool:
+    """Return whether the report there was made from the same results, and no byte of it has changed since."""
+    digest, tail = hashlib.sha256(), b""
+    try:
+        with path.open("rb") as file:
+            if mark.encode() not in file.read(512):
+                return False
+            file.seek(0)
+            while block := file.read(1 << 20):
+                tail += block
+                digest.update(tail[:-_SEAL_BYTES])
+                tail = tail[-_SEAL_BYTES:]
+    except OSError:
+        return False
+    return tail == _SEAL % digest.hexdigest().encode()

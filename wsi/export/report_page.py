@@ -1,0 +1,149 @@
+"""The head of report.html: what it is, what it counts, and a row for each slide."""
+
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from wsi.export.words import area, flag, positive_probability, printable, probability
+from wsi.results import RESEARCH_USE, Result
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_STATUS = {"ok": "done", "partial": "partly read", "refused": "refused", "failed": "failed"}
+_SERIOUS = frozenset({"out-of-distribution", "unreadable-tiles"})
+
+
+@dataclass
+class Summary:
+    """What the head counts, and the models that made the verdicts (name, version, sha256)."""
+
+    slides: int = 0
+    positive: int = 0
+    referred: int = 0
+    graded: int = 0
+    stopped: int = 0
+    models: dict[tuple[str, str, str], None] = field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        self.slides += 1
+        self.graded += result.grade is not None
+        self.positive += is_positive(result)
+        self.referred += result.grade is not None and result.refer
+        self.stopped += result.status in ("refused", "failed")
+        if (made := result.provenance) and made.model:
+            self.models[(made.model, made.model_version, made.model_sha256)] = None
+
+
+def is_positive(result: Result) -> bool:
+    return result.grade is not None and result.grade == result.positive
+
+
+def text(value: str) -> str:
+    """Return text as HTML: no tag, no attribute, no invisible character comes out of it."""
+    return escape(printable(value), quote=True)
+
+
+def opening(counts: Summary, mark: str) -> str:
+    """Return all up to the first row of the table."""
+    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<!-- made from results {mark} -->\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
+        f"<title>wsi-run report, {counts.slides} slides</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        '<a class="skip" href="#cohort">Skip to the slides</a>\n'
+        f'<header><h1>Slide report</h1><p class="notice" role="note"><strong>{RESEARCH_USE}</strong> '
+        "A person looks at every slide; this page says where to look first.</p>\n"
+        f"{_counts(counts)}{_models(counts)}</header>\n{_table_head()}"
+    )
+
+
+def _counts(counts: Summary) -> str:
+    boxes = (
+        (counts.slides, "slides" if counts.slides != 1 else "slide", ""),
+        (counts.positive, "suspicious", "hot"),
+        (counts.referred, "to refer to a pathologist", "refer"),
+        (counts.slides - counts.graded, "without a verdict", ""),
+        (counts.stopped, "refused or failed", "stopped"),
+    )
+    items = "".join(
+        f'<li class="{kind if count else "none"}"><b>{count}</b> {label}</li>' for count, label, kind in boxes
+    )
+    return f'<ul class="counts">{items}</ul>\n'
+
+
+def _models(counts: Summary) -> str:
+    made = [f"{text(f'{name} {version}')} <code>{text(sha256)}</code>" for name, version, sha256 in counts.models]
+    return f'<p class="model">Model {"; ".join(made)}</p>\n' if made else ""
+
+
+def _table_head() -> str:
+    columns = ("Slide", "Verdict", "Probability", "Refer", "Quality", "Tiles read", "Tissue", "Status")
+    cells = "".join(f'<th scope="col">{name}</th>' for name in columns)
+    return (
+        '<section id="cohort" aria-labelledby="cohort-title"><h2 id="cohort-title">All slides, the most suspicious '
+        f'first</h2>\n<div class="scroll"><table class="cohort"><thead><tr>{cells}</tr></thead>\n<tbody>\n'
+    )
+
+
+def table_row(result: Result) -> str:
+    """Return a slide's row."""
+    value = positive_probability(result)
+    cells = (
+        f'<th scope="row"><a href="#slide-{text(result.slide)}">{text(result.path)}</a></th>',
+        f"<td>{badge(result)}</td>",
+        f"<td>{meter(value) if value is not None else '–'}</td>",
+        f"<td>{refer_mark(result)}</td>",
+        f"<td>{flags(result) or '–'}</td>",
+        f'<td class="figure">{tiles(result)}</td>',
+        f'<td class="figure">{area(result.tissue_mm2) if result.scale else "–"}</td>',
+        f"<td>{status(result)}</td>",
+    )
+    return f"<tr>{''.join(cells)}</tr>\n"
+
+
+def badge(result: Result) -> str:
+    """Return the verdict as a label; its words say all that its color says."""
+    if result.grade is None:
+        return '<span class="badge none">No verdict</span>'
+    kind = "hot" if is_positive(result) else "cold"
+    return f'<span class="badge {kind}">{text(result.grade)}</span>'
+
+
+def meter(value: float) -> str:
+    """Return a probability as a bar and a figure."""
+    return (
+        f'<span class="meter"><span class="bar" aria-hidden="true"><i style="width:{value * 100:.1f}%"></i></span> '
+        f"{escape(probability(value))}</span>"
+    )
+
+
+def refer_mark(result: Result) -> str:
+    if result.grade is None:
+        return "–"
+    return '<span class="badge refer">Refer</span>' if result.refer else "no"
+
+
+def flags(result: Result) -> str:
+    return " ".join(
+        f'<span class="badge {"refer" if name in _SERIOUS else "flag"}">{text(flag(name))}</span>'
+        for name in result.flags
+    )
+
+
+def tiles(result: Result) -> str:
+    return f"{result.tiles.read:,} of {result.tiles.wanted:,}" if result.tiles.wanted else "–"
+
+
+def status(result: Result) -> str:
+    word = _STATUS[result.status]
+    kind = "stopped" if result.status in ("refused", "failed") else "flag" if result.status == "partial" else "plain"
+    code = f" <code>{text(result.code)}</code>" if result.code else ""
+    return f'<span class="badge {kind}">{word}</span>{code}'
+
+
+def closing() -> str:
+    return (
+        f"</main>\n<footer><p><strong>{RESEARCH_USE}</strong> Probabilities are calibrated on the model's own cohort; "
+        "attention says what the model weighed and is no probability.</p></footer>\n</body>\n</html>\n"
+    )

@@ -1,0 +1,128 @@
+"""One slide's section of report.html."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from wsi.export.cohort import SLIDES, Entry
+from wsi.export.embed import Budget, embedded
+from wsi.export.report_page import badge, flags, meter, refer_mark, status, text, tiles
+from wsi.export.words import area, next_step, probability, referral, verdict
+from wsi.results import Result, Scale
+
+_FROM = {
+    "metadata": "the slide's own metadata",
+    "tiff-tags": "the TIFF's resolution tags",
+    "table": "the table given to the run",
+    "command-line": "the command line",
+}
+_HEATMAP_PX, _STRIP_PX = 1200, 2000
+
+
+def section(entry: Entry, budget: Budget) -> str:
+    """Return the section; pictures that don't fit the budget or aren't there are left out."""
+    result = entry.result
+    title = f"title-{text(result.slide)}"
+    return (
+        f'<article id="slide-{text(result.slide)}" aria-labelledby="{title}">\n'
+        f'<header><h2 id="{title}">{text(result.path)}</h2><p>{badge(result)} {_mark(result)} {flags(result)} '
+        f"{status(result)}</p></header>\n"
+        f'{_words(result)}<div class="columns">{_overview(entry, budget)}{_facts(entry)}</div>\n'
+        f'{_strip(entry, budget)}<p class="back"><a href="#cohort">Back to all slides</a></p></article>\n'
+    )
+
+
+def _mark(result: Result) -> str:
+    return refer_mark(result) if result.refer and result.grade is not None else ""
+
+
+def _words(result: Result) -> str:
+    """Return the verdict, why to refer, and what stopped the slide with what to do about it."""
+    lines = f'<p class="verdict">{text(verdict(result))}</p>\n' if result.grade is not None else ""
+    if result.grade is not None and result.refer:
+        lines += f'<p class="referral">{text(referral(result))}</p>\n'
+    if result.code:
+        lines += (
+            f'<div class="trouble"><p><code>{text(result.code)}</code> {text(result.reason)}</p>'
+            f"<p><strong>Next step:</strong> {text(next_step(result.code))}</p></div>\n"
+        )
+    return lines
+
+
+def _overview(entry: Entry, budget: Budget) -> str:
+    graded = entry.result.grade is not None
+    path = entry.folder / ("heatmap.png" if graded else "thumbnail.jpg")
+    picture = embedded(path, budget.heatmap, longest_px=_HEATMAP_PX)
+    if picture is None:
+        return ""
+    positive = text(entry.result.positive or "")
+    alt = f"Heatmap of the slide: P({positive}) of each tile over the tissue" if graded else "Overview of the slide"
+    return f'<figure class="overview"><img src="{picture}" alt="{alt}" loading="lazy"></figure>\n'
+
+
+def _strip(entry: Entry, budget: Budget) -> str:
+    result = entry.result
+    path = entry.folder / "top_tiles.jpg"
+    if result.grade is None or result.scale is None or not path.is_file():
+        return ""
+    picture = embedded(path, budget.strip, longest_px=_STRIP_PX)
+    if picture is None:
+        return ""
+    side_um = result.scale.tile_px * result.scale.tile_mpp
+    caption = f"The tiles with the most attention, the most first; each is {side_um:.4g} µm wide."
+    return (
+        f'<figure class="strip"><img src="{picture}" alt="{caption}" loading="lazy">'
+        f"<figcaption>{caption}</figcaption></figure>\n"
+    )
+
+
+def _facts(entry: Entry) -> str:
+    result = entry.result
+    rows = [
+        *((f"P({text(c.name)})", meter(c.probability)) for c in result.classes),
+        *([("Confidence", probability(result.confidence))] if result.confidence is not None else []),
+        *([("Threshold", f"{result.threshold:.2f}")] if result.threshold is not None else []),
+        *_quality(result),
+        (
+            "Tiles read",
+            tiles(result) + (f", {result.tiles.unreadable:,} unreadable" if result.tiles.unreadable else ""),
+        ),
+        *([("Tissue", area(result.tissue_mm2)), *_scale(result.scale)] if result.scale else []),
+        *_made_by(result),
+        *_files(entry),
+    ]
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in rows)
+    return f'<dl class="facts">\n{items}</dl>\n'
+
+
+def _quality(result: Result) -> list[tuple[str, str]]:
+    shares = ", ".join(f"{text(name)} {share:.0%}" for name, share in result.quality.items())
+    rows = [("Share of the tissue", shares)] if shares else []
+    if result.out_of_distribution is not None:
+        rows.append(("Distance to the training slides", f"{result.out_of_distribution:.2f} of the limit"))
+    return rows
+
+
+def _scale(scale: Scale) -> list[tuple[str, str]]:
+    mpp = f"{scale.mpp_x:.4g} × {scale.mpp_y:.4g} µm/px, from {_FROM.get(scale.mpp_source, text(scale.mpp_source))}"
+    return [("Scale", mpp), ("Slide", f"{scale.width:,} × {scale.height:,} px")]
+
+
+def _made_by(result: Result) -> list[tuple[str, str]]:
+    made = result.provenance
+    if made is None:
+        return []
+    rows = [
+        ("Model", f"{text(made.model)} {text(made.model_version)} <code>{text(made.model_sha256)}</code>"),
+        ("Encoder", f"{text(made.encoder)} <code>{text(made.encoder_sha256)}</code> {text(made.precision)}"),
+        ("Slide's SHA-256", f"<code>{text(made.slide_sha256)}</code>"),
+        ("Made with", f"wsi-run {text(made.wsi_run)}, {text(made.reader)}"),
+    ]
+    present = (made.model, made.encoder, made.slide_sha256, made.reader)
+    return [row for row, there in zip(rows, present, strict=True) if there]
+
+
+def _files(entry: Entry) -> list[tuple[str, str]]:
+    """Return links to the slide's files, which work as long as the report lies beside the folder slides."""
+    names = [n for n in (entry.objects, "heatmap.ome.tiff", "heatmap.png") if n and n in entry.record.artifacts]
+    links = [f'<a href="{text(quote(f"{SLIDES}/{entry.result.slide}/{n}"))}">{text(Path(n).name)}</a>' for n in names]
+    return [("Files", "<br>".join(links))] if links else []
