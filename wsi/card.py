@@ -45,8 +45,8 @@ class Weights(_Yaml):
     hub_file: str | None = None
     revision: str | None = None
     sha256: Sha256 | None = None
-    keys: Literal["timm", "transformers-dinov2"] = "timm"
-    """How the file names its tensors; the second is translated to timm's names."""
+    keys: Literal["timm", "dinov2", "transformers-dinov2", "transformers-vit"] = "timm"
+    """How the file names its tensors; the others are translated to timm's names."""
     stored_px: int | None = None
     """Input size that the file's position grid was made for, when it isn't the network's: it is resampled."""
 

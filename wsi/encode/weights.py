@@ -1,39 +1,20 @@
 """Put the tensors of a safetensors file into a network: all of them, of the right shape, all finite."""
 
 import math
-import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from wsi.encode.names import PREFIXES, UNUSED, has_class_position, stored_names
 from wsi.errors import WeightsError
 
 MAX_HEADER_BYTES = 16 << 20
 """A ViT-g has 60 kB of names; more than this is an attack on memory."""
-PREFIXES = ("", "module.", "backbone.", "model.")
-"""What wrappers put before every name."""
 POSITIONS = "pos_embed"
-_UNUSED = ("embeddings.mask_token",)
-"""Tensors that only training needs."""
-_DINOV2 = {
-    "cls_token": ("embeddings.cls_token",),
-    "pos_embed": ("embeddings.position_embeddings",),
-    "patch_embed.proj": ("embeddings.patch_embeddings.projection",),
-    "norm": ("layernorm",),
-    "norm1": ("norm1",),
-    "norm2": ("norm2",),
-    "attn.qkv": ("attention.attention.query", "attention.attention.key", "attention.attention.value"),
-    "attn.proj": ("attention.output.dense",),
-    "ls1.gamma": ("layer_scale1.lambda1",),
-    "ls2.gamma": ("layer_scale2.lambda1",),
-    "mlp.fc1": ("mlp.fc1",),
-    "mlp.fc2": ("mlp.fc2",),
-}
-"""timm's names and those of the transformers library's Dinov2Model, without block number and weight or bias."""
-_SWIGLU = {"mlp.fc1": ("mlp.weights_in",), "mlp.fc2": ("mlp.weights_out",)}
 
 
 def load_weights(
@@ -42,7 +23,7 @@ def load_weights(
     """Give `network` the tensors of the file at `path`, in the types that it has itself.
 
     Args:
-        keys: how the file names its tensors, timm or transformers-dinov2.
+        keys: how the file names its tensors, see `wsi.encode.names`.
         drop: first parts of names to leave out (a classifier's).
         resample: the file's position grid may be of another size than the network's.
 
@@ -56,11 +37,13 @@ def load_weights(
         with safe_open(path, framework="pt", device="cpu") as file:
             stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             places = _places(path, stored, wanted, keys, drop)
+            folded = has_class_position(keys, wanted)
             for name, at in places.items():
-                _check_shape(path, name, [stored[one] for one in at], wanted[name], resample=resample)
+                found = _shape_of(name, [stored[one] for one in at], folded=folded)
+                _check_shape(path, name, found, wanted[name], resample=resample)
             loaded = {}
-            for name, at in places.items():
-                tensor = torch.cat([file.get_tensor(one) for one in at]) if at[1:] else file.get_tensor(at[0])
+            for name in places:
+                tensor = _tensor(file, name, places, folded=folded)
                 if tensor.shape != wanted[name].shape:
                     tensor = resample_positions(network, tensor, antialias=keys == "timm")
                 loaded[name] = _sound(path, name, tensor, wanted[name])
@@ -92,13 +75,11 @@ def _places(
     drop: tuple[str, ...],
 ) -> dict[str, tuple[str, ...]]:
     """Return where in the file each wanted tensor is: the names of the parts it is stacked from."""
-    names: dict[str, tuple[str, ...]] = {name: (name,) for name in wanted}
-    if keys == "transformers-dinov2":
-        names = {name: _dinov2_names(name, swiglu=_is_swiglu(stored)) for name in wanted}
+    names = stored_names(wanted, keys, stored)
     for prefix in PREFIXES:
         places = {name: tuple(prefix + one for one in at) for name, at in names.items()}
         used = {one for at in places.values() for one in at}
-        unused = {prefix + one for one in _UNUSED}
+        unused = {prefix + one for one in UNUSED[keys]}
         unexpected = {n for n in stored if n not in used | unused and not n.removeprefix(prefix).startswith(drop)}
         if used <= set(stored) and not unexpected:
             return places
@@ -114,23 +95,30 @@ def _few(names: set[str]) -> str:
     return f"{first} and {len(names) - 3} more" if len(names) > 3 else first or "none"
 
 
-def _is_swiglu(stored: dict[str, tuple[int, ...]]) -> bool:
-    return any(".mlp.weights_in." in name for name in stored)
+def _tensor(file: Any, name: str, places: dict[str, tuple[str, ...]], *, folded: bool) -> Tensor:
+    """Return a tensor as timm keeps it, from its parts in the file."""
+    at = places[name]
+    tensor: Tensor = torch.cat([file.get_tensor(one) for one in at]) if at[1:] else file.get_tensor(at[0])
+    if folded and name == POSITIONS:
+        tensor = tensor[:, 1:]  # (1, N, D)
+    if folded and name == "cls_token":
+        tensor = tensor + file.get_tensor(places[POSITIONS][0])[:, :1]  # (1, 1, D)
+    return tensor
 
 
-def _dinov2_names(name: str, *, swiglu: bool) -> tuple[str, ...]:
-    """Return where transformers' Dinov2Model keeps what timm calls `name`."""
-    block, base, kind = re.fullmatch(r"(?:blocks\.(\d+)\.)?(.+?)(\.weight|\.bias)?", name).groups(default="")  # type: ignore[union-attr]
-    before = f"encoder.layer.{block}." if block else ""
-    parts = (_SWIGLU if swiglu else {}).get(base) or _DINOV2.get(base, (base,))
-    return tuple(f"{before}{part}{kind}" for part in parts)
-
-
-def _check_shape(path: Path, name: str, parts: list[tuple[int, ...]], wanted: Tensor, *, resample: bool) -> None:
+def _shape_of(name: str, parts: list[tuple[int, ...]], *, folded: bool) -> tuple[int, ...]:
+    """Return the shape that the stacked parts have, () when they don't fit together."""
+    if len({part[1:] for part in parts}) > 1 or (parts[1:] and not parts[0]):
+        return ()
     found = (sum(part[0] for part in parts), *parts[0][1:]) if parts[1:] else parts[0]
-    same = len({part[1:] for part in parts}) == 1 and found == tuple(wanted.shape)
+    if folded and name == POSITIONS and len(found) == 3:
+        return (found[0], found[1] - 1, found[2])
+    return found
+
+
+def _check_shape(path: Path, name: str, found: tuple[int, ...], wanted: Tensor, *, resample: bool) -> None:
     grid = resample and name == POSITIONS and len(found) == 3 and found[::2] == tuple(wanted.shape)[::2]
-    if not same and not grid:
+    if found != tuple(wanted.shape) and not grid:
         raise WeightsError(f"{path}: {name} has shape {found}, this architecture expects {tuple(wanted.shape)}")
 
 
@@ -138,9 +126,10 @@ def _sound(path: Path, name: str, tensor: Tensor, wanted: Tensor) -> Tensor:
     """Return a copy in memory (the file may change later) in the wanted type."""
     if tensor.is_floating_point() != wanted.is_floating_point():
         raise WeightsError(f"{path}: {name} is of type {tensor.dtype}, expected {wanted.dtype}")
-    if not torch.isfinite(tensor).all():
+    sound = tensor.to(wanted.dtype, copy=True)
+    if not torch.isfinite(sound).all():
         raise WeightsError(f"{path}: {name} holds NaN or infinity; the file is damaged, get it again")
-    return tensor.to(wanted.dtype, copy=True)
+    return sound
 
 
 def resample_positions(network: nn.Module, stored: Tensor, *, antialias: bool) -> Tensor:

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.encode import tiny
+from wsi.encode.build import Pooled, build, output_dim
+
+TOKENS = [[1, 2], [70, 80], [900, 500], [3, 5], [5, 9], [4, 10]]
+"""A class token, two registers and three patch tokens of width 2; the patches' mean is (4, 8)."""
+
+
+class GivenTokens(nn.Module):
+    def forward_features(self, images: Tensor) -> Tensor:
+        return torch.tensor(TOKENS, dtype=torch.float32).expand(len(images), -1, -1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.full((len(images), 3), 7.0)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [("cls", [1, 2]), ("mean", [4, 8]), ("cls+mean", [1, 2, 4, 8]), ("model", [7, 7, 7])],
+)
+def test_registers_never_enter_a_mean(pooling: str, expected: list[int]) -> None:
+    features = Pooled(GivenTokens(), pooling, prefix_tokens=3)(torch.zeros(2, 3, 8, 8))
+    assert features.tolist() == [expected, expected]
+
+
+@pytest.mark.parametrize("registers", [0, 4])
+def test_class_token_is_what_timm_itself_returns(registers: int) -> None:
+    network = tiny.with_random_weights(tiny.tiny_vit(reg_tokens=registers))
+    images = torch.rand(2, 3, tiny.SIDE, tiny.SIDE, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        pooled, plain = Pooled(network, "cls", prefix_tokens=1 + registers)(images), network(images)
+    np.testing.assert_array_equal(pooled, plain)
+
+
+def test_mean_is_over_the_patches_of_a_network_with_registers() -> None:
+    network = tiny.with_random_weights(tiny.tiny_vit(reg_tokens=4))
+    images = torch.rand(1, 3, tiny.SIDE, tiny.SIDE, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        (tokens,) = network.forward_features(images).double().tolist()  # type: ignore[operator]
+        found = Pooled(network, "mean", prefix_tokens=5)(images)[0].tolist()
+    assert len(tokens) == 1 + 4 + 16
+    by_hand = [sum(token[i] for token in tokens[5:]) / 16 for i in range(tiny.DIM)]
+    assert found == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_width_is_known_without_computing() -> None:
+    network = Pooled(build(tiny.tiny_vit(reg_tokens=4)), "cls+mean", prefix_tokens=5)
+    assert next(network.parameters()).device.type == "meta"
+    assert output_dim(network, side_px=tiny.SIDE) == 64
