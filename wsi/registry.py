@@ -14,10 +14,17 @@ def load(group: str, name: str) -> object:
     """Import and return what the entry point `name` of `group` names.
 
     Raises:
-        UsageError: no installed package offers that name.
+        UsageError: no installed package offers that name, or what it names can't be imported.
     """
     found = plugins(group)
     if name not in found:
         known = ", ".join(found) or "none"
         raise UsageError(f"{group}: {name!r} is not installed; found {known}.{did_you_mean(name, found)}")
-    return found[name].load()
+    point = found[name]
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        package = point.dist.name if point.dist else "its package"
+        raise UsageError(
+            f"{group}: {name!r} names {point.value}, which can't be imported ({error}); install {package} again"
+        ) from error
