@@ -1,6 +1,8 @@
 """Write a MIRAX slide: an .mrxs file beside a folder of its name, whose scan fills only a part of the grid."""
 
+import re
 import struct
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -93,3 +95,15 @@ def _slidedat(levels: int, tile: int, across: int, down: int, mpp: float) -> str
             f"IMAGE_CONCAT_FACTOR = {int(level > 0)}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def damage_images(path: Path, indices: Sequence[int]) -> Path:
+    """Overwrite stored images of level 0, counted in rows of the picture, so that they can't be decoded."""
+    data = path.with_suffix("") / "Data0000.dat"
+    stored = bytearray(data.read_bytes())
+    starts = [found.start() for found in re.finditer(b"\x89PNG", stored)] + [len(stored)]
+    for index in indices:
+        begin, end = starts[index], starts[index + 1]
+        stored[begin:end] = b"\x55" * (end - begin)
+    data.write_bytes(stored)
+    return path

@@ -5,9 +5,9 @@ Two kinds: an encoder (models/encoders/<name>/) turns a tile into an embedding; 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from wsi.config import Positive, Share, Strict, read_yaml
 from wsi.errors import ModelError, UsageError, did_you_mean
@@ -18,7 +18,15 @@ CARD = "model.yaml"
 Color = tuple[int, int, int]
 Triple = tuple[float, float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 ENCODERS = "encoders"
+
+
+def _plain(name: str) -> str:
+    """Return the name of a file in the card's own folder."""
+    if not name or name in (".", "..") or {"/", "\\", "\0"} & set(name):
+        raise ValueError("must be the name of a file in this folder")
+    return name
 
 
 class _Yaml(Strict):
@@ -133,14 +141,32 @@ class Head(_Yaml):
     positive: str | None = None
     """Class whose probability the heatmap shows; None: the last."""
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        names = [one.name for one in self.classes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two classes of one name: {', '.join(names)}")
+        if self.type == "binary" and len(names) != 2:
+            raise ValueError(f"a binary head has 2 classes, found {len(names)}")
+        if self.positive is not None and self.positive not in names:
+            raise ValueError(f"positive must be one of {', '.join(names)}, found {self.positive!r}")
+        return self
+
+    @property
+    def positive_index(self) -> int:
+        """Place of the positive class in `classes`."""
+        names = [one.name for one in self.classes]
+        return len(names) - 1 if self.positive is None else names.index(self.positive)
+
 
 class Calibration(_Yaml):
     method: Literal["none", "temperature"] = "none"
     temperature: Positive = 1.0
-    bias: float = 0.0
+    bias: Finite = 0.0
+    """logits / temperature + bias are the log odds that are shown."""
     tile_temperature: Positive | None = None
     """For the tiles' own scores, when it differs."""
-    tile_bias: float | None = None
+    tile_bias: Finite | None = None
     fitted_on: str | None = None
 
 
@@ -159,6 +185,12 @@ class Referral(_Yaml):
     low: Share
     high: Share
     reason: str
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self
 
 
 class OutOfDistribution(_Yaml):
@@ -199,11 +231,12 @@ class Use(_Yaml):
 
 
 class Selftest(_Yaml):
-    file: str
-    """safetensors with tile (224, 224, 3) uint8 and features (N, D): what they must give is below."""
-    embedding_norm: float | None = None
-    probability: list[float]
-    tolerance: Positive = 1e-3
+    file: Annotated[str, AfterValidator(_plain)]
+    """safetensors with features (N, D) and maybe tile (tile_px, tile_px, 3) uint8: what they must give is below."""
+    embedding_norm: Positive | None = None
+    probability: list[Share]
+    tolerance: Annotated[float, Field(gt=0.0, le=0.01)] = 1e-3
+    """Of each probability; also the embedding norm's, relative."""
 
 
 class ModelCard(_Yaml):
@@ -227,6 +260,17 @@ class ModelCard(_Yaml):
     evaluation: Annotated[list[Evaluation], Field(min_length=1)]
     training: Training
     selftest: Selftest
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        names = [one.name for one in self.thresholds]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two thresholds of one name: {', '.join(names)}")
+        if names and self.head.type != "binary":
+            raise ValueError(f"thresholds are for binary heads; a {self.head.type} one takes the likeliest class")
+        if len(self.selftest.probability) != len(self.head.classes):
+            raise ValueError(f"selftest.probability must have {len(self.head.classes)} numbers, one a class")
+        return self
 
 
 def find_folder(name: str, kind: Literal["model", "encoder"]) -> Path:

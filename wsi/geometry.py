@@ -56,7 +56,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One stored step of the pyramid: its size and level-0 px per px of it (x, y; >= 1)."""
+    """One stored step of the pyramid: its size and level-0 px per px of it (>= 1)."""
 
     size: Size
     downsample: float
@@ -78,6 +78,19 @@ class Mpp:
     def mean(self) -> float:
         """Geometric mean of x and y, which keeps areas true."""
         return math.sqrt(self.x * self.y)
+
+
+def downsample_of(full: Size, size: Size) -> float:
+    """Return the level-0 px per px of a level of `size`.
+
+    Scanners shrink by whole numbers and round the sizes: 1000 x 700 px become 62 x 43, which is 16 times smaller and
+    not 16.2. So a whole number that explains both sides is taken, a power of two first; else the mean ratio.
+    """
+    ratio = (full.width / size.width + full.height / size.height) / 2
+    for whole in (2 ** max(0, round(math.log2(ratio))), round(ratio)) if ratio > 0 else ():
+        if abs(full.width / whole - size.width) < 1 and abs(full.height / whole - size.height) < 1:
+            return float(whole)
+    return ratio
 
 
 def best_level(levels: tuple[Level, ...], downsample: float) -> int:

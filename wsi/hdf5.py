@@ -137,7 +137,7 @@ def read_arrays(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             _refuse_outside(file, path)
             yield file
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # TypeError: of a type NumPy lacks
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"{path}: not a readable HDF5 file ({error}); make it again") from error

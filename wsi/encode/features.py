@@ -101,13 +101,14 @@ def read_features(path: Path) -> Features:
     if path.suffix in (".pt", ".pth", ".pkl"):
         raise ArtifactError(f"{path}: pickled features can carry code and are never loaded; give the .h5 file")
     with read_arrays(path) as file:
-        features, coords = (_array(path, file, name, last) for name, last in (("features", None), ("coords", 2)))
+        features = _array(path, file, "features", None).astype(np.float32, copy=False)
+        coords = _array(path, file, "coords", 2)
         if len(features) != len(coords):
             raise ArtifactError(f"{path}: {len(features)} features but {len(coords)} coords; encode the slide again")
         identity = _identity(path, file, features.shape[1])
         name = identity.id if identity else _text(file["features"], "name")
         attributes = {key: value for key in ATTRIBUTES if (value := _scalar(file["coords"], key)) is not None}
-    return Features(_int32(path, coords), features.astype(np.float32, copy=False), attributes, name or "", identity)
+    return Features(_int32(path, coords), features, attributes, name or "", identity)
 
 
 def _array(path: Path, file: h5py.File, name: str, last: int | None) -> NDArray[np.generic]:
@@ -122,6 +123,9 @@ def _array(path: Path, file: h5py.File, name: str, last: int | None) -> NDArray[
         raise ArtifactError(f"{path}: {name} is of type {data.dtype}, expected numbers")
     _refuse_bombs(path, data)
     values: NDArray[np.generic] = data[:].reshape(shape)
+    if last is None:
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused
+            values = values.astype(np.float32, copy=False)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ArtifactError(f"{path}: {name} holds NaN or infinity; encode the slide again")
     return values

@@ -43,7 +43,7 @@ def write(
 ) -> None:
     """Draw one line of text, `most` px wide: made smaller, then cut, where it would be wider."""
     text, size = fitted(plain(text), size, most)
-    stroke = size / 36 if bold else 0.0
+    stroke = size / 44 if bold else 0.0
     draw.text(place, text, fill=color, font=font(size), anchor=anchor, stroke_width=stroke, stroke_fill=color)
 
 

@@ -7,6 +7,7 @@ An image's number follows from the slide's id, so its folder of data is found ag
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,36 @@ _SERVERS = "qupath.lib.images.servers."
 _OPENSLIDE = _SERVERS + "openslide.OpenslideServerBuilder"
 _BIOFORMATS = _SERVERS + "bioformats.BioFormatsServerBuilder"
 _UNCROPPED = "--no-crop"
-_README = """{notice}
+_README = """{notice}{models}
 Open project.qpproj in QuPath, 0.4 or newer, then choose Automate > Project scripts > import and Run, to see tissue, \
 regions and tile scores on every slide; Measure > Show measurement maps colors the tiles.
 Keep this folder beside the folder slides, and right-click the list of images to sort it by Grade, Probability or Refer.
 {rest}"""
+
+
+@dataclass
+class _Gathered:
+    """What the slides of the run give the project."""
+
+    images: list[dict[str, Any]] = field(default_factory=list)
+    objects: str = ""
+    """Lines of objects.tsv: an image's number, a tab, its objects relative to the project."""
+    classes: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"Tissue": TISSUE_COLOR})
+    models: dict[str, None] = field(default_factory=dict)
+    absent: int = 0
+
+    def add(self, entry: Entry, image: dict[str, Any] | None) -> None:
+        slide, made = entry.result.slide, entry.result.provenance
+        for score in entry.result.classes:
+            self.classes.setdefault(class_name(score.name), tuple(score.color))
+        if made and made.model:
+            self.models[printable(f"{made.model} {made.model_version} {made.model_sha256}")] = None
+        if image is None:
+            self.absent += 1
+            return
+        self.images.append(image)
+        if entry.objects:
+            self.objects += f"{image['entryID']}\t../{SLIDES}/{slide}/{entry.objects}\n"
 
 
 def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]) -> None:
@@ -41,17 +67,11 @@ def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]
     folder = out / FOLDER
     before = _read(folder / "project.qpproj")
     known = {image["metadata"].get(ID_KEY): image for image in before["images"]}
-    images, objects, classes, absent = [], "", {"Tissue": TISSUE_COLOR}, 0
+    gathered = _Gathered()
     for entry in slides:
-        image = _image(entry, places.get(entry.result.slide), known.get(entry.result.slide))
-        absent += image is None
-        for score in entry.result.classes:
-            classes.setdefault(class_name(score.name), (score.color[0], score.color[1], score.color[2]))
-        if image is not None:
-            images.append(image)
-            if entry.objects:
-                objects += f"{image['entryID']}\t../{SLIDES}/{entry.result.slide}/{entry.objects}\n"
-    images += [image for image in before["images"] if ID_KEY not in image["metadata"]]
+        slide = entry.result.slide
+        gathered.add(entry, _image(entry, places.get(slide), known.get(slide)))
+    images = gathered.images + [image for image in before["images"] if ID_KEY not in image["metadata"]]
     project = {
         **before,
         "uri": (folder.resolve() / "project.qpproj").as_uri() if places else before["uri"],
@@ -59,19 +79,20 @@ def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]
         "images": images,
     }
     _put(folder / "project.qpproj", project)
-    _put(folder / "classifiers" / "classes.json", _classes(folder / "classifiers" / "classes.json", classes))
+    _put(folder / "classifiers" / "classes.json", _classes(folder / "classifiers" / "classes.json", gathered.classes))
     script = Path(__file__).with_name("import.groovy").read_bytes()
     publish_changes(folder / "scripts" / "import.groovy", [script])
-    publish_changes(folder / "objects.tsv", [objects.encode()])
-    publish_changes(folder / "README.txt", [_readme(absent).encode()])
+    publish_changes(folder / "objects.tsv", [gathered.objects.encode()])
+    publish_changes(folder / "README.txt", [_readme(gathered).encode()])
 
 
-def _readme(absent: int) -> str:
+def _readme(gathered: _Gathered) -> str:
     rest = (
-        f"{absent} slides are not in the project, because they could not be opened or their place isn't known here: "
-        "run wsi-run on the slides again.\n"
+        f"{gathered.absent} slides are not in the project, because they could not be opened or their place isn't known "
+        "here: run wsi-run on the slides again.\n"
     )
-    return _README.format(notice=RESEARCH_USE, rest=rest if absent else "")
+    made = "".join(f" Model {name}." for name in gathered.models)
+    return _README.format(notice=RESEARCH_USE, models=made, rest=rest if gathered.absent else "")
 
 
 def entry_number(slide: str) -> int:
@@ -146,8 +167,9 @@ def _metadata(result: Result) -> dict[str, str]:
 
 
 def _classes(path: Path, ours: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Return classes.json: the classes of the run, then those that the user added."""
-    theirs = [c for c in _json(path).get("pathClasses", []) if isinstance(c, dict) and c.get("name") not in ours]
+    """Return classes.json: the classes of the run, then those that the user added in QuPath."""
+    there = _json(path).get("pathClasses", []) if not _is_untouched(path) else []
+    theirs = [c for c in there if isinstance(c, dict) and c.get("name") not in ours]
     return {"pathClasses": [{"name": name, "color": _argb(color)} for name, color in ours.items()] + theirs}
 
 
@@ -163,7 +185,7 @@ def _read(path: Path) -> dict[str, Any]:
     for image in images:
         if not isinstance(image.get("metadata"), dict):
             image["metadata"] = {}
-    last = found.get("lastID")
+    last = 0 if _is_untouched(path) else found.get("lastID")
     start = {"version": _VERSION, "createTimestamp": 0, "modifyTimestamp": 0, "uri": _NOWHERE}
     return {**start, **found, "lastID": last if isinstance(last, int) else 0, "images": images}
 
@@ -175,6 +197,11 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _is_untouched(path: Path) -> bool:
+    """Return whether the file is as we wrote it: QuPath ends its JSON without a line break."""
+    return path.is_file() and path.read_bytes().endswith(b"}\n")
 
 
 def _put(path: Path, content: dict[str, Any]) -> None:

@@ -22,12 +22,16 @@ class Summary:
     graded: int = 0
     stopped: int = 0
     models: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    classes: dict[str, None] = field(default_factory=dict)
+    """The positive classes, whose probability the table shows."""
 
     def add(self, result: Result) -> None:
         self.slides += 1
         self.graded += result.grade is not None
         self.positive += is_positive(result)
         self.referred += result.grade is not None and result.refer
+        if result.grade is not None and result.positive:
+            self.classes[result.positive] = None
         self.stopped += result.status in ("refused", "failed")
         if (made := result.provenance) and made.model:
             self.models[(made.model, made.model_version, made.model_sha256)] = None
@@ -54,7 +58,7 @@ def opening(counts: Summary, mark: str) -> str:
         '<a class="skip" href="#cohort">Skip to the slides</a>\n'
         f'<header><h1>Slide report</h1><p class="notice" role="note"><strong>{RESEARCH_USE}</strong> '
         "A person looks at every slide; this page says where to look first.</p>\n"
-        f"{_counts(counts)}{_models(counts)}</header>\n{_table_head()}"
+        f"{_counts(counts)}{_models(counts)}</header>\n{_table_head(counts)}"
     )
 
 
@@ -77,8 +81,9 @@ def _models(counts: Summary) -> str:
     return f'<p class="model">Model {"; ".join(made)}</p>\n' if made else ""
 
 
-def _table_head() -> str:
-    columns = ("Slide", "Verdict", "Probability", "Refer", "Quality", "Tiles read", "Tissue", "Status")
+def _table_head(counts: Summary) -> str:
+    shown = f"P({text(next(iter(counts.classes)))})" if len(counts.classes) == 1 else "Probability"
+    columns = ("Slide", "Verdict", shown, "Refer", "Quality", "Tiles read", "Tissue", "Status")
     cells = "".join(f'<th scope="col">{name}</th>' for name in columns)
     return (
         '<section id="cohort" aria-labelledby="cohort-title"><h2 id="cohort-title">All slides, the most suspicious '

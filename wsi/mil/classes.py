@@ -1,20 +1,42 @@
-"""From logits to class probabilities: binary, several classes, ordered grades."""
+"""From an embedding to class probabilities: binary, several classes, ordered grades."""
 
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Kind = Literal["binary", "multiclass", "ordinal"]
 
 
-def outputs_of(kind: Kind, classes: int) -> int:
-    """Return how many logits a head of this kind has: 1 of 2 classes, K of K, K - 1 of K ordered ones."""
-    if kind == "binary":
-        if classes != 2:
-            raise ValueError(f"a binary head has two classes, found {classes}")
-        return 1
-    return classes if kind == "multiclass" else classes - 1
+class OrderedCuts(nn.Module):
+    """One score and a cut between each two neighboring grades: `(..., H)` to the log odds of being above each, `(..., K - 1)`.
+
+    All cuts share the weights, so with biases that fall the log odds fall too, and no grade is less than nothing.
+
+    Source: McCullagh 1980, cumulative link model; Cao et al. 2020, eq. 4 (CORAL).
+    """
+
+    def __init__(self, hidden: int, classes: int) -> None:
+        super().__init__()
+        below = torch.arange(1, classes) / classes  # (K - 1,)
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(1, hidden)))
+        self.bias = nn.Parameter(torch.log(1 / below - 1))  # every grade alike, at score 0
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        return embedding @ self.weight.T + self.bias  # (..., K - 1)
+
+
+def make_classifier(kind: Kind, hidden: int, classes: int) -> nn.Linear | OrderedCuts:
+    """Return the layer from an embedding `(..., hidden)` to the logits that `class_probabilities` takes.
+
+    Raises:
+        ValueError: a binary head of more or less than two classes, or any head of one.
+    """
+    if classes < 2 or (kind == "binary" and classes != 2):
+        raise ValueError(f"a {kind} head can't have {classes} classes")
+    if kind == "ordinal":
+        return OrderedCuts(hidden, classes)
+    return nn.Linear(hidden, 1 if kind == "binary" else classes)
 
 
 def class_probabilities(logits: Tensor, kind: Kind) -> Tensor:
@@ -22,15 +44,14 @@ def class_probabilities(logits: Tensor, kind: Kind) -> Tensor:
 
     Args:
         logits: binary `(..., 1)`: log odds of the second class. multiclass `(..., K)`. ordinal `(..., K - 1)`:
-            log odds that the grade is above the k-th, falling; where they rise they are made to fall.
+            log odds of being above each grade but the last, falling; where they rise they are made to fall.
 
-    Source: cumulative link model, McCullagh 1980; rank-consistent form, Cao et al. 2020 (CORAL).
+    Source: McCullagh 1980, cumulative link model.
     """
     if kind == "multiclass":
         return torch.softmax(logits, dim=-1)
-    above = torch.sigmoid(logits)  # (..., K - 1)
     if kind == "ordinal":
-        above = torch.cummin(above, dim=-1).values
-    one, zero = torch.ones_like(above[..., :1]), torch.zeros_like(above[..., :1])
-    edges = torch.cat([one, above, zero], dim=-1)  # (..., K + 1)
-    return edges[..., :-1] - edges[..., 1:]  # (..., K)
+        logits = torch.cummin(logits, dim=-1).values
+    above, below = torch.sigmoid(logits), torch.sigmoid(-logits)  # (..., K - 1)
+    between = above[..., :-1] - above[..., 1:]  # (..., K - 2)
+    return torch.cat([below[..., :1], between, above[..., -1:]], dim=-1)  # (..., K)

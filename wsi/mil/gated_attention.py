@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wsi.mil.attention import attend, attention_weights
+from wsi.mil.classes import Kind, make_classifier
 
 BLOCK = 16384
 """Tiles looked at together: 16,384 x 1,536 floats are 100 MB."""
@@ -60,8 +61,8 @@ class GatedScore(nn.Module):
 class GatedAttention(nn.Module):
     """Embed the tiles, weigh them by gated attention, classify the weighted mean.
 
-    Args of the constructor: dim, width of a feature; hidden, of an embedded tile; width, of the attention;
-    outputs, logits; aggregate "mean" weighs all tiles alike.
+    Args of the constructor: dim, width of a feature; hidden, of an embedded tile; width, of the attention; kind and
+    classes, what the logits mean (see `class_probabilities`); aggregate "mean" weighs all tiles alike.
 
     Source: Ilse et al. 2018, eq. 8-9.
     """
@@ -72,7 +73,8 @@ class GatedAttention(nn.Module):
         *,
         hidden: int,
         width: int,
-        outputs: int,
+        kind: Kind = "binary",
+        classes: int = 2,
         activation: Activation = "relu",
         aggregate: Literal["gated-attention", "mean"] = "gated-attention",
     ) -> None:
@@ -81,7 +83,7 @@ class GatedAttention(nn.Module):
         self.embed = nn.Linear(dim, hidden)
         self.activation = _ACTIVATIONS[activation]()
         self.attention = GatedScore(hidden, width) if aggregate == "gated-attention" else None
-        self.classifier = nn.Linear(hidden, outputs)
+        self.classifier = make_classifier(kind, hidden, classes)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Read padded bags.

@@ -1,24 +1,23 @@
 """A model folder, loaded with care: hash, names, shapes and its own selftest are checked before it says anything."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from wsi.card import Head, ModelCard, encoder_card, find_folder, model_card
-from wsi.encode.weights import check_header
-from wsi.errors import EncoderMismatchError, ModelError, WeightsError
-from wsi.mil import GatedAttention, Reading, class_probabilities, outputs_of
+from wsi.card import ModelCard, encoder_card, find_folder, model_card
+from wsi.errors import ArtifactError, EncoderMismatchError, ModelError
+from wsi.mil import Reading, class_probabilities
+from wsi.predict.familiar import make_familiar
+from wsi.predict.selftest import check_selftest
 from wsi.predict.verdict import BagReading
-from wsi.publish import sha256_file
+from wsi.predict.weights import OOD, make_members, read_tensors
 
 WEIGHTS = "weights.safetensors"
-_OOD = ("ood.mean", "ood.axes", "ood.scale")
 Floats = NDArray[np.float64]
 
 
@@ -26,11 +25,11 @@ class LoadedModel:
     """A head (or several that vote) with its calibration."""
 
     def __init__(self, card: ModelCard, tensors: Mapping[str, Tensor], path: Path) -> None:
-        """Build the heads; ModelError when the tensors aren't those of the card's head."""
+        """Build the heads; WeightsError when the tensors of the file at `path` aren't those of the card's head."""
         self.card = card
-        heads = {name: tensor for name, tensor in tensors.items() if name not in _OOD}
-        self._members = [_member(card.head, part, path) for part in _split(heads, card.head.members, path)]
-        self._ood = _ood(tensors, card, path)
+        heads = {name: tensor for name, tensor in tensors.items() if name not in OOD}
+        self._members = make_members(card.head, heads, path)
+        self._familiar = make_familiar(card, tensors, path, dim=self.dim)
 
     @property
     def dim(self) -> int:
@@ -43,23 +42,26 @@ class LoadedModel:
         Raises:
             EncoderMismatchError: D isn't what the head was made for.
             EmptyBagError: N is 0.
+            ArtifactError: the features are so large that the head overflows.
         """
-        self._check(features)
+        self._check_width(features)
         bag = torch.from_numpy(np.ascontiguousarray(features, np.float32))
-        readings = [member.read(bag) for member in self._members]
-        return BagReading(
-            np.mean([self._bag(r) for r in readings], axis=0),
-            np.mean([r.attention.double().numpy() for r in readings], axis=0),
-            np.mean([self._tiles(r) for r in readings], axis=0),
-        )
+        with one_thread():
+            readings = [member.read(bag) for member in self._members]
+            found = BagReading(
+                np.mean([self._bag(r) for r in readings], axis=0),
+                np.mean([r.attention.double().numpy() for r in readings], axis=0),
+                np.mean([self._tiles(r) for r in readings], axis=0),
+            )
+        if not all(np.isfinite(v).all() for v in (found.probabilities, found.attention, found.tile_scores)):
+            raise ArtifactError(
+                f"features up to {np.abs(features).max():.3g} make the head overflow; no encoder gives such: encode the slide again"
+            )
+        return found
 
     def distance(self, features: NDArray[np.float32]) -> float | None:
-        """Return the Mahalanobis distance of the bag's mean from the training bags, in their principal axes."""
-        if self._ood is None:
-            return None
-        mean, axes, scale = self._ood
-        place = axes @ (features.mean(axis=0, dtype=np.float64) - mean) / scale  # (K,)
-        return float(math.sqrt(float(np.mean(place**2))))
+        """Return how far the bag `(N, D)` is from the training bags; None where the card has no rule for it."""
+        return None if self._familiar is None else self._familiar.distance(features)
 
     def _bag(self, reading: Reading) -> Floats:
         calibration = self.card.calibration
@@ -68,127 +70,62 @@ class LoadedModel:
         return found
 
     def _tiles(self, reading: Reading) -> Floats:
-        c, head = self.card.calibration, self.card.head
+        c = self.card.calibration
         temperature = c.temperature if c.tile_temperature is None else c.tile_temperature
         bias = c.bias if c.tile_bias is None else c.tile_bias
-        probabilities = class_probabilities(reading.tile_logits.double() / temperature + bias, head.type)  # (N, K)
-        names = [one.name for one in head.classes]
-        found: Floats = probabilities[:, names.index(head.positive or names[-1])].numpy()
-        return found
+        logits = reading.tile_logits.double() / temperature + bias  # (N, C)
+        found: Floats = class_probabilities(logits, self.card.head.type).numpy()  # (N, K)
+        return found[:, self.card.head.positive_index]
 
-    def _check(self, features: NDArray[np.float32]) -> None:
+    def _check_width(self, features: NDArray[np.float32]) -> None:
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise EncoderMismatchError(
-                f"model {self.card.id} reads features of {self.dim}, found {features.shape}; encode with {self.card.encoder.name}"
+                f"model {self.card.id} reads features of {self.dim}, found {features.shape}; "
+                f"encode with {self.card.encoder.name}"
             )
 
 
-def load_model(name: str) -> LoadedModel:
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let this thread's torch work be done by it alone: with more, a bag of 7 tiles gets other last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def load_model(name: str | Path) -> LoadedModel:
     """Return the model of a name or folder, once it has reproduced its selftest on this machine.
 
     Raises:
         ModelError: no such model, a card that doesn't keep the schema, or a selftest that fails.
         WeightsError: weights that are missing, damaged or of another head.
+        EncoderMismatchError: the encoder of that name isn't the one the model was made with.
     """
-    folder = find_folder(name, "model")
+    folder = find_folder(str(name), "model")
     card = model_card(folder)
     path = folder / WEIGHTS
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; a model folder holds {WEIGHTS}: get the folder again")
-    found = sha256_file(path)
-    if found != card.weights_sha256:
-        raise WeightsError(f"{path}: sha256 {found}, the card says {card.weights_sha256}; get the folder again")
-    model = LoadedModel(card, read_tensors(path), path)
+    model = LoadedModel(card, read_tensors(path, sha256=card.weights_sha256), path)
     _check_encoder(model)
-    selftest(model, folder)
+    check_selftest(model, folder)
     return model
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of a safetensors file, finite; WeightsError when it is damaged or holds NaN."""
-    check_header(path)
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise WeightsError(f"{path}: not a whole safetensors file ({error}); get it again") from error
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise WeightsError(f"{path}: {name} holds NaN or infinity; the file is damaged, get it again")
-    return tensors
-
-
-def selftest(model: LoadedModel, folder: Path) -> None:
-    """Raise ModelError unless the model gives on its own example what its card says, on this machine."""
-    told = model.card.selftest
-    if Path(told.file).name != told.file:
-        raise ModelError(f"{folder}: selftest.file must be a file name in that folder, found {told.file!r}")
-    path = folder / told.file
-    tensors = read_tensors(path)
-    if "features" not in tensors or tensors["features"].ndim != 2:
-        raise ModelError(f"{path}: holds {', '.join(tensors) or 'nothing'}; expected features (N, D)")
-    found = model.read(tensors["features"].float().numpy()).probabilities
-    expected = np.array(told.probability)
-    if expected.shape != found.shape or not np.allclose(found, expected, rtol=0, atol=told.tolerance):
-        raise ModelError(
-            f"{path}: the selftest gives {np.round(found, 5).tolist()}, the card says {told.probability}; "
-            "this model can't be trusted on this machine: install it again"
-        )
-
-
 def _check_encoder(model: LoadedModel) -> None:
-    """Raise EncoderMismatchError when the encoder that the card names gives features of another width."""
-    name = model.card.encoder.name
+    """Raise EncoderMismatchError when the encoder that the card names is of another width or has other weights."""
+    told = model.card.encoder
     try:
-        dim = encoder_card(find_folder(name, "encoder")).dim
+        encoder = encoder_card(find_folder(told.name, "encoder"))
     except ModelError:
-        return  # a plug-in, or a folder that the run will name itself
-    if dim != model.dim:
-        raise EncoderMismatchError(f"model {model.card.id} reads features of {model.dim}, {name} gives {dim}")
-
-
-def _split(tensors: Mapping[str, Tensor], members: int, path: Path) -> list[dict[str, Tensor]]:
-    if members == 1:
-        return [dict(tensors)]
-    parts: list[dict[str, Tensor]] = [{} for _ in range(members)]
-    for name, tensor in tensors.items():
-        first, _, rest = name.partition(".")
-        number, _, own = rest.partition(".")
-        if first != "members" or not number.isdecimal() or int(number) >= members:
-            raise WeightsError(f"{path}: {name}; expected names from members.0. to members.{members - 1}.")
-        parts[int(number)][own] = tensor
-    return parts
-
-
-def _member(head: Head, tensors: dict[str, Tensor], path: Path) -> GatedAttention:
-    embed, tanh = tensors.get("embed.weight"), tensors.get("attention.tanh.weight")
-    if embed is None or embed.ndim != 2 or (head.aggregate == "gated-attention" and (tanh is None or tanh.ndim != 2)):
-        raise WeightsError(f"{path}: holds no embed.weight and attention.tanh.weight, which every such head has")
-    network = GatedAttention(
-        embed.shape[1],
-        hidden=embed.shape[0],
-        width=len(tanh) if tanh is not None else 1,
-        outputs=outputs_of(head.type, len(head.classes)),
-        activation=head.activation,
-        aggregate=head.aggregate,
-    )
-    wanted = network.state_dict()
-    differing = sorted(set(wanted) ^ set(tensors)) or [n for n, t in wanted.items() if t.shape != tensors[n].shape]
-    if differing:
-        raise WeightsError(f"{path}: {', '.join(differing[:3])} missing, unexpected or of a wrong shape for this head")
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    if bool((network.norm.std <= 0).any()):
-        raise WeightsError(f"{path}: norm.std must be positive")
-    return network.eval()
-
-
-def _ood(tensors: Mapping[str, Tensor], card: ModelCard, path: Path) -> tuple[Floats, Floats, Floats] | None:
-    if card.out_of_distribution is None:
-        return None
-    missing = [name for name in _OOD if name not in tensors]
-    if missing:
-        raise WeightsError(f"{path}: holds no {', '.join(missing)}, which the card's out_of_distribution needs")
-    mean, axes, scale = (tensors[name].double().numpy() for name in _OOD)
-    if axes.shape != (len(scale), len(mean)) or not (scale > 0).all():
-        raise WeightsError(f"{path}: ood.mean {mean.shape}, ood.axes {axes.shape}, ood.scale {scale.shape} don't agree")
-    return mean, axes, scale
+        return  # a plug-in or timm:NAME: the run checks the weights that it loads
+    if encoder.dim != model.dim:
+        raise EncoderMismatchError(
+            f"model {model.card.id} reads features of {model.dim}, {told.name} gives {encoder.dim}"
+        )
+    if encoder.weights.sha256 not in (None, told.sha256):
+        raise EncoderMismatchError(
+            f"model {model.card.id} was made with weights {told.sha256[:12]} of {told.name}, "
+            f"the catalog knows {str(encoder.weights.sha256)[:12]}; get the model or the encoder again"
+        )

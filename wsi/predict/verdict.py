@@ -1,17 +1,17 @@
-"""From a head's logits to a verdict: calibrated, with a threshold, and with the cases that a person must see. No torch."""
+"""From what a head reads in a bag to a verdict: probabilities, a grade, and whether a person must look. No torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.card import ModelCard
-from wsi.errors import EmptyBagError
+from wsi.card import ModelCard, Threshold
+from wsi.errors import EmptyBagError, UsageError, did_you_mean
+from wsi.predict.referral import find_reasons
 from wsi.results import ClassScore, Scores
 
-FEW_TILES = 8
-"""A slide with fewer tiles than this is graded, but a person is asked to look: no training bag was so small."""
 Floats = NDArray[np.float64]
 
 
@@ -32,7 +32,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BagReading:
-    """probabilities `(K,)` of the bag; attention `(N,)`, sums to 1; tile_scores `(N,)` of the positive class."""
+    """probabilities `(K,)` of the bag, calibrated; attention `(N,)`, sums to 1; tile_scores `(N,)` of the positive class."""
 
     probabilities: Floats
     attention: Floats
@@ -41,7 +41,11 @@ class BagReading:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a model says of a slide; see `wsi.results.Result` for the fields."""
+    """What a model says of a slide; see `wsi.results.Result` for the fields.
+
+    confidence is the calibrated probability of the class that `grade` names: where a threshold below one half chose
+    it, it is below one half.
+    """
 
     classes: list[ClassScore]
     positive: str
@@ -55,67 +59,76 @@ class Verdict:
     scores: Scores
 
 
-def judge(model: Model, coords: NDArray[np.int32], features: NDArray[np.float32]) -> Verdict:
+def judge(
+    model: Model,
+    coords: NDArray[np.int32],
+    features: NDArray[np.float32],
+    *,
+    threshold: str | None = None,
+    quality: Mapping[str, float] | None = None,
+) -> Verdict:
     """Return the verdict on a bag.
 
     Args:
         coords: `(N, 2)` level-0 px.
         features: `(N, D)`.
+        threshold: name of the card's threshold to grade by; None takes its first.
+        quality: share of the tissue, 0-1, that each flaw takes; None: not measured.
 
     Raises:
         EmptyBagError: N is 0.
+        UsageError: the card has no threshold of that name.
+        EncoderMismatchError: the features aren't of the width the model reads.
     """
     if not len(features):
         raise EmptyBagError("no tile of the slide could be read, so there is nothing to grade")
     card, reading = model.card, model.read(features)
-    names = [one.name for one in card.head.classes]
-    positive = card.head.positive or names[-1]
-    probability = float(reading.probabilities[names.index(positive)])
-    threshold = card.thresholds[0].value if card.thresholds and card.head.type == "binary" else None
-    chosen = _chosen(reading.probabilities, names, positive, threshold)
+    chosen_by = find_threshold(card, threshold)
+    positive = card.head.positive_index
+    chosen = _chosen(reading.probabilities, positive, chosen_by)
+    probability = float(reading.probabilities[positive])
     far = _outside(model, features)
-    reasons, flags = _reasons(card, probability, far, len(features))
+    referral = find_reasons(card, probability, out_of_distribution=far, tiles=len(features), quality=quality or {})
     return Verdict(
         classes=[
             ClassScore(name=one.name, color=list(one.color), probability=float(p))
             for one, p in zip(card.head.classes, reading.probabilities, strict=True)
         ],
-        positive=positive,
-        grade=names[chosen],
+        positive=card.head.classes[positive].name,
+        grade=card.head.classes[chosen].name,
         confidence=float(reading.probabilities[chosen]),
-        refer=bool(reasons),
-        refer_reason="; ".join(reasons),
-        flags=flags,
-        threshold=threshold,
+        refer=bool(referral),
+        refer_reason="; ".join(referral.reasons),
+        flags=referral.flags,
+        threshold=chosen_by.value if chosen_by else None,
         out_of_distribution=far,
         scores=Scores(coords, reading.attention.astype(np.float32), reading.tile_scores.astype(np.float32)),
     )
 
 
-def _chosen(probabilities: Floats, names: list[str], positive: str, threshold: float | None) -> int:
-    """Return the class: by the threshold on the positive one where there is one, else the likeliest."""
+def find_threshold(card: ModelCard, name: str | None) -> Threshold | None:
+    """Return the card's threshold `name`, or its first when `name` is None; None where the card has none at all.
+
+    Raises:
+        UsageError: no threshold of that name.
+    """
+    names = [one.name for one in card.thresholds]
+    if name is None:
+        return card.thresholds[0] if names else None
+    if name not in names:
+        known = ", ".join(names) or "none"
+        raise UsageError(f"model {card.id} has no threshold {name!r}; known: {known}.{did_you_mean(name, names)}")
+    return card.thresholds[names.index(name)]
+
+
+def _chosen(probabilities: Floats, positive: int, threshold: Threshold | None) -> int:
+    """Return the place of the grade: by the threshold on the positive class where there is one, else the likeliest."""
     if threshold is None:
         return int(np.argmax(probabilities))
-    at = names.index(positive)
-    return at if probabilities[at] >= threshold else 1 - at
+    return positive if probabilities[positive] >= threshold.value else 1 - positive
 
 
 def _outside(model: Model, features: NDArray[np.float32]) -> float | None:
     """Return the distance from the training bags over the model's limit; above 1 is outside."""
     rule, distance = model.card.out_of_distribution, model.distance(features)
     return None if rule is None or distance is None else distance / rule.limit
-
-
-def _reasons(card: ModelCard, probability: float, far: float | None, tiles: int) -> tuple[list[str], tuple[str, ...]]:
-    """Return why a person must look, in words, and the flags that go with it."""
-    reasons, flags = [], []
-    if far is not None and far > 1:
-        reasons.append("the slide is unlike those the model learned from")
-        flags.append("out-of-distribution")
-    band = card.referral
-    if band is not None and band.low <= probability <= band.high:
-        reasons.append(band.reason)
-    if tiles < FEW_TILES:
-        reasons.append(f"only {tiles} tile{'s' if tiles > 1 else ''} of tissue")
-        flags.append("few-tiles")
-    return reasons, tuple(flags)

@@ -58,9 +58,14 @@ def find_slides(target: Path, *, skip: Path | None = None) -> list[SlideFile | R
 def _in_folder(root: Path, skip: Path | None) -> Iterator[SlideFile | Rejected]:
     seen: set[tuple[int, int]] = set()
     skipped = skip.resolve() if skip is not None else None
-    for folder, folders, names in os.walk(root, followlinks=True):
+    troubles: list[OSError] = []
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=troubles.append):
         here = Path(folder)
-        place = here.stat()
+        try:
+            place = here.stat()
+        except OSError as error:
+            troubles.append(error)
+            continue
         if (place.st_dev, place.st_ino) in seen:
             folders.clear()  # a link that leads back
             continue
@@ -73,6 +78,9 @@ def _in_folder(root: Path, skip: Path | None) -> Iterator[SlideFile | Rejected]:
         )
         files = [here / name for name in sorted(names) if not name.startswith((".", TEMPORARY))]
         yield from _group(files, root)
+    for trouble in troubles:
+        reason = f"a folder that can't be read ({trouble.strerror}); check its permissions"
+        yield _rejected(Path(os.fsdecode(trouble.filename)), root, reason)
 
 
 def _is_results(folder: Path, skipped: Path | None) -> bool:
@@ -96,8 +104,8 @@ def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
             series.setdefault(_series(path), []).append(path)
         elif is_slide(path, head):
             yield _slide(path, (path, *_companions(path)), root)
-    for uid, members in series.items():
-        yield from _dicom(uid, members, root, alone=len(series) == 1 and len(members) == len(files))
+    for members in series.values():
+        yield _dicom(members, root, alone=len(series) == 1 and len(members) == len(files))
 
 
 def _look(path: Path) -> tuple[bytes, str]:
@@ -142,13 +150,13 @@ def _series(path: Path) -> str:
         return str(path)
 
 
-def _dicom(uid: str, members: list[Path], root: Path, *, alone: bool) -> Iterator[SlideFile]:
-    """Yield one series as one slide, named after its folder when it has it for itself."""
+def _dicom(members: list[Path], root: Path, *, alone: bool) -> SlideFile:
+    """Return one series as one slide, named after its folder when it has it for itself."""
     volume = [path for path in members if _is_volume(path)]
     first = (volume or members)[0]
     folder = first.parent
     named = folder if alone and len(members) > 1 and folder != root else first
-    yield _slide(first, tuple(members), root, named=named)
+    return _slide(first, tuple(members), root, named=named)
 
 
 def _is_volume(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """PNG, JPEG and kin: a slide with one level, held in memory."""
 
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from PIL import Image
 
 from wsi.errors import FormatError, ModalityError, TooLargeError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
+from wsi.read.sniff import read_head
 
 NAME = "image"
-MAX_PX = 256 << 20
-"""These formats are decoded whole; beyond this (0.8 GB) a pyramid is the right file."""
-_RGB = {"RGB", "RGBA", "P", "PA"}
+MAX_PX = 64 << 20
+"""These formats are decoded whole, twice over in memory; beyond this (0.5 GB) a pyramid is the right file."""
+_RGB = {"RGB", "RGBA"}
+_DEEP_PNG = slice(24, 25), b"\x10"
+"""Where a PNG says that it has 16 bits, of which Pillow would drop eight."""
 
 
 class ImageSource:
@@ -47,14 +51,15 @@ def _decoded(path: Path) -> NDArray[np.uint8]:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # checked here, by name and with a next step
     try:
         with Image.open(path) as image:
-            _check(image)
+            _check(image, path)
             image.load()
-            clear = image.mode in ("RGBA", "PA") or "transparency" in image.info
-            if not clear:
-                return np.asarray(image.convert("RGB"))
-            ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
-            return np.asarray(Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+            if image.mode == "RGB" and "transparency" not in image.info:
+                return np.asarray(image)
+            clear = image if image.mode == "RGBA" else image.convert("RGBA")
+            ground = Image.new("RGB", image.size, (255, 255, 255))
+            ground.paste(clear, mask=clear)
+            return np.asarray(ground)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, ModalityError | FormatError | TooLargeError):
             raise
         raise UnreadableError(f"image: {error}") from error
@@ -62,7 +67,7 @@ def _decoded(path: Path) -> NDArray[np.uint8]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _check(image: Image.Image) -> None:
+def _check(image: Image.Image, path: Path) -> None:
     if image.width * image.height > MAX_PX:
         raise TooLargeError(
             f"image: {image.width} x {image.height} px in a format that must be decoded whole; convert it to a "
@@ -70,5 +75,8 @@ def _check(image: Image.Image) -> None:
         )
     if getattr(image, "n_frames", 1) > 1:
         raise FormatError("image: an animation or a stack of several pages; expected one picture")
+    where, sixteen = _DEEP_PNG
+    if image.format == "PNG" and read_head(path)[where] == sixteen:
+        raise ModalityError("image: 16 bits a channel; expected 8-bit RGB brightfield")
     if image.mode not in _RGB:
         raise ModalityError(f"image: px of kind {image.mode}; expected 8-bit RGB brightfield")

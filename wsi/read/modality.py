@@ -1,21 +1,28 @@
 """Is it 8-bit RGB brightfield? By the header before any px is decoded, then by the look of a small picture."""
 
 import contextlib
+import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.errors import ModalityError, TooLargeError
+from wsi.errors import FormatError, ModalityError, TooLargeError
+from wsi.geometry import Size
+from wsi.read.frames import check_frame
+from wsi.read.holes import MAX_PAGES
 
 DARK, BRIGHT = 50, 150
 MAX_DARK, MIN_BRIGHT, MIN_SIGNAL = 0.5, 0.2, 0.002
 MAX_SIDE = 1 << 21
 """No scanner makes wider slides (at 0.1 µm/px this is 20 cm); a larger claim is a damaged or hostile header."""
-_COLOR = {2, 5, 6, 8, 34712, 33003, 33005}
-"""TIFF photometric interpretations with color; 0 and 1 are gray, 3 a palette."""
-_CHANNELS = re.compile(rb"SizeC\s*=\s*[\"'](\d+)[\"']")
+_RGB, _PALETTE, _YCBCR = 2, 3, 6
+_ALPHA = {1, 2}
+"""What a fourth sample may be: alpha, associated or not."""
+_KINDS = {0: "gray px", 1: "gray px", 4: "a mask", 5: "CMYK px", 8: "CIELAB px", 9: "CIELAB px", 32803: "raw sensor px"}
+_SAID = re.compile(rb"\bSize([CZT])\s*=\s*[\"'](\d{1,9})[\"']")
 
 
 def check_tiff(path: Path) -> None:
@@ -23,29 +30,52 @@ def check_tiff(path: Path) -> None:
 
     Raises:
         ModalityError: 16-bit, float, gray, fluorescence or multichannel px. TooLargeError: a claim beyond sense.
+        FormatError: a stack of planes or times.
     """
     import tifffile
 
     faults = (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError)
     with contextlib.suppress(*faults), tifffile.TiffFile(path) as file:
-        page = file.pages[0]
-        if max(page.imagewidth, page.imagelength) > MAX_SIDE:  # type: ignore[union-attr]
-            raise TooLargeError(f"claims {page.imagewidth} x {page.imagelength} px, more than any scanner makes")  # type: ignore[union-attr]
-        bits = page.bitspersample  # type: ignore[union-attr]
-        samples, photometric = page.samplesperpixel, int(page.photometric)  # type: ignore[union-attr]
-        if bits != 8 or samples not in (3, 4) or page.dtype != np.uint8:  # type: ignore[union-attr]
-            channels = _ome_channels(file.pages[0].description) or samples  # type: ignore[union-attr]
-            raise ModalityError(
-                f"{channels} channel{'s' if channels > 1 else ''} of {bits} bits; expected 8-bit RGB brightfield. "
-                "Export the brightfield image from the scanner's software"
-            )
-        if photometric == 3:
-            raise ModalityError("px are numbers of a palette (a mask or a label image); expected 8-bit RGB brightfield")
+        page: Any = file.pages[0]
+        check_side(Size(page.imagewidth, page.imagelength))
+        # Strips are not looked at here: NDPI levels are one strip each, which OpenSlide decodes piece by piece.
+        for each in itertools.islice(file.pages, MAX_PAGES):
+            if getattr(each, "is_tiled", False):
+                check_frame(Size(each.tilewidth, each.tilelength))  # type: ignore[union-attr]
+        _check_samples(page, _said(page.description))
 
 
-def _ome_channels(description: str) -> int:
-    found = _CHANNELS.search(description.encode(errors="replace"))
-    return int(found[1]) if found else 0
+def check_side(size: Size) -> None:
+    """Refuse a slide that no scanner could have made; TooLargeError."""
+    if max(size.width, size.height) > MAX_SIDE:
+        raise TooLargeError(f"claims {size.width} x {size.height} px, more than any scanner makes")
+
+
+def _check_samples(page: Any, said: dict[str, int]) -> None:
+    bits, samples, kind = page.bitspersample, page.samplesperpixel, int(page.photometric)
+    alpha = samples == 4 and len(page.extrasamples) == 1 and int(page.extrasamples[0]) in _ALPHA
+    if kind == _PALETTE:
+        raise ModalityError("px are numbers of a palette (a mask or a label image); expected 8-bit RGB brightfield")
+    if bits != 8 or page.dtype != np.uint8 or not (samples == 3 or alpha):
+        channels = said.get("C") or samples
+        raise ModalityError(
+            f"{channels} channel{'s' if channels > 1 else ''} of {bits} bits; expected 8-bit RGB brightfield. "
+            "Export the brightfield image from the scanner's software"
+        )
+    if kind not in (_RGB, _YCBCR):
+        raise ModalityError(f"{_KINDS.get(kind, f'px of photometric kind {kind}')}; expected 8-bit RGB brightfield")
+    if said.get("Z", 1) > 1 or said.get("T", 1) > 1:
+        raise FormatError(
+            f"a stack of {said.get('Z', 1)} planes and {said.get('T', 1)} times; expected one picture: export one plane"
+        )
+
+
+def _said(description: str) -> dict[str, int]:
+    """Return the SizeC, SizeZ and SizeT of the first image in OME-XML; empty for other texts."""
+    found: dict[str, int] = {}
+    for axis, count in _SAID.findall(description.encode(errors="replace")):
+        found.setdefault(axis.decode(), int(count))
+    return found
 
 
 def check_brightfield(pixels: NDArray[np.uint8], slide: str) -> None:

@@ -1,6 +1,7 @@
 """Open a slide with the reader that fits its content."""
 
 from pathlib import Path
+from typing import cast
 
 from wsi import registry
 from wsi.errors import (
@@ -14,23 +15,27 @@ from wsi.errors import (
     did_you_mean,
 )
 from wsi.geometry import Point, Region, Size
-from wsi.read.modality import check_tiff
-from wsi.read.sniff import describe_head, is_dicom, is_tiff, read_head
+from wsi.read.frames import check_frame
+from wsi.read.modality import check_side, check_tiff
+from wsi.read.sniff import describe_head, is_dicom, is_picture, is_tiff, read_head
 from wsi.read.source import Reader, Source
 
 PLUGINS = "wsi.readers"
 AUTO = "auto"
-READERS = ("openslide", "tiffslide", "image")
+READERS = ("openslide", "tiffslide", "dicom", "image")
 ONE_LEVEL_PX = 16 << 20
 """A slide with one level and more px than this is worth asking a second reader for its pyramid."""
-_WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_JPEG_INSIDE = (".mrxs", ".vms", ".vmu")
+"""Suffixes of slides whose first file may be a picture by its content."""
+_PROBES = ((0.5, 0.5), (0.0, 0.0), (0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
+"""Where, as shares of the sides, a slide is tried before it is given up as undecodable."""
 
 
 def open_slide(path: Path, *, reader: str = AUTO) -> Source:
     """Return the open slide.
 
     By content, not by suffix: plug-ins that know the file, then OpenSlide, then tiffslide where OpenSlide can't or
-    sees fewer levels, then Pillow for pictures.
+    sees fewer levels, our own reader for DICOM that OpenSlide refuses, Pillow for pictures.
 
     Args:
         path: the slide's file; of a DICOM series any one, of MIRAX the .mrxs.
@@ -48,115 +53,129 @@ def open_slide(path: Path, *, reader: str = AUTO) -> Source:
             f"{path.name}: can't be read ({error.strerror or error}); check the file's permissions"
         ) from error
     try:
-        if reader != AUTO:
-            return _checked(_open_with(reader, path), path)
-        return _checked(_open_any(path, head), path)
+        source = _open_any(path, head) if reader == AUTO else _open_with(reader, path)
     except (ModalityError, TooLargeError, FormatError) as error:
         raise type(error)(f"{path.name}: {error}") from error
+    try:
+        _check(source)
+    except SlideError as error:
+        source.close()
+        raise type(error)(f"{path.name}: {error}") from error
+    return source
 
 
 def _open_with(reader: str, path: Path) -> Source:
     plugins = registry.plugins(PLUGINS)
-    if reader not in (*READERS, *plugins):
+    if reader in plugins:
+        return _plugin(reader).open(path)
+    if reader not in READERS:
         raise UsageError(
             f"--reader {reader!r}: no such reader; known: auto, {', '.join((*READERS, *plugins))}."
             f"{did_you_mean(reader, (*READERS, *plugins))}"
         )
+    if is_tiff(path):
+        check_tiff(path)
+    elif is_dicom(read_head(path)):
+        _check_dicom(path)
     if reader == "image":
         from wsi.read.image_reader import ImageSource
 
         return ImageSource(path)
-    if reader in plugins:
-        return _plugin(reader).open(path)
-    if is_tiff(path):
-        check_tiff(path)
     if reader == "tiffslide":
         from wsi.read.tiffslide_reader import TiffSlideSource
 
         return TiffSlideSource(path)
+    if reader == "dicom":
+        from wsi.read.dicom_reader import DicomSource
+
+        return DicomSource(path)
     from wsi.read.openslide_reader import OpenSlideSource
 
     return OpenSlideSource(path)
 
 
 def _plugin(name: str) -> Reader:
-    found = registry.load(PLUGINS, name)
-    return found  # type: ignore[return-value]
+    return cast("Reader", registry.load(PLUGINS, name))
 
 
 def _open_any(path: Path, head: bytes) -> Source:
     for name in registry.plugins(PLUGINS):
         if _plugin(name).sniff(path, head):
             return _plugin(name).open(path)
-    if is_dicom(head):
-        _check_dicom(path)
     reasons = []
-    if _is_picture(head) and path.suffix.lower() not in (".mrxs", ".vms", ".vmu"):
-        order: tuple[str, ...] = ("image",)
-    else:
-        order = ("openslide", "tiffslide") if is_tiff(path) else ("openslide",)
-    for name in order:
+    for name in _order(path, head):
         try:
-            source = _open_with(name, path)
+            return _with_more_levels(_open_with(name, path), path)
         except (UnreadableError, FormatError) as error:
             reasons.append(str(error))
-            continue
-        return _with_more_levels(source, path)
-    raise UnreadableError(f"{path.name}: {describe_head(path, head)} ({'; '.join(reasons)})")
+    raise UnreadableError(f"{path.name}: {describe_head(head)} ({'; '.join(reasons)})")
 
 
-def _is_picture(head: bytes) -> bool:
-    return head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"BM"))
+def _order(path: Path, head: bytes) -> tuple[str, ...]:
+    """Return the names of the readers to try, the best first."""
+    if is_picture(head) and path.suffix.lower() not in _JPEG_INSIDE:
+        return ("image",)
+    if is_dicom(head):
+        return ("openslide", "dicom")
+    return ("openslide", "tiffslide") if is_tiff(path) else ("openslide",)
 
 
 def _with_more_levels(source: Source, path: Path) -> Source:
     """Return tiffslide's view of a large TIFF of which OpenSlide sees one level, when it sees more."""
-    if (
-        source.reader != "openslide"
-        or len(source.levels) > 1
-        or source.levels[0].size.area < ONE_LEVEL_PX
-        or not is_tiff(path)
-    ):
+    full = source.levels[0].size
+    if source.reader != "openslide" or len(source.levels) > 1 or full.area < ONE_LEVEL_PX or not is_tiff(path):
         return source
     try:
         other = _open_with("tiffslide", path)
     except SlideError:
         return source
-    if len(other.levels) > 1 and other.levels[0].size == source.levels[0].size:
+    if len(other.levels) > 1 and other.levels[0].size == full:
         source.close()
         return other
     other.close()
     return source
 
 
-def _checked(source: Source, path: Path) -> Source:
-    """Return the source once a px of it could be read, so that a dead one is refused before any work."""
-    size = source.levels[0].size
-    if not size.area:
-        raise FormatError("the slide has no px")
-    try:
-        last = len(source.levels) - 1
-        source.read_region(Region(Point(0, 0), last, Size(1, 1)))
-    except RegionError:
-        pass  # a damaged corner is not a damaged slide; its tiles are counted later
-    return source
+def _check(source: Source) -> None:
+    """Refuse a slide of impossible size, and one of which no px can be decoded; a damaged part is no reason.
+
+    Raises:
+        TooLargeError, FormatError, UnreadableError.
+    """
+    for each in source.levels:
+        check_side(each.size)
+        if not each.size.area:
+            raise FormatError("the slide has no px")
+    reason: RegionError | None = None
+    for level in reversed(range(len(source.levels))):
+        for across, down in _PROBES:
+            size = source.levels[0].size
+            place = Point(int(across * (size.width - 1)), int(down * (size.height - 1)))
+            try:
+                source.read_region(Region(place, level, Size(1, 1)))
+            except RegionError as error:
+                reason = error
+            else:
+                return
+    raise UnreadableError(f"its header is sound, but no px can be decoded ({reason}); copy it again") from reason
 
 
 def _check_dicom(path: Path) -> None:
-    """Refuse DICOM that isn't a whole slide; WSI goes to OpenSlide."""
+    """Refuse DICOM that isn't a whole slide of 8-bit RGB, and frames that can't be held."""
     import pydicom
 
+    from wsi.read.dicom_reader import DICOM_FAULTS, WSI_CLASS
+
+    tags = ["SOPClassUID", "Modality", "SamplesPerPixel", "BitsAllocated", "Rows", "Columns"]
     try:
-        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality"])
-    except (
-        pydicom.errors.InvalidDicomError,
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        NotImplementedError,
-    ) as error:
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags])
+        kind, modality = str(found.get("SOPClassUID", "")), str(found.get("Modality", "unknown"))[:16]
+        samples, bits = int(found.get("SamplesPerPixel", 3)), int(found.get("BitsAllocated", 8))
+        frame = Size(int(found.get("Columns", 1)), int(found.get("Rows", 1)))
+    except DICOM_FAULTS as error:
         raise UnreadableError(f"{path.name}: a damaged DICOM file ({error}); copy it again") from error
-    if str(found.get("SOPClassUID", "")) != _WSI_CLASS:
-        modality = str(found.get("Modality", "unknown"))[:16]
+    if kind != WSI_CLASS:
         raise ModalityError(f"a DICOM image of modality {modality!r}; expected a whole-slide microscopy image (SM)")
+    if (samples, bits) != (3, 8):
+        raise ModalityError(f"{samples} channels of {bits} bits; expected 8-bit RGB brightfield")
+    check_frame(frame)

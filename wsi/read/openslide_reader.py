@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsi.errors import RegionError, UnreadableError
-from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
+from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
+from wsi.read.holes import find_holes
 from wsi.read.scale import stated_mpp, tiff_tag_mpp
 from wsi.read.sniff import is_tiff
 from wsi.read.source import KEPT_PROPERTIES
@@ -30,26 +31,32 @@ class OpenSlideSource:
         self._slide = _opened(path)
         found = self._slide.properties
         self.properties: Mapping[str, str] = {k: found[k] for k in KEPT_PROPERTIES if k in found}
-        self.levels = tuple(
-            Level(Size(width, height), downsample)
-            for (width, height), downsample in zip(
-                self._slide.level_dimensions, self._slide.level_downsamples, strict=True
-            )
+        sizes = [Size(*dimensions) for dimensions in self._slide.level_dimensions]
+        self._downsamples: tuple[float, ...] = self._slide.level_downsamples
+        self.levels = tuple(Level(size, downsample_of(sizes[0], size)) for size in sizes)
+        self.bounds = _bounds(self.properties, sizes[0])
+        # Without a vendor OpenSlide takes its mpp from the resolution tags, which printers' dpi may have got into.
+        plain = self.properties.get("openslide.vendor") == "generic-tiff"
+        self.metadata_mpp: Mpp | None = stated_mpp(
+            self.properties, "openslide.mpp-x", "openslide.mpp-y", "tiff-tags" if plain else "metadata"
         )
-        self.bounds = _bounds(self.properties, self.levels[0].size)
-        self.metadata_mpp: Mpp | None = stated_mpp(self.properties, "openslide.mpp-x", "openslide.mpp-y")
         if self.metadata_mpp is None and is_tiff(path):
             self.metadata_mpp = tiff_tag_mpp(path)
+        self._holes = find_holes(path, sizes) if is_tiff(path) else {}
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
-        at, size = region.location, region.size
+        at, level, size = region.location, region.level, region.size
+        where = f"level {level}, {size.width} x {size.height} px at {at.x}, {at.y}"
+        # OpenSlide divides by the ratio of the rounded sizes, which drifts away from the true place.
+        x, y = at.x / self.levels[level].downsample, at.y / self.levels[level].downsample
+        if level in self._holes and self._holes[level].touch(x, y, size):
+            raise RegionError(f"{where}: a frame was never stored")
+        location = (round(x * self._downsamples[level]), round(y * self._downsamples[level]))
         try:
-            pixels = self._slide.read_region((at.x, at.y), region.level, (size.width, size.height))
+            pixels = self._slide.read_region(location, level, (size.width, size.height))
         except openslide.OpenSlideError as error:
             self._reopen()
-            raise RegionError(
-                f"level {region.level}, {size.width} x {size.height} px at {at.x}, {at.y}: {error}"
-            ) from error
+            raise RegionError(f"{where}: {error}") from error
         return _on_white(pixels)
 
     def _reopen(self) -> None:
@@ -64,9 +71,9 @@ def _opened(path: Path) -> openslide.OpenSlide:
     try:
         slide = openslide.OpenSlide(path)
         slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
-        return slide
     except (openslide.OpenSlideError, OSError, ValueError) as error:
-        raise UnreadableError(f"OpenSlide: {error or 'not a format it knows'}") from error
+        raise UnreadableError(f"OpenSlide: {str(error) or 'not a format it knows'}") from error
+    return slide
 
 
 def _bounds(properties: Mapping[str, str], size: Size) -> Bounds:

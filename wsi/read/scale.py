@@ -18,6 +18,7 @@ MAX_ANISOTROPY = 1.05
 MAX_POWER_RATIO = 2.0
 """mpp times objective power is 10 to within this factor on every scanner."""
 OBJECTIVE_UM = 10.0
+MAX_TABLE_BYTES = 64 << 20
 _UM_PER_UNIT = {2: 25400.0, 3: 10000.0}
 _FIX = "give the true value with --mpp (or --mpp-table) and --mpp-override"
 
@@ -43,6 +44,7 @@ def resolve_mpp(source: Source, slide: str, config: ReadConfig, *, row: tuple[fl
                 "with --mpp-table"
             )
         _check_range(given, slide, "use --mpp-override if it is true")
+        _check_square(given, slide, "correct the table, or use --mpp-override if it is true")
         return given
     _check_range(found, slide, _FIX)
     _check_conflicts(found, source, slide)
@@ -69,14 +71,18 @@ def _check_range(mpp: Mpp, slide: str, next_step: str) -> None:
 
 
 def _check_conflicts(mpp: Mpp, source: Source, slide: str) -> None:
-    if not _agree(mpp.x, mpp.y, MAX_ANISOTROPY):
-        raise MppConflictError(f"{slide}: {mpp.x:.4g} µm/px along x but {mpp.y:.4g} along y; {_FIX}")
+    _check_square(mpp, slide, _FIX)
     power = _number(source.properties.get("openslide.objective-power", ""))
     if power is not None and not _agree(mpp.mean * power, OBJECTIVE_UM, MAX_POWER_RATIO):
         raise MppConflictError(
             f"{slide}: {mpp.mean:.4g} µm/px contradicts the objective of {power:g}x (about "
             f"{OBJECTIVE_UM / power:.2g} µm/px); {_FIX}"
         )
+
+
+def _check_square(mpp: Mpp, slide: str, next_step: str) -> None:
+    if not _agree(mpp.x, mpp.y, MAX_ANISOTROPY):
+        raise MppConflictError(f"{slide}: {mpp.x:.4g} µm/px along x but {mpp.y:.4g} along y; {next_step}")
 
 
 def _agree(one: float, other: float, factor: float) -> bool:
@@ -137,6 +143,8 @@ def read_mpp_table(path: Path) -> MppTable:
         ConfigError: not such a table, or a value that isn't a positive number; the message names the line.
     """
     try:
+        if not path.is_file() or path.stat().st_size > MAX_TABLE_BYTES:
+            raise ConfigError(f"{path}: expected a CSV file of at most {MAX_TABLE_BYTES >> 20} MB")
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             columns = {(name or "").strip().lower(): name for name in reader.fieldnames or []}

@@ -1,20 +1,28 @@
 """What a file is by its first bytes, not by its name."""
 
 import re
+import stat
 from pathlib import Path
 
 HEAD_BYTES = 256
 SLIDE_SUFFIXES = frozenset(
-    [".svs", ".svslide", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".bif", ".dcm", ".czi", ".zvi", ".isyntax", ".jp2", ".jpx", ".qptiff", ".btf", ".tf8", ".tf2", ".png", ".jpg", ".jpeg", ".bmp", ".ets", ".vsi", ".afi"]
+    f".{kind}"
+    for kind in (
+        *("svs", "svslide", "tif", "tiff", "btf", "tf8", "tf2", "qptiff", "ndpi", "vms", "vmu", "scn", "mrxs", "bif"),
+        *("dcm", "czi", "zvi", "isyntax", "ets", "vsi", "afi", "jp2", "jpx", "png", "jpg", "jpeg", "bmp"),
+    )
 )
 """Suffixes by which a file that can't be opened still counts as a slide, and is refused by name."""
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_KNOWN = (*_TIFF, b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\0\0\x0cjP  ", b"ZISRAWFILE", b"BM")
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\0\0\x0cjP  ")
+_KNOWN = (*_TIFF, *_PICTURES, b"ZISRAWFILE", b"BM")
 _LFS = b"version https://git-lfs"
 
 
 def read_head(path: Path) -> bytes:
-    """Return the first bytes of a file."""
+    """Return the first bytes of a file; OSError for what isn't one (a FIFO would wait for ever)."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("not a regular file")
     with path.open("rb") as file:
         return file.read(HEAD_BYTES)
 
@@ -27,6 +35,11 @@ def is_dicom(head: bytes) -> bool:
     return head[128:132] == b"DICM"
 
 
+def is_picture(head: bytes) -> bool:
+    """Return whether a file is a PNG, JPEG, JPEG 2000 or BMP."""
+    return head.startswith((*_PICTURES, b"BM"))
+
+
 def is_slide(path: Path, head: bytes) -> bool:
     """Return whether a file is, or by its name wants to be, a slide or an image."""
     suffix = path.suffix.lower()
@@ -34,7 +47,7 @@ def is_slide(path: Path, head: bytes) -> bool:
     return known or suffix in SLIDE_SUFFIXES
 
 
-def describe_head(path: Path, head: bytes) -> str:
+def describe_head(head: bytes) -> str:
     """Return what a file that can't be opened looks like, and what to do about it."""
     if not head:
         return "the file is empty; copy it again from where it came"

@@ -1,5 +1,6 @@
 """TIFFs that OpenSlide can't open, or of which it sees fewer levels: OME-TIFF with SubIFDs, QuPath's, plain ones."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import tiffslide
 from numpy.typing import NDArray
 
 from wsi.errors import FormatError, RegionError, UnreadableError
-from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
-from wsi.read.frames import Frames
+from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
+from wsi.read.frames import Frames, check_stored
 from wsi.read.scale import stated_mpp, tiff_tag_mpp
 from wsi.read.source import KEPT_PROPERTIES
 
@@ -25,11 +26,17 @@ _FAULTS = (
     IndexError,
     TypeError,
     AttributeError,
+    AssertionError,
     NotImplementedError,
     RuntimeError,
     ArithmeticError,
+    SyntaxError,
 )
-"""What tiffslide and tifffile raise on damaged files."""
+"""What tiffslide and tifffile raise on damaged files (SyntaxError is that of XML)."""
+_YCBCR = 6
+_CONVERTED = {6, 7}
+"""Compressions whose decoder turns YCbCr into RGB: the two kinds of JPEG."""
+_UM = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
 class TiffSlideSource:
@@ -38,24 +45,21 @@ class TiffSlideSource:
     reader = NAME
 
     def __init__(self, path: Path) -> None:
+        self._slide, found, pages = _opened(path)
         try:
-            self._slide = tiffslide.TiffSlide(path)
-            found = dict(self._slide.properties)
-            series = self._slide.ts_tifffile.series[found.get("tiffslide.series-index", 0)]
-            pages = [level.keyframe for level in series.levels]
-        except _FAULTS as error:
-            raise UnreadableError(f"tiffslide: {error or type(error).__name__}") from error
-        self._frames = [Frames(_checked(page)) for page in pages]
+            self._frames = [_frames(page) for page in pages]
+        except (FormatError, *_FAULTS):
+            self._slide.close()
+            raise
         full = self._frames[0].size
-        self.levels = tuple(Level(frames.size, _downsample(full, frames.size)) for frames in self._frames)
+        self.levels = tuple(Level(frames.size, downsample_of(full, frames.size)) for frames in self._frames)
         self.bounds = Bounds(Point(0, 0), full)
         named = {f"openslide.{k.removeprefix('tiffslide.')}": v for k, v in found.items() if v is not None}
         self.properties: Mapping[str, str] = {k: str(named[k]) for k in KEPT_PROPERTIES if k in named}
-        self.metadata_mpp: Mpp | None = _ome_mpp(self._slide) or (
-            None if _from_tags(found) else stated_mpp(named, "openslide.mpp-x", "openslide.mpp-y")
-        )
-        if self.metadata_mpp is None:
-            self.metadata_mpp = tiff_tag_mpp(path)
+        # tiffslide names the resolution tags among its properties where it took mpp from them.
+        from_tags = "tiff.XResolution" in found
+        stated = None if from_tags else stated_mpp(named, "openslide.mpp-x", "openslide.mpp-y")
+        self.metadata_mpp: Mpp | None = _ome_mpp(self._slide) or stated or tiff_tag_mpp(path)
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         frames, downsample = self._frames[region.level], self.levels[region.level].downsample
@@ -69,22 +73,59 @@ class TiffSlideSource:
         self._slide.close()
 
 
-def _checked(page: Any) -> Any:
+def _opened(path: Path) -> tuple[tiffslide.TiffSlide, dict[str, Any], list[Any]]:
+    """Return the slide, its properties and the page of each level."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it knows little of Ventana's and Hamamatsu's metadata
+            slide = tiffslide.TiffSlide(path)
+            found = dict(slide.properties)
+        series = slide.ts_tifffile.series[found.get("tiffslide.series-index", 0)]
+        return slide, found, [level.keyframe for level in series.levels]
+    except _FAULTS as error:
+        raise UnreadableError(f"tiffslide: {str(error) or type(error).__name__}") from error
+
+
+def _frames(page: Any) -> Frames:
+    """Return the frames of a tifffile page; FormatError when they aren't 8-bit RGB as we can decode it."""
     if page.planarconfig != 1 or page.samplesperpixel not in (3, 4) or page.dtype != np.uint8:
+        stored = "apart" if page.planarconfig != 1 else "together"
         raise FormatError(
-            f"tiffslide: px of {page.samplesperpixel} x {page.dtype}, stored {'apart' if page.planarconfig != 1 else 'together'}; "
+            f"tiffslide: px of {page.samplesperpixel} x {page.dtype}, stored {stored}; "
             "expected 8-bit RGB, stored together"
         )
-    return page
+    if page.photometric == _YCBCR and page.compression not in _CONVERTED:
+        raise FormatError("tiffslide: YCbCr px without JPEG; export the slide as RGB")
+    size = Size(page.imagewidth, page.imagelength)
+    strip = Size(page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength))
+    frame = Size(page.tilewidth, page.tilelength) if page.is_tiled else strip
+
+    def decode(index: int) -> NDArray[np.uint8] | None:
+        offset, count = page.dataoffsets[index], page.databytecounts[index]
+        if count == 0 and offset == 0:
+            return None  # glass that was left out
+        if count == 0:
+            raise ValueError("it is empty")
+        file = page.parent.filehandle
+        file.seek(offset)
+        stored = file.read(count)
+        if len(stored) != count:
+            raise ValueError("it lies beyond the end of the file")
+        check_stored(stored, frame)
+        decoded, _, _ = page.decode(stored, index, jpegtables=page.jpegtables)
+        if decoded is None:
+            raise ValueError("it holds nothing")
+        return on_white(np.asarray(decoded, np.uint8)[0])
+
+    return Frames(size, frame, decode)
 
 
-def _downsample(full: Size, size: Size) -> float:
-    return (full.width / size.width + full.height / size.height) / 2
-
-
-def _from_tags(found: Mapping[str, Any]) -> bool:
-    """Return whether tiffslide took its mpp from the resolution tags, as it does for TIFFs without a vendor."""
-    return str(found.get("tiffslide.vendor", "generic-tiff")).startswith("generic")
+def on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `(h, w, 3)`: of `(h, w, 4)` px the fourth is alpha, and they are laid on white."""
+    if pixels.shape[2] == 3:
+        return pixels
+    color, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
+    return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _ome_mpp(slide: tiffslide.TiffSlide) -> Mpp | None:
@@ -93,13 +134,12 @@ def _ome_mpp(slide: tiffslide.TiffSlide) -> Mpp | None:
     if not file.is_ome:
         return None
     try:
-        images = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+        images = tifffile.xml2dict(file.ome_metadata or "")["OME"]["Image"]
         pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
     except (KeyError, TypeError, ValueError, IndexError, SyntaxError):
         return None
     units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"]
-    scale = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
-    if any(unit not in scale for unit in units):
+    if any(unit not in _UM for unit in units):
         return None
     stated = stated_mpp(pixels, "PhysicalSizeX", "PhysicalSizeY")
-    return stated and Mpp(stated.x * scale[units[0]], stated.y * scale[units[1]], source="metadata")
+    return stated and Mpp(stated.x * _UM[units[0]], stated.y * _UM[units[1]], source="metadata")

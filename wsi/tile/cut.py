@@ -25,27 +25,17 @@ def read_tile(source: Source, x: float, y: float, *, footprint: Footprint, tile_
         RegionError: a part of the tile can't be decoded.
     """
     level = best_level(source.levels, min(footprint.x, footprint.y) / tile_px)
-    step_x, step_y = _downsample(source, level)
-    start_x, left, width = _span(x / step_x, footprint.x / step_x)
-    start_y, top, height = _span(y / step_y, footprint.y / step_y)
+    step = source.levels[level].downsample
+    start_x, left, width = _span(x / step, footprint.x / step)
+    start_y, top, height = _span(y / step, footprint.y / step)
     if max(width, height) > MAX_READ_PX and tile_px > 1:
         return _quarters(source, x, y, footprint, tile_px)
-    location = Point(round(start_x * step_x), round(start_y * step_y))
-    pixels = source.read_region(Region(location, level, Size(width, height)))
-    box = (left, top, left + footprint.x / step_x, top + footprint.y / step_y)
-    if (width, height) == (tile_px, tile_px) and left < 1e-6 and top < 1e-6:
+    pixels = source.read_region(Region(Point(round(start_x * step), round(start_y * step)), level, Size(width, height)))
+    box = (left, top, min(left + footprint.x / step, width), min(top + footprint.y / step, height))
+    if all(abs(edge - whole) < 1e-6 for edge, whole in zip(box, (0, 0, tile_px, tile_px), strict=True)):
         return pixels
     image = Image.fromarray(pixels).resize((tile_px, tile_px), Image.Resampling.BICUBIC, box=box)
     return np.asarray(image)
-
-
-def _downsample(source: Source, level: int) -> tuple[float, float]:
-    full, size = source.levels[0].size, source.levels[level].size
-    whole = source.levels[level].downsample
-    if abs(whole - round(whole)) < 1e-2:
-        # Sizes of levels are rounded down, so their ratio is a hair above the integer that is meant.
-        return float(round(whole)), float(round(whole))
-    return full.width / size.width, full.height / size.height
 
 
 def _span(start: float, length: float) -> tuple[int, float, int]:

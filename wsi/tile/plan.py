@@ -105,7 +105,8 @@ def plan_tiles(
 
 def _starts(start: int, length: int, step: float) -> NDArray[np.int64]:
     """Return integer starts every `step` px, none of them outside `length`."""
-    return start + np.rint(np.arange(math.ceil(length / step)) * step).astype(np.int64)
+    starts: NDArray[np.int64] = start + np.rint(np.arange(math.ceil(length / step)) * step).astype(np.int64)
+    return starts
 
 
 def _row_share(
@@ -113,7 +114,8 @@ def _row_share(
 ) -> NDArray[np.float64]:
     """Return the exact share of each tile of one row inside `polygons`, `(len(columns),)`."""
     share = np.zeros(len(columns))
-    boxes = shapely.box(columns, y, columns + footprint.x, y + footprint.y)
+    rows = np.full(len(columns), y)
+    boxes = shapely.box(columns, rows, columns + footprint.x, rows + footprint.y)
     touched = shapely.intersects(polygons, boxes)
     if not touched.any():
         return share

@@ -1,92 +1,95 @@
-"""Honest figures: cross-validation by case, shifted splits, calibration, intervals."""
+"""Honest figures: every slide scored by heads that saw no slide of its case, as it is and as another laboratory's."""
 
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from head import Head, Recipe, fit_head
-from logistic import fit_logistic, sigmoid
+from logistic import Array
+from metrics import Interval, Labels, bootstrap, delong
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
-from space import Array, Sample
+from space import Features, Sample
 
-Labels = NDArray[np.bool_]
-SHIFTED = (1, 4, 6)
-"""Views that stand for another stain, scale and focus."""
+Split = NDArray[np.int64]
+"""`(N,)`, a part a slide; the slides of a part are scored by a head fitted to the others."""
+Score = Callable[[Features], Array]
+"""Features `(..., N, D)` of bags to their logits `(...,)`."""
+Fit = Callable[[Sequence[Sample]], Score]
 
 
-def folds(slides: Sequence[Sample], *, count: int, seed: int) -> NDArray[np.int64]:
+def folds(slides: Sequence[Sample], *, count: int, seed: int) -> Split:
     """Return a fold a slide: cases stay whole and malignant ones are spread evenly."""
     rng = np.random.default_rng(seed)
-    malignant: dict[str, bool] = {}
+    malignant = {s.bag.group: False for s in slides}
     for sample in slides:
-        malignant[sample.bag.group] = malignant.get(sample.bag.group, False) or sample.bag.malignant
+        malignant[sample.bag.group] |= sample.bag.malignant
     place: dict[str, int] = {}
     for label in (False, True):
         groups = sorted(group for group, found in malignant.items() if found == label)
-        place.update({groups[i]: n % count for n, i in enumerate(rng.permutation(len(groups)))})
+        place.update({groups[i]: (n + len(place)) % count for n, i in enumerate(rng.permutation(len(groups)))})
     return np.array([place[sample.bag.group] for sample in slides])
 
 
-def held_out(
-    slides: Sequence[Sample],
-    tiles: Sequence[Sample],
-    split: NDArray[np.int64],
-    *,
-    recipe: Recipe,
-    score: Callable[[Head, Sample], Array],
-) -> list[Array]:
-    """Return each slide's score by a head that saw no slide of its part of the split."""
-    found: dict[int, Array] = {}
+def parts(slides: Sequence[Sample], trait: Callable[[Sample], object]) -> Split:
+    """Return a part a slide, by a trait; a case with slides of two parts goes whole to the first it is met in."""
+    names = sorted({str(trait(s)) for s in slides})
+    place: dict[str, int] = {}
+    for sample in slides:
+        place.setdefault(sample.bag.group, names.index(str(trait(sample))))
+    return np.array([place[sample.bag.group] for sample in slides])
+
+
+def split_digest(slides: Sequence[Sample], splits: Sequence[Split]) -> str:
+    """Return a sha256 over which slide was held out when."""
+    lines = [f"{s.bag.id} {' '.join(str(split[i]) for split in splits)}\n" for i, s in enumerate(slides)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Logits of cases by heads that saw none of their slides.
+
+    labels `(N,)`; clean `(R, N)`, a row a repeat; shifted `(R, S, N)`, the cases in another laboratory's colors and
+    at another scale.
+    """
+
+    labels: Labels
+    clean: Array
+    shifted: Array
+
+    @property
+    def auc(self) -> Interval:
+        return delong(self.labels, self.clean)
+
+    @property
+    def auc_by_bootstrap(self) -> Interval:
+        return bootstrap(self.labels, self.clean)
+
+    @property
+    def auc_shifted(self) -> Interval:
+        """The mean over the shifts."""
+        return delong(self.labels, self.shifted.reshape(-1, self.shifted.shape[-1]))
+
+
+def held_out(slides: Sequence[Sample], splits: Sequence[Split], fit: Fit) -> HeldOut:
+    """Score each slide, once a split, by a head that saw no slide of its part."""
+    logits = np.array([_one_split(slides, split, fit) for split in splits])  # (R, 1 + S, slides)
+    labels, at = cases(slides)
+    by_case = np.stack([logits[..., places].mean(axis=-1) for places in at], axis=-1)  # (R, 1 + S, N)
+    return HeldOut(labels, by_case[:, 0], by_case[:, 1:])
+
+
+def _one_split(slides: Sequence[Sample], split: Split, fit: Fit) -> Array:
+    logits = np.empty((1 + len(slides[0].shifted), len(slides)))
     for part in np.unique(split):
-        head = fit_head([s for s, at in zip(slides, split, strict=True) if at != part], tiles, recipe)
-        found.update({i: score(head, slides[i]) for i in np.flatnonzero(split == part)})
-    return [found[i] for i in range(len(slides))]
+        score = fit([s for s, at in zip(slides, split, strict=True) if at != part])
+        for i in np.flatnonzero(split == part):
+            logits[:, i] = score(np.concatenate([slides[i].views[:1], slides[i].shifted]))
+    return logits
 
 
-def auc(labels: Labels, scores: Array) -> float:
-    """Return the area under the ROC curve; ties count half."""
-    ranks, positives = rankdata(scores), int(labels.sum())
-    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * (len(labels) - positives)))
-
-
-def delong(labels: Labels, scores: Array) -> tuple[float, float, float]:
-    """Return the AUC and its 95 % interval, on the logit scale. Source: DeLong et al. 1988."""
-    positive, negative = scores[labels], scores[~labels]
-    above = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)  # (P, N)
-    area = float(above.mean())
-    variance = above.mean(axis=1).var(ddof=1) / len(positive) + above.mean(axis=0).var(ddof=1) / len(negative)
-    clipped = min(max(area, 1e-3), 1 - 1e-3)
-    center, width = np.log(clipped / (1 - clipped)), norm.ppf(0.975) * np.sqrt(variance) / (clipped * (1 - clipped))
-    low, high = sigmoid(np.array([center - width, center + width]))
-    return area, float(low), float(high)
-
-
-def by_case(slides: Sequence[Sample], scores: Array) -> tuple[Labels, Array]:
-    """Return label and mean score of each case (group of slides that may be one patient) and label."""
+def cases(slides: Sequence[Sample]) -> tuple[Labels, list[list[int]]]:
+    """Return label and places in `slides` of each case: slides of one group that may be one patient, and one label."""
     keys = sorted({(s.bag.group, s.bag.malignant) for s in slides})
-    at = {key: [i for i, s in enumerate(slides) if (s.bag.group, s.bag.malignant) == key] for key in keys}
-    return np.array([key[1] for key in keys]), np.array([scores[at[key]].mean() for key in keys])
-
-
-def platt(labels: Labels, logits: Array) -> tuple[float, float]:
-    """Return slope and intercept that make `logits` log odds, each class's count smoothed. Source: Platt 1999."""
-    positives, negatives = int(labels.sum()), int((~labels).sum())
-    targets = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    slope, start = fit_logistic(logits[:, None], targets, weights=np.ones(len(logits)), ridge=1e-3)
-    return max(float(slope[0]), 0.05), start
-
-
-def calibration_error(labels: Labels, probabilities: Array, *, bins: int = 5) -> float:
-    """Return the expected calibration error over bins of equal count."""
-    parts = np.array_split(np.argsort(probabilities, kind="stable"), bins)
-    gaps = [len(p) * abs(labels[p].mean() - probabilities[p].mean()) for p in parts]
-    return float(sum(gaps) / len(labels))
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share. Source: Wilson 1927."""
-    z = norm.ppf(0.975)
-    share, root = hits / n, z * np.sqrt(hits / n * (1 - hits / n) / n + z**2 / (4 * n**2))
-    return float((share + z**2 / (2 * n) - root) / (1 + z**2 / n)), float(
-        (share + z**2 / (2 * n) + root) / (1 + z**2 / n)
-    )
+    at = [[i for i, s in enumerate(slides) if (s.bag.group, s.bag.malignant) == key] for key in keys]
+    return np.array([key[1] for key in keys]), at

@@ -8,7 +8,7 @@ import torch
 from cohort import Bag
 from logistic import fit_logistic
 from numpy.typing import NDArray
-from space import Array, Sample, Space, fit_space
+from space import LEAST_STD, Array, Sample, Space, fit_space
 from torch import Tensor
 
 
@@ -16,18 +16,16 @@ from torch import Tensor
 class Recipe:
     """Every choice of the head's training that isn't a fitted number."""
 
-    dims: tuple[int, ...] = (8, 12, 16, 20, 24)
-    """The slide direction is the mean of one fit in each of these many dimensions."""
-    tile_dim: int = 64
-    ridge: float = 10.0
-    tile_share: float = 0.3
-    """How much the direction learned from labeled tiles adds to the one learned from slide labels."""
+    ridge: float = 100.0
+    """Penalty on the slide direction, over standardized means of bags."""
+    nuclei_dim: int = 64
+    nuclei_ridge: float = 10.0
     acellular_cost: float = 3.0
     """What a tile's logit loses a unit of lacking nuclei."""
     acellular_silence: float = 9.0
     """What its attention loses, at most."""
-    tile_mass: float = 30.0
-    """Effective number of labeled tiles of each class and source."""
+    nuclei_mass: float = 100.0
+    """Effective number of tiles with and without nuclei."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +71,8 @@ class Head:
     def _lack(self, standard: Array) -> Array:
         return np.maximum(-self.nuclei.score(standard), 0)
 
-    def tensors(self, *, scale: float, shift: float) -> dict[str, Tensor]:
-        """Return the weights file's tensors; each logit becomes `scale * logit + shift`.
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the weights file's tensors.
 
         Hidden units: relu(m), relu(-m) and relu(-n) of the malignancy score m and the nuclei score n.
         """
@@ -91,8 +89,8 @@ class Head:
             "attention.gate.bias": np.array([30.0]),
             "attention.score.weight": np.array([[-silence]]),
             "attention.score.bias": np.zeros(1),
-            "classifier.weight": scale * np.array([[1, -1, -self.recipe.acellular_cost]]),
-            "classifier.bias": np.array([shift]),
+            "classifier.weight": np.array([[1, -1, -self.recipe.acellular_cost]]),
+            "classifier.bias": np.zeros(1),
         }
         return {name: torch.tensor(values, dtype=torch.float32) for name, values in arrays.items()}
 
@@ -104,84 +102,52 @@ def attention(lack: Array, recipe: Recipe) -> Array:
     return found
 
 
-def fit_head(slides: Sequence[Sample], tiles: Sequence[Sample], recipe: Recipe) -> Head:
-    """Return the head fitted to slides with a slide label and images with a label of their own."""
-    space = fit_space(slides, dim=recipe.tile_dim)
-    nuclei = _fit_nuclei(slides, tiles, space, recipe)
-    labeled = _fit_tiles(slides, tiles, space, recipe)
-    mean = np.mean([labeled.score(_standard(s.views, space)).mean() for s in slides])
-    fixed = Direction(recipe.tile_share * labeled.weight, recipe.tile_share * (labeled.bias - float(mean)))
-    weak = _fit_slides(slides, space, fixed, nuclei, recipe)
-    both = Direction(fixed.weight + weak.weight, fixed.bias + weak.bias)
-    return Head(space.mean, space.std, both, nuclei, recipe)
+def fit_head(slides: Sequence[Sample], recipe: Recipe) -> Head:
+    """Return the head fitted to slides with a slide label."""
+    space = fit_space(slides, dim=recipe.nuclei_dim)
+    nuclei = _fit_nuclei(slides, space, recipe)
+    return Head(space.mean, space.std, _fit_slides(slides, space, nuclei, recipe), nuclei, recipe)
 
 
 def _standard(features: NDArray[np.float32], space: Space) -> Array:
     return (features - space.mean) / space.std
 
 
-def _fit_nuclei(slides: Sequence[Sample], tiles: Sequence[Sample], space: Space, recipe: Recipe) -> Direction:
+def _fit_nuclei(slides: Sequence[Sample], space: Space, recipe: Recipe) -> Direction:
     """Tell views of a tile from the same tile with its nuclei taken out; needs no label."""
     parts, labels, weights = [], [], []
-    for samples, mass in ((slides, 100.0), (tiles, 100.0)):
-        for sample in samples:
-            for label, features in ((1.0, sample.views[1:3].reshape(-1, sample.views.shape[-1])), (0.0, sample.bloody)):
-                parts.append(space.project(features))
-                labels.append(np.full(len(features), label))
-                weights.append(np.full(len(features), mass / 2 / len(samples) / len(features)))
+    for sample in slides:
+        for label, features in ((1.0, sample.views[1:3].reshape(-1, sample.views.shape[-1])), (0.0, sample.bloody)):
+            parts.append(space.project(features))
+            labels.append(np.full(len(features), label))
+            weights.append(np.full(len(features), recipe.nuclei_mass / 2 / len(slides) / len(features)))
     rows = np.concatenate(parts)
-    weight, bias = fit_logistic(rows, np.concatenate(labels), weights=np.concatenate(weights), ridge=recipe.ridge)
+    weight, bias = fit_logistic(rows, np.concatenate(labels), weights=np.concatenate(weights), ridge=recipe.nuclei_ridge)
     return Direction(space.axes @ weight, bias)
 
 
-def _fit_tiles(slides: Sequence[Sample], tiles: Sequence[Sample], space: Space, recipe: Recipe) -> Direction:
-    """Tell malignant from other tiles; each source counts both classes alike, so that none is known by its source."""
-    share = {"lc25000_lung": 1.0, "ucsb_breast": 0.5, "atlas": 0.5}
-    groups: dict[tuple[str, bool], list[Array]] = {}
-    for sample, source in [(s, s.bag.organ) for s in tiles] + [(s, "atlas") for s in slides]:
-        seen = sample.views[:4].reshape(-1, sample.views.shape[-1])
-        groups.setdefault((source, sample.bag.malignant), []).append(space.project(seen))
-    found = [
-        (np.concatenate(rows), label, share[source])
-        for (source, label), rows in sorted(groups.items(), key=lambda g: g[0])
-    ]
-    found.append((np.concatenate([space.project(s.bloody) for s in (*slides, *tiles) if _kept(s.bag)]), False, 1.0))
-    weight, bias = fit_logistic(
-        np.concatenate([rows for rows, _, _ in found]),
-        np.concatenate([np.full(len(rows), float(label)) for rows, label, _ in found]),
-        weights=np.concatenate([np.full(len(rows), recipe.tile_mass * one / len(rows)) for rows, _, one in found]),
-        ridge=recipe.ridge,
-    )
-    return Direction(space.axes @ weight, bias)
-
-
-def _kept(bag: Bag) -> bool:
-    """UCSB's few images would add nothing to the bloody tiles."""
-    return bag.organ != "ucsb_breast"
-
-
-def _fit_slides(
-    slides: Sequence[Sample], space: Space, fixed: Direction, nuclei: Direction, recipe: Recipe
-) -> Direction:
-    """Tell malignant from other slides by the mean of their tiles' features, on top of `fixed`, which stays."""
-    parts, labels, offsets = [], [], []
+def _fit_slides(slides: Sequence[Sample], space: Space, nuclei: Direction, recipe: Recipe) -> Direction:
+    """Tell malignant from other slides by the weighted mean of their tiles' features, every view a row."""
+    parts, offsets = [], []
     for sample in slides:
         standard = _standard(sample.views, space)  # (V, N, D)
         lack = np.maximum(-nuclei.score(standard), 0)
         weights = attention(lack, recipe)  # (V, N)
-        parts.append(np.einsum("vn,vnd->vd", weights, standard) @ space.axes)
-        offsets.append((weights * (fixed.score(standard) - recipe.acellular_cost * lack)).sum(axis=1))
-        labels.append(np.full(len(standard), float(sample.bag.malignant)))
-    rows, offset = np.concatenate(parts), np.concatenate(offsets)
-    masses = np.repeat(case_weights([s.bag for s in slides]), len(slides[0].views)) / len(slides[0].views)
-    weight, bias = np.zeros(space.axes.shape[1]), 0.0
-    for dim in recipe.dims:
-        one, start = fit_logistic(
-            rows[:, :dim], np.concatenate(labels), weights=masses, ridge=recipe.ridge, offset=offset
-        )
-        weight[:dim] += one / len(recipe.dims)
-        bias += start / len(recipe.dims)
-    return Direction(space.axes @ weight, bias)
+        parts.append(np.einsum("vn,vnd->vd", weights, standard))
+        offsets.append(-recipe.acellular_cost * (weights * lack).sum(axis=1))
+    views = len(slides[0].views)
+    labels = np.repeat([float(s.bag.malignant) for s in slides], views)
+    masses = np.repeat(case_weights([s.bag for s in slides]), views) / views
+    rows = np.concatenate(parts)  # (slides * V, D)
+    mean, std = rows.mean(axis=0), rows.std(axis=0) + LEAST_STD
+    # As many coordinates as rows hold the whole answer: the ridge keeps the weight in the rows' span.
+    _, sizes, axes = np.linalg.svd((rows - mean) / std, full_matrices=False)
+    axes = axes[sizes > 1e-6 * sizes[0]]  # (K, D)
+    found, bias = fit_logistic(
+        (rows - mean) / std @ axes.T, labels, weights=masses, ridge=recipe.ridge, offset=np.concatenate(offsets)
+    )
+    weight = found @ axes / std
+    return Direction(weight, bias - float(mean @ weight))
 
 
 def case_weights(bags: Sequence[Bag]) -> Array:

@@ -27,6 +27,8 @@ class Sample:
     """`(V, N, D)`, the first view is the tile itself."""
     bloody: Features
     """`(N, D)`, the same tiles without nuclei."""
+    shifted: Features
+    """`(S, N, D)`, the tiles in other colors and at other scales: for tests alone."""
     mean: Array
     """`(D,)`."""
     second: NDArray[np.float32]
@@ -38,13 +40,14 @@ class Sample:
 def read_sample(bag: Bag, path: Path) -> Sample:
     """Return a bag's features from the file that `features.extract` made."""
     with np.load(path, allow_pickle=False) as stored:
-        clean, views, bloody = (stored[name].astype(np.float32) for name in ("clean", "views", "bloody"))
+        clean, views, bloody, shifted = (
+            stored[name].astype(np.float32) for name in ("clean", "views", "bloody", "shifted")
+        )
     seen = np.concatenate([clean[None], views])
     tile = seen.mean(axis=0)  # (N, D)
     off = (seen - tile).reshape(-1, seen.shape[-1])  # (V * N, D)
-    return Sample(
-        bag, seen, bloody, tile.mean(axis=0).astype(np.float64), tile.T @ tile / len(tile), off.T @ off / len(off)
-    )
+    mean, second, within = tile.mean(axis=0).astype(np.float64), tile.T @ tile / len(tile), off.T @ off / len(off)
+    return Sample(bag, seen, bloody, shifted, mean, second, within)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,206 @@
+"""DICOM slides that OpenSlide refuses (no ImageType, for one): frames found here, decoded by imagecodecs."""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+
+from wsi.errors import FormatError, RegionError, UnreadableError
+from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
+from wsi.read.frames import Frames, check_stored
+from wsi.read.sniff import is_dicom, read_head
+
+NAME = "dicom"
+WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
+DICOM_FAULTS = (
+    pydicom.errors.InvalidDicomError,
+    OSError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    TypeError,
+    NotImplementedError,
+    RecursionError,
+    struct.error,
+)
+"""What pydicom raises on damaged files."""
+_RAW, _JPEG = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"), "1.2.840.10008.1.2.4.50"
+_JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_NO_LEVEL = ("LABEL", "OVERVIEW", "THUMBNAIL", "LOCALIZER")
+MAX_ASPECT = 1.02
+"""A level has the shape of level 0 to within this; what differs more is another picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """One file of a series: its header, and where its frames are stored."""
+
+    path: Path
+    header: pydicom.Dataset
+    places: tuple[tuple[int, int], ...]
+
+    @property
+    def size(self) -> Size:
+        return Size(int(self.header.TotalPixelMatrixColumns), int(self.header.TotalPixelMatrixRows))
+
+
+class DicomSource:
+    """The levels of one series, each a file in the folder of the one that was named."""
+
+    reader = NAME
+    properties: Mapping[str, str] = {}
+
+    def __init__(self, path: Path) -> None:
+        try:
+            instances = _series(path)
+        except DICOM_FAULTS as error:
+            if isinstance(error, FormatError):
+                raise
+            raise UnreadableError(f"dicom: {str(error) or type(error).__name__}") from error
+        self._frames = [_frames(instance) for instance in instances]
+        full = instances[0].size
+        self.levels = tuple(Level(frames.size, downsample_of(full, frames.size)) for frames in self._frames)
+        self.bounds = Bounds(Point(0, 0), full)
+        self.metadata_mpp: Mpp | None = _mpp(instances[0].header, full)
+
+    def read_region(self, region: Region, /) -> NDArray[np.uint8]:
+        frames, downsample = self._frames[region.level], self.levels[region.level].downsample
+        x, y = round(region.location.x / downsample), round(region.location.y / downsample)
+        try:
+            return frames.read(x, y, region.size)
+        except RegionError as error:
+            raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
+
+    def close(self) -> None:
+        self._frames = []
+
+
+def _series(path: Path) -> list[_Instance]:
+    """Return the levels of the series that `path` belongs to, the largest first."""
+    wanted = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+    found: dict[Size, _Instance] = {}
+    for each in sorted(path.parent.iterdir()):
+        if each.is_file() and is_dicom(read_head(each)):
+            instance = _instance(each, str(wanted.SeriesInstanceUID))
+            if instance is not None and found.setdefault(instance.size, instance) is not instance:
+                raise FormatError(f"dicom: {each.name} is a second image of {instance.size.width} px; expected one")
+    if not found:
+        raise FormatError("dicom: the series has labels and overviews only, no level of a slide")
+    levels = sorted(found.values(), key=lambda instance: -instance.size.area)
+    shape = levels[0].size.width / levels[0].size.height
+    return [level for level in levels if 1 / MAX_ASPECT < level.size.width / level.size.height / shape < MAX_ASPECT]
+
+
+def _instance(path: Path, series: str) -> _Instance | None:
+    """Return a file of the series; None when it is of another, or a label, an overview or a thumbnail."""
+    with path.open("rb") as file:
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        if header.get("SeriesInstanceUID") != series or header.get("SOPClassUID") != WSI_CLASS:
+            return None
+        if set(header.get("ImageType", ())) & set(_NO_LEVEL) or header.get("SpecimenLabelInImage") == "YES":
+            return None
+        _check(header)
+        return _Instance(path, header, tuple(_places(file, header)))
+
+
+def _check(header: pydicom.Dataset) -> None:
+    if header.get("SamplesPerPixel") != 3 or header.get("BitsAllocated") != 8 or header.get("PlanarConfiguration", 0):
+        raise FormatError("dicom: expected 8-bit RGB, its three samples together")
+    if header.file_meta.TransferSyntaxUID in _RAW and header.get("PhotometricInterpretation") != "RGB":
+        raise FormatError(f"dicom: px stored as {header.get('PhotometricInterpretation')}; expected RGB")
+    if header.file_meta.TransferSyntaxUID not in (*_RAW, _JPEG, *_JPEG2000):
+        raise FormatError(
+            f"dicom: transfer syntax {header.file_meta.TransferSyntaxUID.name}; expected JPEG, JPEG 2000 or none"
+        )
+    if header.get("ConcatenationUID") or header.get("TotalPixelMatrixFocalPlanes", 1) != 1:
+        raise FormatError("dicom: a level in several files, or several focal planes; expected one of each")
+
+
+def _places(file: Any, header: pydicom.Dataset) -> list[tuple[int, int]]:
+    """Return offset and length of each frame; `file` stands at the start of the element PixelData."""
+    count = int(header.get("NumberOfFrames", 1))
+    explicit = header.file_meta.TransferSyntaxUID != _RAW[0]
+    head = file.read(12 if explicit else 8)
+    if len(head) < 8 or head[:4] != b"\xe0\x7f\x10\x00":
+        raise FormatError("dicom: no px are stored")
+    if struct.unpack("<I", head[-4:])[0] != 0xFFFFFFFF:
+        length = int(header.Rows) * int(header.Columns) * 3
+        return [(file.tell() + i * length, length) for i in range(count)]
+    start, table = _item(file)
+    offsets = struct.unpack(f"<{table // 4}I", file.read(table // 4 * 4))
+    file.seek(start + table)
+    base, fragments = file.tell(), []
+    while (item := _item(file)) != (0, 0):
+        fragments.append(item)
+        file.seek(sum(item))
+    if len(fragments) == count:
+        return fragments
+    if len(offsets) != count:
+        raise FormatError(f"dicom: {len(fragments)} fragments for {count} frames, and no table of them")
+    ends = [*offsets[1:], sum(fragments[-1]) - base]
+    return [(base + begin + 8, end - begin - 8) for begin, end in zip(offsets, ends, strict=True)]
+
+
+def _item(file: Any) -> tuple[int, int]:
+    """Return where the next item's value starts and how long it is; (0, 0) at the end of the sequence or file."""
+    head = file.read(8)
+    if len(head) < 8 or head[:4] != b"\xfe\xff\x00\xe0":
+        return 0, 0
+    return file.tell(), struct.unpack("<I", head[4:])[0]
+
+
+def _frames(instance: _Instance) -> Frames:
+    header, frame = instance.header, Size(int(instance.header.Columns), int(instance.header.Rows))
+    columns = -(-instance.size.width // frame.width)
+    if header.get("DimensionOrganizationType") == "TILED_SPARSE":
+        stored_as = {}
+        for i, group in enumerate(header.PerFrameFunctionalGroupsSequence):
+            place = group.PlanePositionSlideSequence[0]
+            x, y = place.ColumnPositionInTotalImagePixelMatrix - 1, place.RowPositionInTotalImagePixelMatrix - 1
+            stored_as[y // frame.height * columns + x // frame.width] = i
+    else:
+        stored_as = {i: i for i in range(columns * -(-instance.size.height // frame.height))}
+    syntax, colors = header.file_meta.TransferSyntaxUID, header.PhotometricInterpretation
+
+    def decode(index: int) -> NDArray[np.uint8] | None:
+        if index not in stored_as:
+            return None
+        offset, length = instance.places[stored_as[index]]
+        with instance.path.open("rb") as file:
+            file.seek(offset)
+            stored = file.read(length)
+        if syntax in _RAW:
+            return np.frombuffer(stored, np.uint8).reshape(frame.height, frame.width, 3)
+        check_stored(stored, frame)
+        if syntax == _JPEG:
+            found = imagecodecs.jpeg8_decode(stored, colorspace=None if colors != "RGB" else "RGB", outcolorspace="RGB")
+        else:
+            found = imagecodecs.jpeg2k_decode(stored)
+        return np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
+
+    return Frames(instance.size, frame, decode)
+
+
+def _mpp(header: pydicom.Dataset, size: Size) -> Mpp | None:
+    """Return µm per px from PixelSpacing, else from the volume that was imaged, both in mm."""
+    try:
+        measures = header.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        y, x = (float(value) * 1000 for value in measures.PixelSpacing)
+        return Mpp(x, y, source="metadata")
+    except DICOM_FAULTS:
+        pass
+    try:
+        return Mpp(
+            float(header.ImagedVolumeWidth) * 1000 / size.width,
+            float(header.ImagedVolumeHeight) * 1000 / size.height,
+            source="metadata",
+        )
+    except DICOM_FAULTS:
+        return None
