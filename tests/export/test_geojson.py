@@ -36,7 +36,9 @@ def written(
     scores = scores or make_scores(grid_coords(20, 10, step=448))
     case = make_case(folder, make_result(scale, **changes), scores)
     write_geojson(folder / "a.geojson.gz", case, tissue, origin=origin)
-    content: dict[str, Any] = json.loads(gzip.decompress((folder / "a.geojson.gz").read_bytes()), parse_constant=_refuse)
+    content: dict[str, Any] = json.loads(
+        gzip.decompress((folder / "a.geojson.gz").read_bytes()), parse_constant=_refuse
+    )
     return content
 
 

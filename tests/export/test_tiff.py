@@ -1,7 +1,8 @@
 """The heatmap as other programs read it: tifffile, tiffslide and OpenSlide."""
 
-import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import openslide
@@ -84,7 +85,7 @@ def test_levels_are_tiled_deflated_and_halve(tmp_path: Path) -> None:
         pages = [level.keyframe for level in levels]
         assert len(file.pages) == 1, "smaller levels are SubIFDs"
     assert len(sizes) >= 3
-    for (height, width, _), (half_height, half_width, _) in zip(sizes, sizes[1:], strict=False):
+    for (height, width, _), (half_height, half_width, _) in pairwise(sizes):
         assert (height, width) == (2 * half_height, 2 * half_width)
     assert all(page.is_tiled and page.compression == tifffile.COMPRESSION.ADOBE_DEFLATE for page in pages)
     with tiffslide.TiffSlide(path) as slide:
@@ -119,7 +120,7 @@ def test_physical_size_times_px_is_the_slides_extent(tmp_path: Path, size: tuple
 
 def test_readers_find_the_scale(mirax: Path) -> None:
     with tiffslide.TiffSlide(mirax) as slide:
-        found, width = float(slide.properties[tiffslide.PROPERTY_NAME_MPP_X]), slide.dimensions[0]
+        found, width = float(slide.properties["tiffslide.mpp-x"]), slide.dimensions[0]
     assert found * width == pytest.approx(31_000 * 0.25, rel=1e-4)
     with tifffile.TiffFile(mirax) as file:
         numerator, denominator = file.pages[0].tags["XResolution"].value  # type: ignore[union-attr]

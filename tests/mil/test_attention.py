@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.traps import environment
 from wsi.errors import EmptyBagError
 from wsi.mil import RunningAttention, attend, attention_weights
 
@@ -32,7 +33,9 @@ def in_blocks(
 ) -> tuple[Floats, Floats]:
     """Attend to a bag cut at the given places."""
     edges = [0, *sorted(min(cut, len(scores)) for cut in cuts), len(scores)]
-    blocks = [(torch.tensor(scores[a:b], dtype=dtype), torch.tensor(values[a:b], dtype=dtype)) for a, b in pairwise(edges)]
+    blocks = [
+        (torch.tensor(scores[a:b], dtype=dtype), torch.tensor(values[a:b], dtype=dtype)) for a, b in pairwise(edges)
+    ]
     embedding, attention = attend(blocks)
     return embedding.numpy(), attention.numpy()
 
@@ -40,7 +43,9 @@ def in_blocks(
 def test_attention_of_odds_one_to_three_is_a_quarter_and_three_quarters() -> None:
     scores = torch.log(torch.tensor([[1.0, 3.0]], dtype=torch.float64))
     assert torch.allclose(attention_weights(scores), torch.tensor([[0.25, 0.75]], dtype=torch.float64), atol=1e-15)
-    embedding, attention = attend([(scores[0, :1], torch.tensor([[8.0, 0.0]])), (scores[0, 1:], torch.tensor([[0.0, 4.0]]))])
+    embedding, attention = attend(
+        [(scores[0, :1], torch.tensor([[8.0, 0.0]])), (scores[0, 1:], torch.tensor([[0.0, 4.0]]))]
+    )
     assert embedding.tolist() == pytest.approx([2.0, 3.0], abs=1e-12)
     assert attention.tolist() == pytest.approx([0.25, 0.75], abs=1e-12)
 
@@ -105,8 +110,10 @@ def test_scores_that_would_overflow_exp_are_weighed_rightly() -> None:
 
 
 @pytest.mark.slow
-def test_a_million_tiles_take_little_memory_and_give_plain_softmax() -> None:
-    ended = subprocess.run([sys.executable, MILLION], capture_output=True, text=True, timeout=300, check=False)
+def test_a_million_tiles_take_little_memory_and_give_plain_softmax(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, MILLION], env=environment(tmp_path), capture_output=True, text=True, timeout=300, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert found["tiles"] == 1_000_000

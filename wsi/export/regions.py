@@ -30,7 +30,7 @@ def repair(shape: shapely.Geometry) -> shapely.MultiPolygon:
 
     Source: 2,000 random polygons, 1,910 of them invalid, read by the importers of five versions of QuPath.
     """
-    valid = shapely.make_valid(shape, method="structure", keep_collapsed=False)
+    valid = shape if shapely.is_valid(shape) else shapely.make_valid(shape, method="structure", keep_collapsed=False)
     parts = shapely.get_parts(shapely.set_precision(valid, PRECISION_PX), return_index=False)
     flat = shapely.get_parts(parts)
     kept = [p for p in flat if isinstance(p, shapely.Polygon) and p.area >= MIN_AREA_PX]
@@ -71,18 +71,29 @@ def _region(shape: shapely.MultiPolygon, centers: NDArray[np.float64], score: ND
 
 
 def _union(coords: NDArray[np.int32], scale: Scale) -> shapely.MultiPolygon:
-    """Return the union of tiles: runs along a row become one box, then boxes are merged.
+    """Return the union of tiles, laid on the exact grid first.
 
-    Corners are rounded to whole px and footprints aren't, so neighbors would miss each other by a hair;
-    they are laid on the exact grid first.
+    Corners are rounded to whole px and footprints aren't, so neighbors would miss each other by a hair.
     """
     corner = coords.min(axis=0)
     step = np.array([scale.stride_px0_x, scale.stride_px0_y])
-    cell = np.unique(np.rint((coords - corner) / step).astype(np.int64)[:, ::-1], axis=0)  # (N, 2) row, column
-    starts = np.flatnonzero((np.diff(cell[:, 0], prepend=-1) != 0) | (np.diff(cell[:, 1], prepend=-2) != 1))
-    ends = np.append(starts[1:], len(cell)) - 1
-    left, top = cell[starts, 1] * step[0], cell[starts, 0] * step[1]
-    right, bottom = cell[ends, 1] * step[0] + scale.tile_px0_x, top + scale.tile_px0_y
-    boxes = shapely.box(left + corner[0], top + corner[1], right + corner[0], bottom + corner[1])
-    merged = shapely.union_all(boxes, grid_size=PRECISION_PX)
+    tile = np.array([scale.tile_px0_x, scale.tile_px0_y])
+    cells = np.unique(np.rint((coords - corner) / step).astype(np.int64), axis=0)  # (N, 2) column, row
+    span = np.rint(tile / step).astype(np.int64)
+    if np.allclose(span * step, tile, rtol=0, atol=PRECISION_PX / 2):
+        steps = np.mgrid[0 : span[0], 0 : span[1]].reshape(2, -1).T
+        cells = np.unique((cells[:, None] + steps).reshape(-1, 2), axis=0)
+        merged = shapely.coverage_union_all(_boxes(cells, step, step, corner))  # edges meet: far faster
+    else:
+        merged = shapely.union_all(_boxes(cells, step, tile, corner), grid_size=PRECISION_PX)
     return shapely.MultiPolygon([p for p in shapely.get_parts(merged) if isinstance(p, shapely.Polygon)])
+
+
+def _boxes(
+    cells: NDArray[np.int64], step: NDArray[np.float64], size: NDArray[np.float64], corner: NDArray[np.int32]
+) -> NDArray[np.object_]:
+    """Return a box for each cell; where size is the step, neighbors share their corners to the last bit."""
+    start = cells * step + corner
+    end = (cells + 1) * step + corner if size is step else start + size
+    boxes: NDArray[np.object_] = shapely.box(start[:, 0], start[:, 1], end[:, 0], end[:, 1])
+    return boxes

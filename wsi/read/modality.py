@@ -14,7 +14,7 @@ from wsi.geometry import Size
 from wsi.read.frames import check_frame
 from wsi.read.holes import MAX_PAGES
 
-DARK, BRIGHT = 50, 150
+DARK, BRIGHT = 50, 110
 MAX_DARK, MIN_BRIGHT, MIN_SIGNAL = 0.5, 0.2, 0.002
 MAX_SIDE = 1 << 21
 """No scanner makes wider slides (at 0.1 µm/px this is 20 cm); a larger claim is a damaged or hostile header."""
@@ -89,11 +89,11 @@ def check_brightfield(pixels: NDArray[np.uint8], slide: str) -> None:
     Raises:
         ModalityError: it is not brightfield.
     """
-    light = pixels.max(axis=2)
-    signal = light >= DARK
+    signal = pixels.max(axis=2) >= DARK
     if not signal.any():
         return
-    dark, share = 1 - signal.mean(), (light[signal] >= BRIGHT).mean()
+    # The mean of the colors, not the brightest: a saturated dye is bright in one of them, glass and stain in two.
+    dark, share = 1 - signal.mean(), (pixels.mean(axis=2)[signal] >= BRIGHT).mean()
     if dark > MAX_DARK and share < MIN_BRIGHT and signal.mean() >= MIN_SIGNAL:
         raise ModalityError(
             f"{slide}: {dark:.0%} of the picture is black and little of the rest is bright: fluorescence or an inverted "

@@ -109,7 +109,9 @@ def fit_familiar(slides: Sequence[Sample]) -> Familiar:
     rows = np.concatenate([s.views.mean(axis=1) for s in slides]).astype(np.float64)  # (slides * V, D)
     mean = rows.mean(axis=0)
     _, sizes, axes = np.linalg.svd(rows - mean, full_matrices=False)
-    kept = axes[:OOD_AXES] * np.sign(axes[:OOD_AXES][np.arange(OOD_AXES), np.abs(axes[:OOD_AXES]).argmax(axis=1)])[:, None]
+    kept = (
+        axes[:OOD_AXES] * np.sign(axes[:OOD_AXES][np.arange(OOD_AXES), np.abs(axes[:OOD_AXES]).argmax(axis=1)])[:, None]
+    )
     return Familiar(mean, kept, sizes[:OOD_AXES] / np.sqrt(len(rows)))
 
 

@@ -68,7 +68,9 @@ def write_folder(out: Path, trained: Trained, *, selftest: Features, tile: Array
         tile: the first of those tiles, `(224, 224, 3)` uint8.
     """
     weights = save(dict(sorted({**trained.head.tensors(), **_familiar(trained.familiar)}.items())))
-    example = save({"features": from_numpy(selftest.astype(np.float32)), "tile": from_numpy(np.ascontiguousarray(tile))})
+    example = save(
+        {"features": from_numpy(selftest.astype(np.float32)), "tile": from_numpy(np.ascontiguousarray(tile))}
+    )
     decision = trained.decision
     logit = float(trained.head.bag_logit(selftest.astype(np.float64)))
     positive = float(sigmoid(np.array(decision.slope * logit + decision.start)))

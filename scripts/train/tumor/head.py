@@ -122,7 +122,9 @@ def _fit_nuclei(slides: Sequence[Sample], space: Space, recipe: Recipe) -> Direc
             labels.append(np.full(len(features), label))
             weights.append(np.full(len(features), recipe.nuclei_mass / 2 / len(slides) / len(features)))
     rows = np.concatenate(parts)
-    weight, bias = fit_logistic(rows, np.concatenate(labels), weights=np.concatenate(weights), ridge=recipe.nuclei_ridge)
+    weight, bias = fit_logistic(
+        rows, np.concatenate(labels), weights=np.concatenate(weights), ridge=recipe.nuclei_ridge
+    )
     return Direction(space.axes @ weight, bias)
 
 
