@@ -97,13 +97,14 @@ def append_line(path: Path, line: str) -> None:
 def _cut_torn_line(descriptor: int) -> None:
     end = os.fstat(descriptor).st_size
     if end == 0 or os.pread(descriptor, 1, end - 1) == b"\n":
-        return None
+        return
     at = end
     while at > 0:
         start = max(0, at - _BLOCK)
         found = os.pread(descriptor, at - start, start).rfind(b"\n")
         if found >= 0:
-            return os.ftruncate(descriptor, start + found + 1)
+            os.ftruncate(descriptor, start + found + 1)
+            return
         at = start
     os.ftruncate(descriptor, 0)
 

@@ -148,7 +148,8 @@ def report(slide: SlideFile, rounds: Sequence[Round]) -> list[Claim]:
 def sum_cpu(one: Round) -> float:
     """Return the CPU seconds from the slide to its features in one go: own costs, and one start."""
     first = ("tissue", "tile", "encode")
-    return sum(one.stages[s].cpu_s - one.repeats[s].cpu_s for s in first) + one.repeats["encode"].cpu_s
+    own = [one.stages[s].cpu_s - one.repeats[s].cpu_s for s in first]
+    return float(sum(own) + one.repeats["encode"].cpu_s)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,5 @@ def test_a_hundred_thousand_tiles_take_bounded_memory(tmp_path: Path) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    print("PEAK", peak)
     assert len(made) == 3
     assert peak < 120e6, "the same tiles as Python objects take more than 300 MB"

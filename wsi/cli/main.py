@@ -51,9 +51,9 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
         if args and args[0] not in own and args[0] not in COMMANDS:
-            if near := did_you_mean(args[0], COMMANDS):
-                if not os.path.lexists(args[0]):
-                    raise click.UsageError(f"{args[0]!r} is neither a command nor a file or folder.{near}", ctx)
+            near = did_you_mean(args[0], COMMANDS)
+            if near and not os.path.lexists(args[0]):
+                raise click.UsageError(f"{args[0]!r} is neither a command nor a file or folder.{near}", ctx)
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
@@ -85,7 +85,7 @@ def main() -> None:
     sys.exit(_run())
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped(number)
 

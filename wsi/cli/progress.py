@@ -118,7 +118,7 @@ class Bar(Quiet):
         return f"{word} {event.done}/{event.total} tiles, {rate:.0f}/s"
 
     def _left(self, now: float) -> str:
-        done = sum(self._sizes.get(slide, 0) for slide in self._through)
+        done: float = sum(self._sizes.get(slide, 0) for slide in self._through)
         for slide, (event, _, _) in self._at.items():
             done += self._sizes.get(slide, 0) * event.done / event.total if event.total else 0
         if not done:

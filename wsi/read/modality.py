@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,51 @@ def check_tiff(path: Path) -> None:
         ModalityError: 16-bit, float, gray, fluorescence or multichannel px. TooLargeError: a claim beyond sense.
         FormatError: a stack of planes or times.
     """
-    import tifffile
+    page = _Header.of(path)
+    if page is None:
+        return
+    check_side(page.size)
+    for frame in page.frames:
+        check_frame(frame)
+    _check_samples(page)
 
-    faults = (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError)
-    with contextlib.suppress(*faults), tifffile.TiffFile(path) as file:
-        page: Any = file.pages[0]
-        check_side(Size(page.imagewidth, page.imagelength))
-        # Strips are not looked at here: NDPI levels are one strip each, which OpenSlide decodes piece by piece.
-        for each in itertools.islice(file.pages, MAX_PAGES):
-            if getattr(each, "is_tiled", False):
-                check_frame(Size(each.tilewidth, each.tilelength))  # type: ignore[union-attr]
-        _check_samples(page, _said(page.description))
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What a TIFF's first page says of its px, and the sizes of the tiles of all pages."""
+
+    size: Size
+    bits: int
+    is_uint8: bool
+    samples: int
+    kind: int
+    extra: tuple[int, ...]
+    said: dict[str, int]
+    frames: frozenset[Size]
+
+    @classmethod
+    def of(cls, path: Path) -> "_Header | None":
+        """Read it; None when tifffile can't, which is for the readers to say."""
+        import tifffile
+
+        faults = (tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, TypeError, ArithmeticError)
+        with contextlib.suppress(*faults), tifffile.TiffFile(path) as file:
+            # Strips are left out: NDPI levels are one strip each, which OpenSlide decodes piece by piece.
+            pages: list[Any] = list(itertools.islice(file.pages, MAX_PAGES))
+            tiled = frozenset(Size(each.tilewidth, each.tilelength) for each in pages if each.is_tiled)
+            page = pages[0]
+            bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
+            return cls(
+                Size(page.imagewidth, page.imagelength),
+                bits,
+                page.dtype == np.uint8,
+                page.samplesperpixel,
+                int(page.photometric),
+                tuple(int(sample) for sample in page.extrasamples),
+                _said(page.description),
+                tiled,
+            )
+        return None
 
 
 def check_side(size: Size) -> None:
@@ -51,12 +86,12 @@ def check_side(size: Size) -> None:
         raise TooLargeError(f"claims {size.width} x {size.height} px, more than any scanner makes")
 
 
-def _check_samples(page: Any, said: dict[str, int]) -> None:
-    bits, samples, kind = page.bitspersample, page.samplesperpixel, int(page.photometric)
-    alpha = samples == 4 and len(page.extrasamples) == 1 and int(page.extrasamples[0]) in _ALPHA
+def _check_samples(page: _Header) -> None:
+    bits, samples, kind, said = page.bits, page.samples, page.kind, page.said
+    alpha = samples == 4 and len(page.extra) == 1 and page.extra[0] in _ALPHA
     if kind == _PALETTE:
         raise ModalityError("px are numbers of a palette (a mask or a label image); expected 8-bit RGB brightfield")
-    if bits != 8 or page.dtype != np.uint8 or not (samples == 3 or alpha):
+    if bits != 8 or not page.is_uint8 or not (samples == 3 or alpha):
         channels = said.get("C") or samples
         raise ModalityError(
             f"{channels} channel{'s' if channels > 1 else ''} of {bits} bits; expected 8-bit RGB brightfield. "

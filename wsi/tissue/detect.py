@@ -46,7 +46,7 @@ def find_tissue(thumbnail: Thumbnail, mpp: Mpp, config: TissueConfig) -> Tissue:
     area_mm2 = polygons.area * (mpp.x * mpp.y) * 1e-6
     if polygons.is_empty:
         return Tissue(polygons, 0.0, {}, "unknown", _why_none(look, thumbnail), "detected")
-    flaws = flaw_masks(look.od, look.density, look.chroma, mask)
+    flaws = flaw_masks(look.density, look.chroma, mask)
     under_pen = look.pen & ndimage.binary_dilation(mask, iterations=4)
     shares = {name: round(float((found & mask).sum() / mask.sum()), 4) for name, found in flaws.items()}
     shares["pen"] = round(float(under_pen.sum() / (mask | under_pen).sum()), 4)

@@ -52,7 +52,7 @@ def pen_marks(od: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def flaw_masks(
-    od: NDArray[np.float32], density: NDArray[np.float32], chroma: NDArray[np.float32], tissue: NDArray[np.bool_]
+    density: NDArray[np.float32], chroma: NDArray[np.float32], tissue: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.bool_]]:
     """Return where tissue is folded (narrow bands about twice as dense) and where gray edges of bubbles run."""
     usual = float(np.median(density[tissue]))
