@@ -1,5 +1,6 @@
 """Gated attention against sums written out in numpy, and what must hold of every such network."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -27,7 +28,11 @@ NAMES = {
     "classifier.weight": (1, 4),
     "classifier.bias": (1,),
 }
-ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, "identity": lambda x: x}
+ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+    "identity": lambda x: x,
+}
 
 
 def network(
@@ -163,7 +168,8 @@ def test_training_on_bag_labels_finds_the_telling_tile(kind: Kind) -> None:
     for _ in range(150):
         optimizer.zero_grad()
         logits, _ = made(features)
-        torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], labels.float()).backward()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], labels.float())
+        torch.autograd.backward(loss)
         optimizer.step()
     with torch.no_grad():
         logits, attention = made(features)

@@ -1,7 +1,7 @@
 """Draw model folders: a card, weights and a selftest, whose numbers are worked out here in numpy alone."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]
 DIM, HIDDEN, WIDTH = 6, 4, 3
 NAMES = {"binary": ["benign", "malignant"], "multiclass": ["a", "b", "c"], "ordinal": ["low", "mid", "high", "top"]}
-ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, "identity": lambda x: x}
+ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+    "identity": lambda x: x,
+}
 
 
 def bag(n: int, seed: int = 0) -> NDArray[np.float32]:
@@ -86,9 +90,8 @@ def read_by_hand(
 ) -> tuple[Floats, Floats, Floats]:
     """Return the logits `(C,)`, attention `(N,)` and tile logits `(N, C)` of one head, by eq. 8-9 of Ilse et al. 2018."""
     w = {name: array.astype(np.float64) for name, array in weights.items()}
-    h = ACTIVATIONS[activation](
-        (features - w["norm.mean"]) / w["norm.std"] @ w["embed.weight"].T + w["embed.bias"],
-    )
+    standard = (features - w["norm.mean"]) / w["norm.std"]
+    h = ACTIVATIONS[activation](standard @ w["embed.weight"].T + w["embed.bias"])
     scores = np.zeros(len(h))
     if "attention.score.weight" in w:
         v = np.tanh(h @ w["attention.tanh.weight"].T + w["attention.tanh.bias"])

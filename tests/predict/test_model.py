@@ -130,9 +130,9 @@ def test_the_result_does_not_depend_on_the_threads(tmp_path: Path) -> None:
     weights["norm.std"] = np.ones(640, np.float32)
     features = rng.normal(0, 1, (7, 640)).astype(np.float32)
     fields = folders.card(head={"aggregate": "mean"})
-    example = {"file": "selftest.safetensors"}
-    example["probability"] = folders.expected_probabilities(weights, features, fields).tolist()
-    folder = folders.write_folder(tmp_path, weights, fields | {"selftest": example}, selftest={"features": features})
+    expected = folders.expected_probabilities(weights, features, fields).tolist()
+    fields["selftest"] = {"file": "selftest.safetensors", "probability": expected}
+    folder = folders.write_folder(tmp_path, weights, fields, selftest={"features": features})
     model, before, found = load_model(str(folder)), torch.get_num_threads(), set()
     try:
         for threads in (1, 2, 3):
@@ -146,7 +146,7 @@ def test_the_result_does_not_depend_on_the_threads(tmp_path: Path) -> None:
 
 
 class Embedder:
-    """Embeds a tile as its mean color, thrice."""
+    """Embeds a tile as its mean color, twice over."""
 
     def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.tile(tiles.mean(axis=(1, 2)), 2).astype(np.float32)
@@ -162,7 +162,7 @@ def test_an_encoder_that_embeds_the_example_otherwise_is_found(tmp_path: Path, n
         "embedding_norm": norm * 2**0.5,
         "probability": folders.expected_probabilities(weights, folders.bag(5), fields).tolist(),
     }
-    example = {"features": folders.bag(5), "tile": tile}
+    example: folders.Arrays = {"features": folders.bag(5), "tile": tile}
     folder = folders.write_folder(tmp_path, weights, {**fields, "selftest": told}, selftest=example)
     model = load_model(folder)
     if good:
