@@ -48,7 +48,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     found = read_features(write(tmp_path / "features.h5"))
     np.testing.assert_array_equal(found.coords, COORDS)
     np.testing.assert_array_equal(found.features, FEATURES)
-    assert (found.coords.dtype, found.features.dtype) == (np.int32, np.float32)
+    assert (found.coords.dtype, found.features.dtype) == (np.dtype(np.int32), np.dtype(np.float32))
     assert (found.encoder, found.identity, found.attributes) == ("tiny", identity_of(), ATTRIBUTES)
 
 
@@ -123,7 +123,7 @@ def test_features_of_other_tools_are_read(
     found = read_features(path)
     np.testing.assert_array_equal(found.coords, COORDS)
     np.testing.assert_allclose(found.features, FEATURES, rtol=1e-3 if make is of_a_batch else 0)
-    assert (found.coords.dtype, found.features.dtype) == (np.int32, np.float32)
+    assert (found.coords.dtype, found.features.dtype) == (np.dtype(np.int32), np.dtype(np.float32))
     assert (found.encoder, found.identity, found.attributes) == (encoder, None, attributes)
 
 

@@ -138,7 +138,7 @@ def _fluorescence() -> make.Pixels:
 
 
 def test_fluorescence_is_refused() -> None:
-    with pytest.raises(ModalityError, match="s.ndpi"):
+    with pytest.raises(ModalityError, match=r"s\.ndpi"):
         check_brightfield(_fluorescence(), "s.ndpi")
 
 

@@ -102,12 +102,15 @@ def _open_any(path: Path, head: bytes) -> Source:
     for name in registry.plugins(PLUGINS):
         if _plugin(name).sniff(path, head):
             return _plugin(name).open(path)
-    reasons = []
+    errors: list[SlideError] = []
     for name in _order(path, head):
         try:
             return _with_more_levels(_open_with(name, path), path)
         except (UnreadableError, FormatError) as error:
-            reasons.append(str(error))
+            errors.append(error)
+    reasons = dict.fromkeys(str(error) for error in errors)
+    if any(isinstance(error, FormatError) for error in errors):
+        raise FormatError("; ".join(reasons))
     raise UnreadableError(f"{path.name}: {describe_head(head)} ({'; '.join(reasons)})")
 
 

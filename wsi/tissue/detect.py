@@ -1,7 +1,5 @@
 """Find the tissue on a thumbnail, whatever its stain, and measure what is wrong with it."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -11,102 +9,80 @@ from shapely.affinity import affine_transform
 from wsi.config import TissueConfig
 from wsi.geometry import Mpp
 from wsi.tissue.files import Tissue
+from wsi.tissue.morphology import Mask, closed, dilated, large, opened, share_around
 from wsi.tissue.shapes import mask_polygons, repaired
-from wsi.tissue.stain import DARK_LIGHT, find_background, flaw_masks, optical_density, pen_marks, stain_of
+from wsi.tissue.stain import Look, flaw_masks, look_at, pen_marks, stain_of
 from wsi.tissue.thumbnail import Thumbnail
 
-MIN_DENSITY, MIN_CHROMA = 0.035, 0.022
+MIN_DENSITY, MIN_CHROMA = 0.02, 0.018
 """Optical density, and its spread over the colors, that a stain has and clean glass has not."""
 NOISES = 4.0
 """Above the ground's own noise by this many of its deviations."""
 CLOSE_UM, OPEN_UM = 30.0, 12.0
-"""Gaps that are closed (fat cells, lumina) and specks that are removed."""
+"""Gaps that are closed (lumina) and specks that are removed."""
+FAT_CELL_UM, FAT_AROUND_UM, FAT_SHARE = 60.0, 75.0, 0.15
+"""Fat is a net of thin walls: gaps twice as wide are closed where the net takes this share of its surroundings."""
+PEN_REACH_UM = 100.0
+"""Ink this near to tissue lies over tissue."""
+NOISE_CONTRAST, NOISE_LIKENESS = 25.0, 0.2
+"""Px that differ this much, and no less from their neighbors than from any others, are no picture."""
 SIMPLIFY_PX = 0.75
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What the px of a thumbnail say: density and chroma `(h, w)`, and px that are pen or black."""
-
-    od: NDArray[np.float32]
-    density: NDArray[np.float32]
-    chroma: NDArray[np.float32]
-    pen: NDArray[np.bool_]
-    dark: NDArray[np.bool_]
 
 
 def find_tissue(thumbnail: Thumbnail, mpp: Mpp, config: TissueConfig) -> Tissue:
     """Return the tissue on a thumbnail; its `reason` says why when there is none."""
     px_um = thumbnail.downsample * mpp.mean
-    look = _look(thumbnail)
-    raw = _stained(look, thumbnail.unreadable)
-    mask = _cleaned(raw & ~look.pen, look, px_um, config)
+    look = look_at(thumbnail.pixels)
+    pen = pen_marks(look)
+    mask = _cleaned(_stained(look, thumbnail.unreadable) & ~pen, pen | look.dark, px_um, config)
     mask |= _hidden(mask, thumbnail.unreadable)
-    polygons = _polygons(mask, thumbnail, px_um, config)
-    area_mm2 = polygons.area * (mpp.x * mpp.y) * 1e-6
+    noise = _is_noise(thumbnail.pixels, mask)
+    polygons = shapely.MultiPolygon() if noise else _polygons(mask, thumbnail, px_um, config)
     if polygons.is_empty:
-        return Tissue(polygons, 0.0, {}, "unknown", _why_none(look, thumbnail), "detected")
-    flaws = flaw_masks(look.density, look.chroma, mask)
-    under_pen = look.pen & ndimage.binary_dilation(mask, iterations=4)
-    shares = {name: round(float((found & mask).sum() / mask.sum()), 4) for name, found in flaws.items()}
-    shares["pen"] = round(float(under_pen.sum() / (mask | under_pen).sum()), 4)
-    return Tissue(polygons, round(float(area_mm2), 4), shares, stain_of(look.od, mask), "", "detected")
+        return Tissue(polygons, 0.0, {}, "unknown", _why_none(look, pen, thumbnail, noise=noise), "detected")
+    area_mm2 = polygons.area * (mpp.x * mpp.y) * 1e-6
+    shares = {name: _share(found & mask, mask) for name, found in flaw_masks(look, mask).items()}
+    inked = pen & dilated(mask, max(1, round(PEN_REACH_UM / px_um)))
+    shares["pen"] = _share(inked, mask | inked)
+    return Tissue(polygons, round(float(area_mm2), 4), shares, stain_of(look, mask), "", "detected")
 
 
-def _look(thumbnail: Thumbnail) -> _Look:
-    ground = find_background(thumbnail.pixels)
-    smooth = ndimage.gaussian_filter(thumbnail.pixels.astype(np.float32), (1.0, 1.0, 0))
-    od = optical_density(smooth, ground)
-    dark = smooth.max(axis=2) < DARK_LIGHT
-    return _Look(od, od.mean(axis=2), od.max(axis=2) - od.min(axis=2), pen_marks(od), dark)
+def _share(part: Mask, whole: Mask) -> float:
+    return round(float(np.count_nonzero(part) / np.count_nonzero(whole)), 4)
 
 
-def _stained(look: _Look, unreadable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _stained(look: Look, unreadable: Mask) -> Mask:
     """Return px that are denser and more colorful than the ground and its noise."""
     clear = (look.density < MIN_DENSITY) & ~unreadable
-    noise = [float(_deviation(values[clear])) if clear.any() else 0.0 for values in (look.density, look.chroma)]
-    dense = look.density > max(MIN_DENSITY, NOISES * noise[0])
-    colored = look.chroma > max(MIN_CHROMA, NOISES * noise[1])
-    return dense & colored & ~look.dark & ~unreadable
+    least_density = max(MIN_DENSITY, NOISES * _deviation(look.density[clear]))
+    least_chroma = max(MIN_CHROMA, NOISES * _deviation(look.chroma[clear]))
+    return (look.density > least_density) & (look.chroma > least_chroma) & ~look.dark & ~unreadable
 
 
 def _deviation(values: NDArray[np.float32]) -> float:
-    """Return a standard deviation that outliers don't move."""
-    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    """Return a standard deviation that outliers don't move, from about a million of the values; 0 of none."""
+    if not values.size:
+        return 0.0
+    some = values[:: max(1, values.size >> 20)]
+    return 1.4826 * float(np.median(np.abs(some - np.median(some))))
 
 
-def _cleaned(mask: NDArray[np.bool_], look: _Look, px_um: float, config: TissueConfig) -> NDArray[np.bool_]:
-    """Return the mask with gaps closed, specks and small holes gone."""
-    opened = ndimage.binary_opening(mask, _disk(OPEN_UM / px_um / 2))
-    closed = _closed(opened, _disk(CLOSE_UM / px_um)) & ~look.pen & ~look.dark
+def _cleaned(stained: Mask, covered: Mask, px_um: float, config: TissueConfig) -> Mask:
+    """Return the stained px with gaps closed, specks and small holes gone, and nothing that is covered."""
+    solid = opened(stained, max(1, round(OPEN_UM / px_um / 2)))
+    found = closed(solid, max(1, round(CLOSE_UM / px_um))) | _fat(stained & ~solid, px_um)
     px_mm2 = (px_um / 1000) ** 2
-    kept = _large(closed, config.min_area_mm2 / px_mm2)
-    return ~_large(~kept, config.min_hole_mm2 / px_mm2)
+    kept = large(found & ~covered, config.min_area_mm2 / px_mm2)
+    return ~large(~kept, config.min_hole_mm2 / px_mm2)
 
 
-def _closed(mask: NDArray[np.bool_], disk: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    margin = disk.shape[0]
-    grown = ndimage.binary_closing(np.pad(mask, margin, mode="edge"), disk)
-    return np.asarray(grown[margin:-margin, margin:-margin], bool)
+def _fat(thin: Mask, px_um: float) -> Mask:
+    """Return where walls too thin to count by themselves stand as close as those of fat cells do."""
+    net = share_around(thin, max(1, round(FAT_AROUND_UM / px_um))) >= round(255 * FAT_SHARE)
+    return closed(thin & net, max(1, round(FAT_CELL_UM / px_um))) & net
 
 
-def _disk(radius: float) -> NDArray[np.bool_]:
-    r = max(1, round(radius))
-    y, x = np.ogrid[-r : r + 1, -r : r + 1]
-    return np.asarray(x * x + y * y <= r * r + 0.5, bool)
-
-
-def _large(mask: NDArray[np.bool_], least_px: float) -> NDArray[np.bool_]:
-    labels, count = ndimage.label(mask)
-    if not count:
-        return mask
-    sizes = np.bincount(labels.ravel())
-    keep = sizes >= max(1.0, least_px)
-    keep[0] = False
-    return np.asarray(keep[labels], bool)
-
-
-def _hidden(mask: NDArray[np.bool_], unreadable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _hidden(mask: Mask, unreadable: Mask) -> Mask:
     """Return unreadable patches that lie mostly in tissue: their tiles are wanted, and then counted as lost."""
     labels, count = ndimage.label(unreadable)
     found = np.zeros_like(mask)
@@ -119,22 +95,34 @@ def _hidden(mask: NDArray[np.bool_], unreadable: NDArray[np.bool_]) -> NDArray[n
     return found
 
 
-def _polygons(
-    mask: NDArray[np.bool_], thumbnail: Thumbnail, px_um: float, config: TissueConfig
-) -> shapely.MultiPolygon:
+def _is_noise(pixels: NDArray[np.uint8], mask: Mask) -> bool:
+    """Return whether what was taken for tissue is only noise: each px is unlike its neighbor, and strongly so."""
+    both = mask[:, :-1] & mask[:, 1:]
+    if not both.any():
+        return False
+    step = max(1, np.count_nonzero(both) >> 18)
+    left, right = (side[both][::step].astype(np.float32) for side in (pixels[:, :-1, 1], pixels[:, 1:, 1]))
+    if min(left.std(), right.std()) < NOISE_CONTRAST:
+        return False
+    return float(np.corrcoef(left, right)[0, 1]) < NOISE_LIKENESS
+
+
+def _polygons(mask: Mask, thumbnail: Thumbnail, px_um: float, config: TissueConfig) -> shapely.MultiPolygon:
     """Return the mask's outlines in level-0 px, smoothed by less than a px of the thumbnail."""
     outlines = shapely.simplify(mask_polygons(mask), SIMPLIFY_PX, preserve_topology=True)
     scale, at = thumbnail.downsample, thumbnail.location
-    polygons = repaired(affine_transform(repaired(outlines), [scale, 0, 0, scale, at.x, at.y]))
+    polygons = repaired(affine_transform(outlines, [scale, 0, 0, scale, at.x, at.y]))
     least = config.min_area_mm2 / (px_um / 1000) ** 2 * scale**2
     return shapely.MultiPolygon([part for part in polygons.geoms if part.area >= least])
 
 
-def _why_none(look: _Look, thumbnail: Thumbnail) -> str:
+def _why_none(look: Look, pen: Mask, thumbnail: Thumbnail, *, noise: bool) -> str:
     if thumbnail.unreadable.mean() > 0.5:
         return "no tissue found: most of the picture could not be decoded"
+    if noise:
+        return "no tissue found: the picture is noise"
     if look.dark.mean() > 0.5:
         return "no tissue found: the picture is black"
-    if look.pen.any():
+    if pen.any():
         return "no tissue found, only pen marks"
     return "no tissue found: the glass is empty, or the tissue is paler or smaller than can be told from it"

@@ -1,26 +1,65 @@
 """Colors on a slide: the ground, what light a px takes away, and what in it is no tissue."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image, ImageFilter
 
-DARK_LIGHT = 45.0
+from wsi.tissue.morphology import Mask, dilated, opened
+
+Plane = NDArray[np.float32]
+
+DARK_LIGHT = 45
 """Brighter color of a px below which it is black: a border, an ink, a hole in the scan."""
 CLEAN_GLASS = (242.0, 242.0, 242.0)
 GRAY_SPREAD, GRAY_LIGHT = 24, 150
 MIN_GROUND = 0.002
+GROUND_SIDE = 1024
+"""The ground is measured on about this many rows and columns."""
+INK_DENSITY, INK_CHROMA = 0.3, 0.15
+"""Gray or black ink: denser than this, and its chroma a smaller share of it than any stain's."""
 FOLD_RATIO, FOLD_DENSITY = 1.9, 0.35
 FOLD_WIDTH_PX = 12
 EDGE_DENSITY, EDGE_CHROMA = 0.12, 0.22
 BROWN, BROWN_SHARE, EOSIN_SHARE = 0.18, 0.03, 0.15
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What light the px of a picture take away, each plane `(h, w)`.
+
+    red, green, blue: optical density. density: their mean. chroma: their spread. dark: px that are black.
+    """
+
+    red: Plane
+    green: Plane
+    blue: Plane
+    density: Plane
+    chroma: Plane
+    dark: Mask
+
+
+def look_at(pixels: NDArray[np.uint8]) -> Look:
+    """Return the densities of a picture `(h, w, 3)`, averaged over 3 x 3 px against noise."""
+    ground = find_background(pixels)
+    smooth = np.asarray(Image.fromarray(pixels).filter(ImageFilter.BoxBlur(1)))
+    levels = np.arange(256, dtype=np.float32)
+    tables = [np.maximum(np.log10((light + 1.0) / (levels + 1.0)), 0.0).astype(np.float32) for light in ground]
+    red, green, blue = (table[smooth[..., i]] for i, table in enumerate(tables))
+    highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    light = np.maximum(np.maximum(smooth[..., 0], smooth[..., 1]), smooth[..., 2])
+    third = np.float32(1 / 3)
+    return Look(red, green, blue, (red + green + blue) * third, highest - lowest, light < DARK_LIGHT)
+
+
 def find_background(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the color of empty glass `(3,)`: the commonest bright gray, or clean glass when there is none."""
-    light, low = pixels.max(axis=2), pixels.min(axis=2)
-    gray = (light.astype(int) - low <= GRAY_SPREAD) & (low >= GRAY_LIGHT)
+    step = max(1, max(pixels.shape[:2]) // GROUND_SIDE)
+    sample = pixels[::step, ::step].reshape(-1, 3)
+    light, low = sample.max(axis=1), sample.min(axis=1)
+    gray = (light - low <= GRAY_SPREAD) & (low >= GRAY_LIGHT)
     if gray.mean() < MIN_GROUND:
         return np.array(CLEAN_GLASS, np.float32)
     counts = np.bincount(low[gray], minlength=256).astype(float)
@@ -28,47 +67,37 @@ def find_background(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     bright = np.arange(256) >= np.flatnonzero(counts > 0.1 * counts.max())[-1] - 12
     mode = int(np.argmax(np.where(bright, counts, 0)))
     near = gray & (np.abs(low.astype(int) - mode) <= 4)
-    return np.asarray(np.median(pixels[near], axis=0), np.float32)
+    return np.asarray(np.median(sample[near], axis=0), np.float32)
 
 
-def optical_density(pixels: NDArray[np.float32], ground: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return log10(ground / px) of each color, `(h, w, 3)`, 0 where it is brighter than the ground."""
-    ratio = (ground + 1.0) / (np.clip(pixels, 0, 255) + 1.0)
-    return np.maximum(np.log10(ratio), 0.0).astype(np.float32)
-
-
-def pen_marks(od: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return px of blue, green or bright red ink `(h, w)`.
+def pen_marks(look: Look) -> Mask:
+    """Return px of blue, green, bright red, gray or black ink `(h, w)`.
 
     Hematoxylin, eosin and DAB all take green light away at least as much as red; blue and green inks don't, and red
-    ink takes away nearly all green and blue while it lets all red through.
+    ink takes away nearly all green and blue while it lets all red through. The hematoxylin of an IHC slide is bluer,
+    but never as dense as blue ink. Black ink is as dense as a nucleus, and has no color.
     """
-    red, green, blue = od[..., 0], od[..., 1], od[..., 2]
-    blue_ink = (red > 1.5 * green) & (red > 0.18) & (red > blue)
+    red, green, blue = look.red, look.green, look.blue
+    pale_blue = (red > 1.5 * green) & (red > 0.18) & (red > blue)
+    deep_blue = (red > 1.2 * green) & (red > 0.45) & (red > 1.5 * blue)
     green_ink = (red > 1.2 * green) & (blue > 1.1 * green) & (red > 0.15)
     red_ink = (red < 0.1) & (green > 0.75) & (blue > 0.75)
-    ink = ndimage.binary_opening(blue_ink | green_ink | red_ink, iterations=1)
-    return np.asarray(ndimage.binary_dilation(ink, iterations=3), bool)
+    black_ink = (look.density > INK_DENSITY) & (look.chroma < INK_CHROMA * look.density) & ~look.dark
+    return dilated(opened(pale_blue | deep_blue | green_ink | red_ink | black_ink, 1), 3)
 
 
-def flaw_masks(
-    density: NDArray[np.float32], chroma: NDArray[np.float32], tissue: NDArray[np.bool_]
-) -> dict[str, NDArray[np.bool_]]:
+def flaw_masks(look: Look, tissue: Mask) -> dict[str, Mask]:
     """Return where tissue is folded (narrow bands about twice as dense) and where gray edges of bubbles run."""
-    usual = float(np.median(density[tissue]))
-    dense = ndimage.gaussian_filter(density, 1.0) > max(FOLD_DENSITY, FOLD_RATIO * usual)
-    dense = ndimage.binary_opening(dense)
-    wide = ndimage.binary_opening(dense, iterations=FOLD_WIDTH_PX)
-    edge = (density > EDGE_DENSITY) & (chroma < EDGE_CHROMA * density)
-    return {
-        "fold": np.asarray(dense & ~ndimage.binary_dilation(wide, iterations=3), bool),
-        "bubble": np.asarray(ndimage.binary_dilation(ndimage.binary_opening(edge)), bool),
-    }
+    usual = float(np.median(look.density[tissue][:: max(1, int(tissue.sum()) >> 20)]))
+    dense = opened(look.density > max(FOLD_DENSITY, FOLD_RATIO * usual), 1)
+    wide = opened(dense, FOLD_WIDTH_PX)
+    edge = (look.density > EDGE_DENSITY) & (look.chroma < EDGE_CHROMA * look.density)
+    return {"fold": dense & ~dilated(wide, 3), "bubble": dilated(opened(edge, 1), 1)}
 
 
-def stain_of(od: NDArray[np.float32], tissue: NDArray[np.bool_]) -> Literal["H&E", "IHC", "unknown"]:
+def stain_of(look: Look, tissue: Mask) -> Literal["H&E", "IHC", "unknown"]:
     """Return the kind of stain: H&E by its eosin, IHC by the brown of DAB without eosin."""
-    red, green, blue = (od[..., i][tissue] for i in range(3))
+    red, green, blue = (plane[tissue] for plane in (look.red, look.green, look.blue))
     eosin = float(((green > 1.5 * red) & (green > 1.2 * blue) & (green > 0.05)).mean())
     brown = float(((blue > 1.1 * green) & (green > 1.1 * red) & (blue > BROWN)).mean())
     if brown >= BROWN_SHARE and eosin < EOSIN_SHARE:
