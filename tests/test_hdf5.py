@@ -1,4 +1,6 @@
 import resource
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,3 +150,60 @@ def test_data_outside_the_file_is_never_read(outside: Callable[[h5py.File, Path]
         outside(file, secret)
     with pytest.raises(ArtifactError, match="'features' is"), read_arrays(path):
         pass
+
+
+READ_IN_CHILD = """
+import sys
+from pathlib import Path
+from wsi.errors import ArtifactError
+from wsi.hdf5 import read_arrays
+try:
+    with read_arrays(Path(sys.argv[1])) as file:
+        print(file.attrs["format"])
+except ArtifactError as error:
+    print("refused:", error)
+"""
+
+
+def read_in_child(path: Path) -> str:
+    """Read a text attribute in a process that can be ended, for HDF5 may look for it without end."""
+    ended = subprocess.run(
+        [sys.executable, "-c", READ_IN_CHILD, str(path)],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[1],
+    )
+    return ended.stdout
+
+
+@pytest.mark.parametrize("smash", ["free object of no size", "object of 2**64 bytes", "heap of 2**40 bytes"])
+def test_texts_that_hdf5_would_look_for_without_end_are_refused(smash: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    write_arrays(path, {"features": whole(VALUES)}, {"format": "f/1"})
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    first = heap + 16  # number (2), references (2), reserved (4), size (8), the text padded to 8
+    assert content[first : first + 20] == b"\1" + bytes(7) + (3).to_bytes(8, "little") + b"f/1\0"
+    free = first + 16 + 8
+    assert content[free : free + 2] == b"\0\0"
+    at, value = {
+        "free object of no size": (free + 8, 0),
+        "object of 2**64 bytes": (first + 8, 2**64 - 16),
+        "heap of 2**40 bytes": (heap + 8, 2**40),
+    }[smash]
+    assert read_in_child(path).strip() == "f/1"
+    content[at : at + 8] = value.to_bytes(8, "little")
+    path.write_bytes(content)
+    assert read_in_child(path).startswith("refused: ")
+
+
+def test_a_heap_across_two_blocks_is_seen(tmp_path: Path) -> None:
+    """The search reads 4 MiB at a time."""
+    path = tmp_path / "a.h5"
+    empty = b"GCOL\x01\0\0\0" + (4096).to_bytes(8, "little") + bytes(4080)
+    for start in ((4 << 20) - 3, (4 << 20) - 8, 4 << 20, 10):
+        path.write_bytes(bytes(start) + empty)
+        with pytest.raises(ArtifactError, match="a text claims 0 bytes where 4080 are left"), read_arrays(path):
+            pass

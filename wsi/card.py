@@ -136,7 +136,8 @@ class Head(_Yaml):
     type: Literal["binary", "multiclass", "ordinal"]
     aggregate: Literal["gated-attention", "mean"] = "gated-attention"
     activation: Literal["relu", "tanh", "identity"] = "relu"
-    members: Annotated[int, Field(ge=1)] = 1
+    members: Annotated[int, Field(ge=1, le=64)] = 1
+    """Networks of one shape that vote; their probabilities and attention are averaged."""
     classes: Annotated[list[Class], Field(min_length=2)]
     positive: str | None = None
     """Class whose probability the heatmap shows; None: the last."""

@@ -20,6 +20,9 @@ from wsi.publish import publishing, sha256_file
 
 Attribute = str | int | float | bool
 _BLOCK = 1 << 22
+_HEAP = b"GCOL\x01\0\0\0"
+_MAX_HEAP_BYTES = 1 << 24
+"""Files of features hold a few kB of texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ def read_arrays(path: Path) -> Iterator[h5py.File]:
     Links that leave the file and datasets stored outside it are refused.
     """
     try:
+        _refuse_endless_heaps(path)
         with h5py.File(path, "r") as file:
             _refuse_outside(file, path)
             yield file
@@ -141,6 +145,41 @@ def read_arrays(path: Path) -> Iterator[h5py.File]:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"{path}: not a readable HDF5 file ({error}); make it again") from error
+
+
+def _refuse_endless_heaps(path: Path) -> None:
+    """Refuse texts that HDF5 would look for without end.
+
+    It keeps texts in heaps of objects, and steps from one object to the next by the size that each claims: by
+    nothing, forever, where a free one claims to be empty. Such a call can't be interrupted.
+    """
+    with path.open("rb") as file:
+        before, start = b"", 0
+        while block := file.read(_BLOCK):
+            piece = before + block
+            at = piece.find(_HEAP)
+            while at >= 0:
+                resume = file.tell()
+                _walk_heap(file, start - len(before) + at, path)
+                file.seek(resume)
+                at = piece.find(_HEAP, at + 1)
+            before, start = piece[1 - len(_HEAP) :], start + len(block)
+
+
+def _walk_heap(file: io.BufferedReader, at: int, path: Path) -> None:
+    file.seek(at + len(_HEAP))
+    size = int.from_bytes(file.read(8), "little")
+    if size > _MAX_HEAP_BYTES:
+        raise ArtifactError(f"{path}: claims {size} bytes of texts; the file is damaged")
+    heap = file.read(size - 16) if size > 16 else b""
+    place = 0
+    while place + 16 <= len(heap):
+        number = int.from_bytes(heap[place : place + 2], "little")
+        claimed = int.from_bytes(heap[place + 8 : place + 16], "little")
+        step = 16 + (claimed + 7) // 8 * 8 if number else claimed
+        if not 16 <= step <= len(heap) - place:
+            raise ArtifactError(f"{path}: a text claims {claimed} bytes where {len(heap) - place} are left")
+        place += step
 
 
 def _refuse_outside(file: h5py.File, path: Path) -> None:

@@ -191,7 +191,7 @@ def test_ids_are_uuid5_of_the_namespace_and_the_same_on_every_run(tmp_path: Path
     assert not {f["id"] for f in one["features"]} & {f["id"] for f in other["features"]}
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(12))
 def test_ragged_and_crossing_tissue_comes_out_valid(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rings = [rng.integers(-2000, 22_000, (rng.integers(3, 40), 2)) + rng.random(2) for _ in range(6)]

@@ -39,7 +39,9 @@ def test_heat_lies_where_the_tiles_lie(tmp_path: Path) -> None:
     slide = pixels[top : top + round(15_000 * zoom), left : left + 1544]
     over_glass = tuple(np.rint(HEAT_SHARE * HEAT[255].astype(float) + (1 - HEAT_SHARE) * 255).astype(int))
     found = where(slide, over_glass)
-    assert found == pytest.approx([4480 * zoom, 4480 * zoom, 8960 * zoom, 8960 * zoom], abs=4)  # the outline covers 3 px
+    assert found == pytest.approx(
+        [4480 * zoom, 4480 * zoom, 8960 * zoom, 8960 * zoom], abs=4
+    )  # the outline covers 3 px
 
 
 def test_heat_is_blended_over_gray_and_nothing_else_changes() -> None:
@@ -69,7 +71,7 @@ def test_scale_bar_has_the_length_it_says(tmp_path: Path) -> None:
     assert 4 <= len(rows) <= 8
 
 
-@pytest.mark.parametrize("longest_px", [64, 500, 640, 1600, 3000])
+@pytest.mark.parametrize("longest_px", [64, 640, 1600])
 @pytest.mark.parametrize("size", [(20_000, 15_000), (3000, 40_000), (40_000, 500), (300, 300)])
 def test_no_side_is_longer_than_asked(tmp_path: Path, longest_px: int, size: tuple[int, int]) -> None:
     scores = make_scores(grid_coords(1, 1, step=448))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi.card import CARD, model_card
+from wsi.card import CARD
 from wsi.engine.child import Child
 from wsi.errors import WsiError
 from wsi.resources import shipped
@@ -18,13 +18,13 @@ FLOORS = {
     "openslide-bin": (4, 0, 1),
     "tiffslide": (3, 0),
     "torch": (2, 10),
-    "timm": (1, 0),
+    "timm": (1, 0, 20),
     "h5py": (3, 11),
-    "shapely": (2, 0),
+    "shapely": (2, 1),
     "pydicom": (3, 0, 2),
     "pydantic": (2, 7),
 }
-"""Oldest versions that work and have no known hole in what they decode."""
+"""Oldest versions that work and have no known hole in what they decode, as pyproject.toml has them."""
 MIN_FREE_GB = 1.0
 
 
@@ -85,13 +85,13 @@ def _child() -> Finding:
 
 def _models() -> Iterator[Finding]:
     for path in sorted(shipped("models").glob(f"*/{CARD}")):
-        from wsi.predict.model import load_model
-
-        name = model_card(path.parent).id
+        name = path.parent.name
         try:
+            from wsi.predict.model import load_model
+
             load_model(name)
             yield Finding(f"model {name}", "loads, selftest reproduced", True)
-        except WsiError as error:
+        except (WsiError, ImportError, OSError) as error:
             yield Finding(f"model {name}", str(error), False, "install the package again")
 
 
@@ -102,8 +102,10 @@ def _disk() -> Finding:
 
 
 def _accelerator() -> Finding:
-    import torch
-
-    if torch.cuda.is_available():
-        return Finding("device", f"cuda, {torch.cuda.get_device_name(0)}", True)
+    try:
+        from wsi.encode.load import find_device
+    except (ImportError, OSError) as error:
+        return Finding("device", str(error), False, "install the package again: torch can't be loaded")
+    if (device := find_device("auto")).type != "cpu":
+        return Finding("device", f"{device.type}, found by torch", True)
     return Finding("device", f"cpu, {os.cpu_count()} cores (no GPU found; large encoders will be slow)", True)

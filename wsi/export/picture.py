@@ -157,8 +157,8 @@ def _scale_bar(picture: Image.Image, scale: Scale, area: Bounds, unit: Unit) -> 
     draw = ImageDraw.Draw(picture)
     middle = pad + box / 2
     write(draw, (middle, corner[1] + unit.exact(8)), label, size, anchor="ma")
-    bar = bottom - unit.exact(12)
-    draw.rectangle((middle - length / 2, bar - unit.exact(6), middle + length / 2 - 1, bar), fill=BLACK)
+    bar, start = bottom - unit.exact(12), round(middle - length / 2)
+    draw.rectangle((start, bar - unit.exact(6), start + round(length) - 1, bar), fill=BLACK)
 
 
 def _key(result: Result) -> Key:

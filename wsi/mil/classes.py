@@ -1,5 +1,6 @@
 """From an embedding to class probabilities: binary, several classes, ordered grades."""
 
+import math
 from typing import Literal
 
 import torch
@@ -18,9 +19,9 @@ class OrderedCuts(nn.Module):
 
     def __init__(self, hidden: int, classes: int) -> None:
         super().__init__()
-        below = torch.arange(1, classes) / classes  # (K - 1,)
+        alike = [math.log(classes / k - 1) for k in range(1, classes)]  # log odds of being above, all grades alike
         self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(1, hidden)))
-        self.bias = nn.Parameter(torch.log(1 / below - 1))  # every grade alike, at score 0
+        self.bias = nn.Parameter(torch.tensor(alike))
 
     def forward(self, embedding: Tensor) -> Tensor:
         return embedding @ self.weight.T + self.bias  # (..., K - 1)

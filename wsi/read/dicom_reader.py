@@ -13,24 +13,12 @@ from numpy.typing import NDArray
 
 from wsi.errors import FormatError, RegionError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
+from wsi.read.dicom_header import DICOM_FAULTS, read_header
 from wsi.read.frames import Frames, check_stored
 from wsi.read.sniff import is_dicom, read_head
 
 NAME = "dicom"
 WSI_CLASS = "1.2.840.10008.5.1.4.1.1.77.1.6"
-DICOM_FAULTS = (
-    pydicom.errors.InvalidDicomError,
-    OSError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    IndexError,
-    TypeError,
-    NotImplementedError,
-    RecursionError,
-    struct.error,
-)
-"""What pydicom raises on damaged files."""
 _RAW, _JPEG = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"), "1.2.840.10008.1.2.4.50"
 _JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 _NO_LEVEL = ("LABEL", "OVERVIEW", "THUMBNAIL", "LOCALIZER")
@@ -61,7 +49,7 @@ class DicomSource:
         try:
             instances = _series(path)
         except DICOM_FAULTS as error:
-            if isinstance(error, FormatError):
+            if isinstance(error, FormatError | UnreadableError):
                 raise
             raise UnreadableError(f"dicom: {str(error) or type(error).__name__}") from error
         self._frames = [_frames(instance) for instance in instances]
@@ -84,11 +72,11 @@ class DicomSource:
 
 def _series(path: Path) -> list[_Instance]:
     """Return the levels of the series that `path` belongs to, the largest first."""
-    wanted = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+    series = str(read_header(path, ["SeriesInstanceUID"]).SeriesInstanceUID)
     found: dict[Size, _Instance] = {}
     for each in sorted(path.parent.iterdir()):
         if each.is_file() and is_dicom(read_head(each)):
-            instance = _instance(each, str(wanted.SeriesInstanceUID))
+            instance = _instance(each, series)
             if instance is not None and found.setdefault(instance.size, instance) is not instance:
                 raise FormatError(f"dicom: {each.name} is a second image of {instance.size.width} px; expected one")
     if not found:

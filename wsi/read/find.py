@@ -84,7 +84,9 @@ def _in_folder(root: Path, skip: Path | None) -> Iterator[SlideFile | Rejected]:
 
 
 def _is_results(folder: Path, skipped: Path | None) -> bool:
-    return folder.resolve() == skipped or ((folder / "slides").is_dir() and (folder / "results.jsonl").is_file())
+    # os.path's answer for a folder that may not be looked into is no; pathlib's is an error.
+    has_results = os.path.isdir(folder / "slides") and os.path.isfile(folder / "results.jsonl")  # noqa: PTH112, PTH113
+    return folder.resolve() == skipped or has_results
 
 
 def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
@@ -141,12 +143,11 @@ def _ini_members(path: Path) -> list[Path]:
 
 
 def _series(path: Path) -> str:
-    import pydicom
+    from wsi.read.dicom_header import read_header
 
     try:
-        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
-        return str(found.get("SeriesInstanceUID", "")) or str(path)
-    except (pydicom.errors.InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError):
+        return str(read_header(path, ["SeriesInstanceUID"]).get("SeriesInstanceUID", "")) or str(path)
+    except UnreadableError:
         return str(path)
 
 
@@ -160,13 +161,12 @@ def _dicom(members: list[Path], root: Path, *, alone: bool) -> SlideFile:
 
 
 def _is_volume(path: Path) -> bool:
-    import pydicom
+    from wsi.read.dicom_header import read_header
 
     try:
-        kind = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["ImageType"]).get("ImageType", ())
-    except (pydicom.errors.InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError):
+        return "VOLUME" in (read_header(path, ["ImageType"]).get("ImageType") or ())
+    except UnreadableError:
         return False
-    return "VOLUME" in kind
 
 
 def _slide(path: Path, files: tuple[Path, ...], root: Path, *, named: Path | None = None) -> SlideFile:

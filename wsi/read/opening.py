@@ -1,5 +1,6 @@
 """Open a slide with the reader that fits its content."""
 
+import itertools
 from pathlib import Path
 from typing import cast
 
@@ -27,7 +28,7 @@ ONE_LEVEL_PX = 16 << 20
 """A slide with one level and more px than this is worth asking a second reader for its pyramid."""
 _JPEG_INSIDE = (".mrxs", ".vms", ".vmu")
 """Suffixes of slides whose first file may be a picture by its content."""
-_PROBES = ((0.5, 0.5), (0.0, 0.0), (0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
+_PROBES = tuple(itertools.product((0.5, 0.0, 0.25, 0.75, 1.0), repeat=2))
 """Where, as shares of the sides, a slide is tried before it is given up as undecodable."""
 
 
@@ -165,18 +166,16 @@ def _check(source: Source) -> None:
 
 def _check_dicom(path: Path) -> None:
     """Refuse DICOM that isn't a whole slide of 8-bit RGB, and frames that can't be held."""
-    import pydicom
+    from wsi.read.dicom_header import DICOM_FAULTS, read_header
+    from wsi.read.dicom_reader import WSI_CLASS
 
-    from wsi.read.dicom_reader import DICOM_FAULTS, WSI_CLASS
-
-    tags = ["SOPClassUID", "Modality", "SamplesPerPixel", "BitsAllocated", "Rows", "Columns"]
     try:
-        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags])
+        found = read_header(path, ["SOPClassUID", "Modality", "SamplesPerPixel", "BitsAllocated", "Rows", "Columns"])
         kind, modality = str(found.get("SOPClassUID", "")), str(found.get("Modality", "unknown"))[:16]
         samples, bits = int(found.get("SamplesPerPixel", 3)), int(found.get("BitsAllocated", 8))
         frame = Size(int(found.get("Columns", 1)), int(found.get("Rows", 1)))
     except DICOM_FAULTS as error:
-        raise UnreadableError(f"{path.name}: a damaged DICOM file ({error}); copy it again") from error
+        raise UnreadableError(f"{path.name}: {error}") from error
     if kind != WSI_CLASS:
         raise ModalityError(f"a DICOM image of modality {modality!r}; expected a whole-slide microscopy image (SM)")
     if (samples, bits) != (3, 8):

@@ -1,5 +1,6 @@
 """TIFFs that OpenSlide can't open, or of which it sees fewer levels: OME-TIFF with SubIFDs, QuPath's, plain ones."""
 
+import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ import tifffile
 import tiffslide
 from numpy.typing import NDArray
 
-from wsi.errors import FormatError, RegionError, UnreadableError
+from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
 from wsi.read.frames import Frames, check_stored
 from wsi.read.scale import stated_mpp, tiff_tag_mpp
@@ -27,7 +28,6 @@ _FAULTS = (
     TypeError,
     AttributeError,
     AssertionError,
-    NotImplementedError,
     RuntimeError,
     ArithmeticError,
     SyntaxError,
@@ -45,11 +45,12 @@ class TiffSlideSource:
     reader = NAME
 
     def __init__(self, path: Path) -> None:
-        self._slide, found, pages = _opened(path)
+        self._file = path.open("rb")
         try:
+            self._slide, found, pages = _opened(self._file)
             self._frames = [_frames(page) for page in pages]
-        except (FormatError, *_FAULTS):
-            self._slide.close()
+        except SlideError:
+            self._file.close()
             raise
         full = self._frames[0].size
         self.levels = tuple(Level(frames.size, downsample_of(full, frames.size)) for frames in self._frames)
@@ -71,17 +72,20 @@ class TiffSlideSource:
 
     def close(self) -> None:
         self._slide.close()
+        self._file.close()
 
 
-def _opened(path: Path) -> tuple[tiffslide.TiffSlide, dict[str, Any], list[Any]]:
+def _opened(file: io.BufferedReader) -> tuple[tiffslide.TiffSlide, dict[str, Any], list[Any]]:
     """Return the slide, its properties and the page of each level."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it knows little of Ventana's and Hamamatsu's metadata
-            slide = tiffslide.TiffSlide(path)
+            slide = tiffslide.TiffSlide(file)
             found = dict(slide.properties)
         series = slide.ts_tifffile.series[found.get("tiffslide.series-index", 0)]
         return slide, found, [level.keyframe for level in series.levels]
+    except NotImplementedError as error:
+        raise FormatError(f"tiffslide: {error}; export the slide as 8-bit RGB in tiles") from error
     except _FAULTS as error:
         raise UnreadableError(f"tiffslide: {str(error) or type(error).__name__}") from error
 

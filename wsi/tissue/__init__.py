@@ -3,6 +3,7 @@
 from wsi.tissue.annotations import Annotation, drawn_tissue, find_annotation, read_annotations
 from wsi.tissue.detect import find_tissue
 from wsi.tissue.files import Tissue, from_geojson, to_geojson
+from wsi.tissue.focus import measure_blur
 from wsi.tissue.thumbnail import Thumbnail, read_thumbnail
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "find_annotation",
     "find_tissue",
     "from_geojson",
+    "measure_blur",
     "read_annotations",
     "read_thumbnail",
     "to_geojson",

@@ -41,7 +41,7 @@ def find_tissue(thumbnail: Thumbnail, mpp: Mpp, config: TissueConfig) -> Tissue:
     if polygons.is_empty:
         return Tissue(polygons, 0.0, {}, "unknown", _why_none(look, pen, thumbnail, noise=noise), "detected")
     area_mm2 = polygons.area * (mpp.x * mpp.y) * 1e-6
-    shares = {name: _share(found & mask, mask) for name, found in flaw_masks(look, mask).items()}
+    shares = {name: _share(found & mask, mask) for name, found in flaw_masks(look, mask, px_um=px_um).items()}
     inked = pen & dilated(mask, max(1, round(PEN_REACH_UM / px_um)))
     shares["pen"] = _share(inked, mask | inked)
     return Tissue(polygons, round(float(area_mm2), 4), shares, stain_of(look, mask), "", "detected")

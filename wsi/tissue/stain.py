@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from wsi.tissue.morphology import Mask, dilated, opened
+from wsi.tissue.morphology import Mask, dilated, large, opened
 
 Plane = NDArray[np.float32]
 
@@ -20,8 +20,9 @@ GROUND_SIDE = 1024
 """The ground is measured on about this many rows and columns."""
 INK_DENSITY, INK_CHROMA = 0.3, 0.15
 """Gray or black ink: denser than this, and its chroma a smaller share of it than any stain's."""
-FOLD_RATIO, FOLD_DENSITY = 1.9, 0.35
-FOLD_WIDTH_PX = 12
+FOLD_RATIO, FOLD_DENSITY, FOLD_ABOVE = 1.9, 0.35, 1.3
+"""A fold is nearly twice as dense as the median of the tissue, and well above what nine tenths of it reach."""
+FOLD_WIDTH_UM, EDGE_LENGTH_UM = 96.0, 400.0
 EDGE_DENSITY, EDGE_CHROMA = 0.12, 0.22
 BROWN, BROWN_SHARE, EOSIN_SHARE = 0.18, 0.03, 0.15
 
@@ -78,7 +79,7 @@ def pen_marks(look: Look) -> Mask:
     but never as dense as blue ink. Black ink is as dense as a nucleus, and has no color.
     """
     red, green, blue = look.red, look.green, look.blue
-    pale_blue = (red > 1.5 * green) & (red > 0.18) & (red > blue)
+    pale_blue = (red > 1.7 * green) & (red > 0.18) & (red > blue)
     deep_blue = (red > 1.2 * green) & (red > 0.45) & (red > 1.5 * blue)
     green_ink = (red > 1.2 * green) & (blue > 1.1 * green) & (red > 0.15)
     red_ink = (red < 0.1) & (green > 0.75) & (blue > 0.75)
@@ -86,13 +87,15 @@ def pen_marks(look: Look) -> Mask:
     return dilated(opened(pale_blue | deep_blue | green_ink | red_ink | black_ink, 1), 3)
 
 
-def flaw_masks(look: Look, tissue: Mask) -> dict[str, Mask]:
-    """Return where tissue is folded (narrow bands about twice as dense) and where gray edges of bubbles run."""
-    usual = float(np.median(look.density[tissue][:: max(1, int(tissue.sum()) >> 20)]))
-    dense = opened(look.density > max(FOLD_DENSITY, FOLD_RATIO * usual), 1)
-    wide = opened(dense, FOLD_WIDTH_PX)
+def flaw_masks(look: Look, tissue: Mask, *, px_um: float) -> dict[str, Mask]:
+    """Return where tissue is folded (narrow bands of double density) and where long gray edges of bubbles run."""
+    step = max(1, np.count_nonzero(tissue) >> 20)
+    usual, high = np.percentile(look.density[tissue][::step], (50, 90))
+    dense = opened(look.density > max(FOLD_DENSITY, FOLD_RATIO * usual, FOLD_ABOVE * high), 1)
+    wide = opened(dense, max(1, round(FOLD_WIDTH_UM / px_um)))
     edge = (look.density > EDGE_DENSITY) & (look.chroma < EDGE_CHROMA * look.density)
-    return {"fold": dense & ~dilated(wide, 3), "bubble": dilated(opened(edge, 1), 1)}
+    rims = dilated(opened(edge, 1), 1)
+    return {"fold": dense & ~dilated(wide, 3), "bubble": large(rims, 2 * EDGE_LENGTH_UM / px_um)}
 
 
 def stain_of(look: Look, tissue: Mask) -> Literal["H&E", "IHC", "unknown"]:

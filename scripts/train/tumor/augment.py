@@ -154,4 +154,5 @@ def _bloody(tile: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _to_pixels(density: Array) -> Pixels:
-    return np.clip(np.rint(256 * np.exp(-density) - 1), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(np.rint(256 * np.exp(-density) - 1), 0, 255).astype(np.uint8)
+    return pixels

@@ -86,7 +86,7 @@ def referral_band(labels: Labels, probabilities: Array, threshold: float) -> tup
     return round(min(low, threshold), 2), round(max(high, threshold), 2)
 
 
-def _share(right: Array, chosen: Array) -> float:
+def _share(right: Labels, chosen: Labels) -> float:
     return float(right[chosen].mean()) if chosen.any() else float("nan")
 
 

@@ -83,7 +83,7 @@ def _one_split(slides: Sequence[Sample], split: Split, fit: Fit) -> Array:
     logits = np.empty((1 + len(slides[0].shifted), len(slides)))
     for part in np.unique(split):
         score = fit([s for s, at in zip(slides, split, strict=True) if at != part])
-        for i in np.flatnonzero(split == part):
+        for i in np.flatnonzero(split == part).tolist():
             logits[:, i] = score(np.concatenate([slides[i].views[:1], slides[i].shifted]))
     return logits
 

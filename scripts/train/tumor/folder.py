@@ -10,7 +10,8 @@ import numpy as np
 import yaml
 from decide import Decision, Familiar
 from head import Head
-from logistic import Array, sigmoid
+from logistic import sigmoid
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from safetensors.torch import save
 from space import Features
@@ -60,21 +61,18 @@ class Trained:
     """What the model card for people needs beyond this."""
 
 
-def write_folder(out: Path, trained: Trained, *, selftest: Features, tile: Array) -> None:
+def write_folder(out: Path, trained: Trained, *, selftest: Features) -> None:
     """Write the four files of the model folder; a rerun on the same machine gives the same bytes.
 
     Args:
         selftest: `(N, 1280)` features of drawn tiles.
-        tile: the first of those tiles, `(224, 224, 3)` uint8.
     """
     weights = save(dict(sorted({**trained.head.tensors(), **_familiar(trained.familiar)}.items())))
-    example = save(
-        {"features": from_numpy(selftest.astype(np.float32)), "tile": from_numpy(np.ascontiguousarray(tile))}
-    )
+    example = save({"features": from_numpy(selftest.astype(np.float32))})
     decision = trained.decision
     logit = float(trained.head.bag_logit(selftest.astype(np.float64)))
     positive = float(sigmoid(np.array(decision.slope * logit + decision.start)))
-    card = _card(trained, sha256_bytes(weights), [1 - positive, positive], float(np.linalg.norm(selftest[0])))
+    card = _card(trained, sha256_bytes(weights), [1 - positive, positive])
     ModelCard.model_validate(card)
     publish(out / "weights.safetensors", weights)
     publish(out / "selftest.safetensors", example)
@@ -83,7 +81,7 @@ def write_folder(out: Path, trained: Trained, *, selftest: Features, tile: Array
     publish(out / "README.md", Template(README.read_text(encoding="utf-8")).substitute(trained.story).encode())
 
 
-def drawn_tiles(seed: int) -> Array:
+def drawn_tiles(seed: int) -> NDArray[np.uint8]:
     """Return drawn tiles, `(6, 224, 224, 3)` uint8: purple discs on pink, from sparse to dense. No real tissue."""
     rng = np.random.default_rng(seed)
     made = []
@@ -101,7 +99,7 @@ def _familiar(rule: Familiar) -> dict[str, Tensor]:
     return {name: tensor(values, dtype=tensor(0.0).dtype) for name, values in arrays.items()}
 
 
-def _card(trained: Trained, digest: str, probability: list[float], norm: float) -> dict[str, object]:
+def _card(trained: Trained, digest: str, probability: list[float]) -> dict[str, object]:
     d = trained.decision
     held = "cases held out in cross-validation; the threshold chosen without the case itself"
     return {
@@ -171,7 +169,6 @@ def _card(trained: Trained, digest: str, probability: list[float], norm: float) 
         },
         "selftest": {
             "file": "selftest.safetensors",
-            "embedding_norm": round(norm, 4),
             "probability": [round(p, 6) for p in probability],
             "tolerance": 1e-3,
         },

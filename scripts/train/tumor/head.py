@@ -24,6 +24,8 @@ class Recipe:
     """What a tile's logit loses a unit of lacking nuclei."""
     acellular_silence: float = 9.0
     """What its attention loses, at most."""
+    nuclei_margin: float = 1.5
+    """How sure the logit must be that a tile has nuclei before it counts in full."""
     nuclei_mass: float = 100.0
     """Effective number of tiles with and without nuclei."""
 
@@ -125,7 +127,7 @@ def _fit_nuclei(slides: Sequence[Sample], space: Space, recipe: Recipe) -> Direc
     weight, bias = fit_logistic(
         rows, np.concatenate(labels), weights=np.concatenate(weights), ridge=recipe.nuclei_ridge
     )
-    return Direction(space.axes @ weight, bias)
+    return Direction(space.axes @ weight, bias - recipe.nuclei_margin)
 
 
 def _fit_slides(slides: Sequence[Sample], space: Space, nuclei: Direction, recipe: Recipe) -> Direction:

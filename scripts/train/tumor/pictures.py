@@ -8,8 +8,9 @@ import numpy as np
 from decide import Decision
 from features import embed, ready_network
 from folder import Trained
-from head import Recipe, fit_head
+from head import Head, Recipe, fit_head
 from logistic import Array, sigmoid
+from numpy.typing import NDArray
 from slides import read_whole
 from space import Sample
 
@@ -38,38 +39,51 @@ PICTURES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """Mean tile score, share of tiles at or above the threshold, probability of the whole slide."""
+
+    score: float
+    hot: float
+    bag: float
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
-    """What came out: mean tile score, share of tiles at or above the threshold, probability of the whole slide."""
+    """What a slide, or a part of it, gets from a head that never saw the patient, and from the shipped head."""
 
     name: str
     truth: str
     part: bool
-    score: float
-    hot: float
-    bag: float
     tiles: int
+    unseen: Reading
+    shipped: Reading
 
     def row(self) -> str:
         """Return a line of the card's table."""
-        return f"| {self.name} | {self.truth} | {self.score:.2f} | {self.hot:.0%} of {self.tiles} | {self.bag:.2f} |"
+        told = (f"{r.score:.2f} | {r.hot:.0%} | {r.bag:.2f}" for r in (self.unseen, self.shipped))
+        return f"| {self.name} | {self.truth} | {self.tiles} | {' | '.join(told)} |"
 
 
 def draw(
     wanted: Wanted, slides: Sequence[Sample], trained: Trained, *, data: Path, weights: Path, recipe: Recipe
 ) -> Picture:
-    """Return what a head fitted without the patient's slides says of a whole slide, calibrated as the shipped one."""
-    head = fit_head([s for s in slides if s.bag.group != wanted.group], recipe)
+    """Return what a head fitted without the patient's slides, and the shipped one, say of a whole slide."""
     whole = read_whole(data / "slides" / wanted.file, mpp=wanted.mpp)
     features = embed(ready_network(weights), whole.tiles).astype(np.float64)
-    scores = _probability(trained.decision, head.tile_logits(features))
-    bag = float(_probability(trained.decision, np.asarray(head.bag_logit(features))))
     left = whole.across < wanted.clot_share
     kept = left if wanted.truth == "blood clot" else ~left
+    unseen = fit_head([s for s in slides if s.bag.group != wanted.group], recipe)
     name = wanted.file + (f", {wanted.truth}" if wanted.clot_share else "")
-    found = scores[kept]
-    print(f"{name}: mean score {found.mean():.3f}, hot {np.mean(found >= trained.decision.threshold):.2f}", flush=True)
-    hot = float(np.mean(found >= trained.decision.threshold))
-    return Picture(name, wanted.truth, wanted.clot_share > 0, float(found.mean()), hot, bag, len(found))
+    readings = [_read(head, trained.decision, features, kept) for head in (unseen, trained.head)]
+    picture = Picture(name, wanted.truth, wanted.clot_share > 0, int(kept.sum()), *readings)
+    print(picture.row(), flush=True)
+    return picture
+
+
+def _read(head: Head, decision: Decision, features: Array, kept: NDArray[np.bool_]) -> Reading:
+    scores = _probability(decision, head.tile_logits(features))[kept]
+    bag = float(_probability(decision, np.asarray(head.bag_logit(features))))
+    return Reading(float(scores.mean()), float(np.mean(scores >= decision.threshold)), bag)
 
 
 def _probability(decision: Decision, logits: Array) -> Array:

@@ -25,6 +25,7 @@ from wsi.resources import shipped
 
 SEED = 7
 FOLDS, REPEATS = 5, 5
+UNSEEN, SHIPPED = "head fitted without that patient", "shipped head, which has seen that patient"
 CHOICES = (
     "About 25 settings of the head (feature space, ridge, attention, pooling) were compared on the same folds and differ by "
     "less than the interval; the simplest was kept, so the first line is flattering by a few hundredths at most."
@@ -46,9 +47,7 @@ def main() -> None:
     pictures = [draw(p, slides, trained, data=chosen.data, weights=weights, recipe=Recipe()) for p in PICTURES]
     trained.story["pictures"] = "\n".join(p.row() for p in pictures)
     trained.findings.extend(_clot(pictures))
-    tiles = drawn_tiles(SEED)
-    features = embed(ready_network(weights), tiles)
-    write_folder(chosen.out, trained, selftest=features, tile=tiles[0])
+    write_folder(chosen.out, trained, selftest=embed(ready_network(weights), drawn_tiles(SEED)))
     print("\n".join(f"{f.name}: {f.metric} {f.value:.3f} {f.low} {f.high} n={f.n}" for f in trained.findings))
 
 
@@ -116,11 +115,8 @@ def _findings(model: HeldOut, baseline: HeldOut, others: dict[str, HeldOut], dec
 
 def _clot(pictures: Sequence[Picture]) -> list[Finding]:
     """Return the clot's and the tumor's mean tile score on the slide that holds both."""
-    return [
-        Finding(f"{p.name}, head fitted without that patient", "mean tile score", p.score, n=p.tiles)
-        for p in pictures
-        if p.part
-    ]
+    told = [(p, words, r) for p in pictures if p.part for words, r in ((UNSEEN, p.unseen), (SHIPPED, p.shipped))]
+    return [Finding(f"{p.name}, {words}", "mean tile score", r.score, n=p.tiles) for p, words, r in told]
 
 
 def _story(
