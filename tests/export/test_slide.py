@@ -112,3 +112,10 @@ def test_a_hundred_thousand_tiles_take_little_more_memory_than_nine(tmp_path: Pa
         [sys.executable, "-c", _LARGE, tmp_path], cwd=root, capture_output=True, text=True, check=True
     )
     assert int(ended.stdout) < 100e6, "as Python objects the tiles alone would take 300 MB"
+
+
+def test_the_room_loads_no_network_no_reader_and_no_scipy() -> None:
+    heavy = "torch timm scipy openslide tiffslide pydicom".split()
+    code = f"import sys, wsi.export; print([name for name in {heavy} if name in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

@@ -2,10 +2,11 @@
 
 import re
 
+import shapely
+
 from wsi.config import ExportConfig
 from wsi.export import geojson, picture, tiff
 from wsi.results import Case
-from wsi.tissue.files import Tissue, from_geojson
 
 _MAX_STEM = 80
 
@@ -21,9 +22,7 @@ def export_slide(case: Case, config: ExportConfig) -> dict[str, str]:
     result, scores = case.result, case.scores
     if result.scale is None:
         return {}
-    tissue = _tissue(case)
-    name = objects_name(result.path)
-    polygons = tissue.polygons if tissue else None
+    name, polygons = objects_name(result.path), _tissue(case)
     made = {name: geojson.write_geojson(case.folder / name, case, polygons, origin=config.origin)}
     if scores is not None and len(scores.coords) and result.grade is not None and result.positive is not None:
         path = case.folder / tiff.NAME
@@ -32,8 +31,10 @@ def export_slide(case: Case, config: ExportConfig) -> dict[str, str]:
     return made
 
 
-def _tissue(case: Case) -> Tissue | None:
-    return from_geojson(case.tissue.read_bytes()) if case.tissue.is_file() else None
+def _tissue(case: Case) -> shapely.MultiPolygon | None:
+    from wsi.tissue.files import from_geojson  # loads scipy, which the report has no use for
+
+    return from_geojson(case.tissue.read_bytes()).polygons if case.tissue.is_file() else None
 
 
 def objects_name(path: str) -> str:
