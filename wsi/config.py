@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -142,6 +142,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -169,9 +171,11 @@ def read_yaml(path: Path, into: type[M]) -> M:
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_YAML_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MAX_YAML_BYTES + 1)  # never more: it may be a device that has no end
+        if len(content) > MAX_YAML_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_YAML_BYTES} bytes; this is not a settings file")
-        return path.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
@@ -203,12 +207,27 @@ def _locate(root: Any, into: type[BaseModel], keys: list[Any]) -> tuple[int, typ
     """Return the line (from 1) of the node that `keys` lead to, and the model that holds it."""
     node, model, line = root, into, 1
     for depth, key in enumerate(keys):
-        pairs = getattr(node, "value", None) if isinstance(node, yaml.MappingNode) else None
-        match = next(((k, v) for k, v in pairs or [] if k.value == key), None)
-        if match is None:
+        found = _step(node, key)
+        if found is None:
             break
-        line, node = match[0].start_mark.line + 1, match[1]
-        if depth < len(keys) - 1:
-            kind = model.model_fields[key].annotation if model and key in model.model_fields else None
-            model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None  # type: ignore[assignment]
+        line, node = found
+        if depth < len(keys) - 1 and isinstance(key, str):
+            field = model.model_fields.get(key) if model else None
+            model = _model_in(field.annotation) if field else None  # type: ignore[assignment]
     return line, model
+
+
+def _step(node: Any, key: str | int) -> tuple[int, Any] | None:
+    """Return the line of the entry `key` of a mapping or list, and its value; None when there is none."""
+    if isinstance(node, yaml.MappingNode):
+        return next(((k.start_mark.line + 1, v) for k, v in node.value if k.value == str(key)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        return node.value[key].start_mark.line + 1, node.value[key]
+    return None
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the settings model that a field holds, be it alone, optional or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)

@@ -50,7 +50,8 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
-        if args and args[0] not in own and args[0] not in COMMANDS:
+        args = args or ["--help"]
+        if args[0] not in own and args[0] not in COMMANDS:
             near = did_you_mean(args[0], COMMANDS)
             if near and not os.path.lexists(args[0]):
                 raise click.UsageError(f"{args[0]!r} is neither a command nor a file or folder.{near}", ctx)
