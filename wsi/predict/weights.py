@@ -16,6 +16,8 @@ from wsi.mil import GatedAttention
 
 MAX_BYTES = 64 << 20
 """A head of 1536 x 512 is 4 MB and ten that vote are 40 MB; a larger file is no head and isn't read."""
+MAX_HEADER_BYTES = 1 << 20
+"""64 members of 12 tensors are named in 84 kB; a million names would fill the memory before one is looked at."""
 OOD = ("ood.mean", "ood.axes", "ood.scale")
 _FEW = 3
 
@@ -34,6 +36,9 @@ def read_tensors(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     if sha256 is not None and found != sha256:
         raise WeightsError(f"{path}: sha256 {found}, the card says {sha256}; get the folder again")
     check_header(path)
+    header = int.from_bytes(content[:8], "little")
+    if header > MAX_HEADER_BYTES:
+        raise WeightsError(f"{path}: a header of {header} bytes; a head's has at most {MAX_HEADER_BYTES}")
     try:
         return safetensors.torch.load(content)
     except SafetensorError as error:
