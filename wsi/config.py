@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from wsi.errors import ConfigError, did_you_mean
 
 MAX_YAML_BYTES = 1 << 20
+_TEXT = "tag:yaml.org,2002:str"
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -70,6 +71,7 @@ class EncodeConfig(Strict):
     weights: str | None = None
     """A local weights file for the encoder."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """What the encoder computes in. auto: fp32 on a CPU, on a GPU what its publishers run it in."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     """None: fixed on a CPU, found by itself on a GPU."""
     device: str = "auto"
@@ -142,8 +144,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key.start_mark)
+            if key.tag != _TEXT:
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a word; quote it if it is", problem_mark=key.start_mark
+                )
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -199,8 +203,8 @@ def _explain(path: Path, root: Any, into: type[BaseModel], one: Any) -> str:
         known = model.model_fields if model else {}
         near = did_you_mean(str(keys[-1]), known) or f" Known: {', '.join(known)}."
         return f"{path}:{line}: unknown key {name!r}.{near}"
-    found = str(one.get("input"))
-    return f"{path}:{line}: {name or 'file'}: {one['msg']}; found {found[:80]!r}"
+    said = "expected settings, one a line and indented" if one["type"] == "model_type" else one["msg"]
+    return f"{path}:{line}: {name or 'file'}: {said}; found {str(one.get('input'))[:80]!r}"
 
 
 def _locate(root: Any, into: type[BaseModel], keys: list[Any]) -> tuple[int, type[BaseModel] | None]:
