@@ -197,9 +197,9 @@ def test_ragged_and_crossing_tissue_comes_out_valid(tmp_path: Path, seed: int) -
     rings = [rng.integers(-2000, 22_000, (rng.integers(3, 40), 2)) + rng.random(2) for _ in range(6)]
     tissue = shapely.MultiPolygon([shapely.Polygon(ring) for ring in rings])
     mask = rng.random(600) > 0.5
-    coords = grid_coords(30, 20, step=448.37)[mask]
+    coords = grid_coords(30, 20, step=448.3719)[mask]
     scores = make_scores(coords, rng.random(len(coords)))
-    scale = make_scale(tile_px0=448.37)
+    scale = make_scale(tile_px0=448.3719)
     check_rules(written(tmp_path, scale=scale, scores=scores, tissue=tissue), scale)
 
 

@@ -115,7 +115,7 @@ def test_a_hundred_thousand_tiles_take_little_more_memory_than_nine(tmp_path: Pa
 
 
 def test_the_room_loads_no_network_no_reader_and_no_scipy() -> None:
-    heavy = "torch timm scipy openslide tiffslide pydicom".split()
+    heavy = ["torch", "timm", "scipy", "openslide", "tiffslide", "pydicom"]
     code = f"import sys, wsi.export; print([name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
