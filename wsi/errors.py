@@ -8,9 +8,10 @@ WsiError
 │   ├── FormatError         E_FORMAT         a known format, but not one we can decode
 │   ├── RegionError         E_REGION         part of the slide can't be decoded
 │   ├── ModalityError       E_MODALITY       not 8-bit RGB brightfield
-│   ├── MppMissingError     E_MPP_MISSING    no pixel size anywhere
-│   ├── MppRangeError       E_MPP_RANGE      a pixel size no microscope has
-│   ├── MppConflictError    E_MPP_CONFLICT   two sources contradict each other
+│   ├── MppError                             the pixel size can't be trusted
+│   │   ├── MppMissingError  E_MPP_MISSING   no pixel size anywhere
+│   │   ├── MppRangeError    E_MPP_RANGE     a pixel size no microscope has
+│   │   └── MppConflictError E_MPP_CONFLICT  two sources contradict each other
 │   ├── ResolutionError     E_RESOLUTION     the slide is coarser than the model needs
 │   ├── TooLargeError       E_TOO_LARGE      a bomb: the claimed size can't be true or held
 │   ├── ChangedError        E_CHANGED        the file changed while it was read

@@ -1,0 +1,21 @@
+"""Where shipped models and recipes are looked for."""
+
+from pathlib import Path
+
+import pytest
+
+from wsi import resources
+
+
+def test_checkout_gives_its_own_folders() -> None:
+    checkout = Path(__file__).parents[1]
+    assert resources.shipped("models") == checkout / "models"
+    assert resources.shipped("configs") == checkout / "configs"
+
+
+def test_installed_package_gives_the_data_inside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site-packages" / "wsi"
+    (package / "_data" / "models").mkdir(parents=True)
+    (package.parent / "models").mkdir()
+    monkeypatch.setattr(resources, "_PACKAGE", package)
+    assert resources.shipped("models") == package / "_data" / "models", "another package's models/ must not be taken"
