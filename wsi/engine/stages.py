@@ -214,7 +214,8 @@ def grade_slide(book: Book, bench: Bench) -> Entry:
             f"{limit:.0%} that may be missing for a grade; the features of the others are kept"
         )
     features = read_features(bench.folder / "features.h5")
-    verdict = judge(bench.models.model(), features.coords, features.features)
+    flaws = book.stages["tissue"].facts["flaws"]
+    verdict = judge(bench.models.model(), features.coords, features.features, quality=flaws)
     artifacts = {
         "scores.h5": write_scores(bench.folder / "scores.h5", verdict.scores),
         "top_tiles.jpg": publish(bench.folder / "top_tiles.jpg", _top_tiles(verdict.scores, bench)),
