@@ -7,12 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import GatedRepoError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.errors import HTTPError as ConnectionFailed  # type: ignore[attr-defined]
 
 from wsi.card import encoder_card, find_folder
 from wsi.encode.sources import CONVERT, PICKLES, SOURCE, WEIGHTS, fetched_folder
-from wsi.errors import ModelError, WeightsError
+from wsi.errors import ModelError, WeightsError, WsiError
 from wsi.publish import publish, publishing, sha256_file
 
 
@@ -59,8 +59,10 @@ def fetch(name: str, *, folder: Path | None = None, token: str | None = None) ->
         ) from error
     except OfflineModeIsEnabled as error:
         raise WeightsError(f"{wanted.hub}: HF_HUB_OFFLINE is set; unset it to fetch") from error
-    except (HfHubHTTPError, HFValidationError, ConnectionFailed) as error:
-        first = str(error).strip().splitlines()[0]
+    except WsiError:
+        raise
+    except (ConnectionFailed, HFValidationError, OSError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{wanted.hub}: could not be fetched ({first})") from error
     source = {"hub": wanted.hub, "file": file, "revision": revision, "sha256": digest}
     publish(target / SOURCE, json.dumps(source, sort_keys=True, indent=1).encode())
