@@ -7,6 +7,9 @@ import click
 def command() -> int:
     """Check versions, native libraries, models, memory and disk of this machine.
 
+    \b
+      wsi-run doctor
+
     Exit status: 0 all good, 3 something needs attention.
     """
     from wsi.cli.main import EXIT_NOT_OK

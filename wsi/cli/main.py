@@ -58,6 +58,12 @@ class Commands(click.Group):
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would end with 1, which means a bug
+            return _reader_left()
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -104,11 +110,16 @@ def _run() -> int:
     except Stopped as stopped:
         return _say(RESUME, stopped.exit_code)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (the interpreter flushes it when it ends)
-        return EXIT_NOT_OK
+        return _reader_left()
     except WsiError as error:
         code = EXIT_USAGE if isinstance(error, UsageError | ModelError) else EXIT_NOT_OK
         return _say(f"{error.code}: {error}", code)
+
+
+def _reader_left() -> int:
+    """Write no more to a reader that is gone, such as `head`."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (the interpreter flushes it when it ends)
+    return EXIT_NOT_OK
 
 
 def _say(text: str, code: int) -> int:

@@ -1,6 +1,7 @@
 """`wsi-run models`: what can be run here, under which terms, and how to get the rest."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,7 +21,12 @@ def command() -> None:
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_models(as_json: bool) -> None:
-    """List models, and encoders with their licence and what is missing to run them."""
+    """List models, and encoders with their licence and what is missing to run them.
+
+    \b
+      wsi-run models list
+      wsi-run models list --json
+    """
     from wsi.card import CARD, model_card
     from wsi.encode import entries, plugin_names
     from wsi.resources import shipped
@@ -54,19 +60,18 @@ def list_models(as_json: bool) -> None:
 def check_model(name: str) -> int:
     """Say whether NAME can run here: weights and their hash, gate, token, licence, input.
 
+    \b
+      wsi-run models check tumor
+      wsi-run models check uni2-h
+
     Exit status: 0 ready, 3 something is missing.
     """
-    from wsi.card import find_folder
     from wsi.cli.main import EXIT_NOT_OK
-    from wsi.errors import ModelError
-
-    try:
-        folder = find_folder(name, "encoder")
-    except ModelError:
-        return _check_head(name)
     from wsi.encode import check
 
-    entry, weights = check(str(folder) if folder.name != name else name)
+    if _kind_of(name) == "model":
+        return _check_head(name)
+    entry, weights = check(name)
     card = entry.card
     click.echo(f"{card.id}: {card.title}")
     click.echo(f"  licence   {card.licence.weights}{' (gated)' if card.licence.gated else ''}")
@@ -75,6 +80,32 @@ def check_model(name: str) -> int:
     if entry.missing:
         click.echo(f"  next step {entry.missing}")
     return 0 if entry.ready else EXIT_NOT_OK
+
+
+def _kind_of(name: str) -> str:
+    """Return "model" or "encoder": what the card of a folder says, or where the catalog has the name.
+
+    Raises:
+        ModelError: it is neither; the message offers the near names of both.
+    """
+    from pydantic import BaseModel
+
+    from wsi.card import CARD, ENCODERS
+    from wsi.config import read_yaml
+    from wsi.errors import ModelError, did_you_mean
+    from wsi.resources import shipped
+
+    class Kind(BaseModel):
+        kind: str = ""
+
+    if Path(name, CARD).is_file():
+        return read_yaml(Path(name, CARD), Kind).kind
+    shelves = {"model": shipped("models"), "encoder": shipped("models") / ENCODERS}
+    names = {path.parent.name: kind for kind, shelf in shelves.items() for path in shelf.glob(f"*/{CARD}")}
+    if name in names:
+        return names[name]
+    hint = did_you_mean(name, names) or " `wsi-run models list` shows those there are."
+    raise ModelError(f"{name!r}: no model or encoder of this name, and no folder with a {CARD}.{hint}")
 
 
 def _check_head(name: str) -> int:
@@ -100,7 +131,12 @@ def _check_head(name: str) -> int:
 @click.argument("name")
 @click.option("--token", envvar="HF_TOKEN", help="For gated encoders; HF_TOKEN is read too.")
 def fetch_model(name: str, token: str | None) -> None:
-    """Download an encoder's weights: the only command that uses the network."""
+    """Download an encoder's weights: the only command that uses the network.
+
+    \b
+      wsi-run models fetch phikon
+      HF_TOKEN=... wsi-run models fetch uni2-h
+    """
     from wsi.encode.fetch import fetch
 
     click.echo(f"fetched to {fetch(name, token=token)}")

@@ -19,7 +19,10 @@ def command(out: Path) -> int:
     """
     from wsi.cli.main import EXIT_NOT_OK
     from wsi.engine.verify import verify_out
+    from wsi.errors import UsageError
 
+    if not out.is_dir():
+        raise UsageError(f"{out}: no such folder; expected the OUT of a run")
     count, findings = verify_out(out)
     for finding in findings:
         click.echo(f"{finding.what}: {finding.name}")

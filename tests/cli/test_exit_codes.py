@@ -1,0 +1,132 @@
+"""What each way of ending gives to the shell."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.cli.conftest import Run
+from tests.traps import CHECKOUT
+from wsi import errors
+from wsi.cli.main import Commands, Stopped
+
+Raising = Callable[[BaseException], None]
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch) -> Raising:
+    """A function that lets `wsi-run verify` raise what it is given."""
+
+    def plant(error: BaseException) -> None:
+        def command() -> None:
+            raise error
+
+        monkeypatch.setattr(Commands, "get_command", lambda self, context, name: click.Command(name, callback=command))
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.UsageError("x"), 2),
+        (errors.ConfigError("x"), 2),
+        (errors.ModelError("x"), 2),
+        (errors.WeightsError("x"), 2),
+        (errors.NoSpaceError("x"), 3),
+        (errors.ArtifactError("x"), 3),
+        (errors.LockedError("x"), 3),
+        (errors.CrashError("x"), 3),
+        (errors.UnreadableError("x"), 3),
+    ],
+    ids=lambda value: getattr(value, "code", ""),
+)
+def test_error_ends_with_its_code_and_exit_status(
+    error: errors.WsiError, status: int, raising: Raising, run: Run
+) -> None:
+    raising(error)
+    ended = run("verify")
+    assert (ended.status, ended.stdout, ended.stderr) == (status, "", f"wsi-run: {error.code}: x\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), 130), (Stopped(signal.SIGTERM), 143), (Stopped(signal.SIGHUP), 129)]
+)
+def test_stopped_run_says_how_to_go_on(error: BaseException, status: int, raising: Raising, run: Run) -> None:
+    raising(error)
+    ended = run("verify")
+    assert ended.status == status
+    assert "run the same command again to go on" in ended.stderr
+
+
+def test_bug_shows_its_traceback(raising: Raising, run: Run) -> None:
+    raising(ZeroDivisionError("a bug"))
+    with pytest.raises(ZeroDivisionError):
+        run("verify")
+
+
+SLOW = """
+import sys, time
+from wsi.cli import main
+import wsi.engine.doctor as doctor
+def wait():
+    print("waiting", flush=True)
+    time.sleep(60)
+doctor.examine = wait
+sys.argv = ["wsi-run", "doctor"]
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signal_ends_the_command_at_once(number: signal.Signals, status: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(number)
+        started = time.monotonic()
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert "go on" in told
+    assert "Traceback" not in told
+    assert time.monotonic() - started < 20
+
+
+def test_bug_ends_with_1() -> None:
+    code = SLOW.replace("time.sleep(60)", "raise ZeroDivisionError")
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "ZeroDivisionError" in ended.stderr
+
+
+def test_reader_that_left_is_no_traceback() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-m", "wsi.cli", "config", "init"]
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(command, env=environment, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert ended.returncode == 3
+    assert ended.stderr == ""
+
+
+def test_verify_of_a_changed_folder_ends_with_3(run: Run, tmp_path: Path) -> None:
+    from wsi.engine.finish import SUMS, render_sums
+
+    (tmp_path / "predictions.csv").write_text("id\n")
+    (tmp_path / SUMS).write_bytes(render_sums(tmp_path))
+    assert run("verify", tmp_path).status == 0
+    (tmp_path / "predictions.csv").write_text("iD\n")
+    ended = run("verify", tmp_path)
+    assert ended.status == 3
+    assert "predictions.csv" in ended.stdout
