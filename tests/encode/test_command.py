@@ -30,7 +30,7 @@ def encode(slides: Path, out: Path, encoder: str, weights: Path) -> subprocess.C
 def test_encode_runs_a_network_of_timm_with_weights_from_a_file(tmp_path: Path) -> None:
     weights = tmp_path / "resnet18.safetensors"
     tiny.save(tiny.with_random_weights(Architecture(name="resnet18")), weights)
-    write_trap(tmp_path / "slides" / "a.svs", side=1200)
+    write_trap(tmp_path / "slides" / "a.svs", side=900)
     ended = encode(tmp_path / "slides", tmp_path / "OUT", "timm:resnet18", weights)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (path,) = (tmp_path / "OUT").rglob("features.h5")
@@ -45,7 +45,7 @@ def test_encode_runs_a_network_of_timm_with_weights_from_a_file(tmp_path: Path) 
 def test_encode_says_which_weights_are_no_weights_before_it_opens_a_slide(tmp_path: Path) -> None:
     weights = tmp_path / "mine.pth"
     weights.write_bytes(b"\x80\x04.")
-    write_trap(tmp_path / "slides" / "a.svs", side=1200)
+    write_trap(tmp_path / "slides" / "a.svs", side=900)
     ended = encode(tmp_path / "slides", tmp_path / "OUT", "mobilenetv2-imagenet", weights)
     assert ended.returncode == 2
     assert "mine.pth: pickled weights can carry code and are never loaded" in ended.stderr

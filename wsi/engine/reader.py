@@ -21,7 +21,7 @@ from wsi.errors import RegionError, WsiError
 from wsi.geometry import Mpp, Point
 from wsi.read import Source, check_brightfield, open_slide, resolve_mpp
 from wsi.tile import Footprint, read_tile
-from wsi.tissue import Thumbnail, drawn_tissue, find_tissue, read_thumbnail, to_geojson
+from wsi.tissue import Thumbnail, drawn_tissue, find_tissue, measure_blur, read_thumbnail, to_geojson
 
 THUMBNAIL_PX = 2048
 
@@ -66,6 +66,7 @@ class Desk:
             tissue = drawn_tissue(Path(message["annotation"]), bounds=source.bounds, mpp=mpp)
         else:
             tissue = find_tissue(thumbnail, mpp, config)
+        tissue = measure_blur(tissue, source, mpp, tick=lambda: progress.mark(-1))
         geojson = to_geojson(tissue, slide=message["slide"], offset=Point(*message["offset"]))
         facts = {
             "reason": tissue.reason,

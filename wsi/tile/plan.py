@@ -106,7 +106,8 @@ def plan_tiles(
 def _starts(start: int, length: int, step: float) -> NDArray[np.int64]:
     """Return integer starts every `step` px, none of them outside `length`."""
     starts: NDArray[np.int64] = start + np.rint(np.arange(math.ceil(length / step)) * step).astype(np.int64)
-    return starts
+    inside: NDArray[np.int64] = starts[(starts < start + length) | (starts == start)]
+    return inside  # rounding may have pushed the last one out
 
 
 def _row_share(

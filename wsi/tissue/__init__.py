@@ -1,6 +1,7 @@
 """Where to look: polygons of the tissue on a slide, and how good it is."""
 
-from wsi.tissue.annotations import Annotation, drawn_tissue, find_annotation, read_annotations
+from wsi.tissue.annotations import drawn_tissue, find_annotation, read_annotations
+from wsi.tissue.areas import Annotation
 from wsi.tissue.detect import find_tissue
 from wsi.tissue.files import Tissue, from_geojson, to_geojson
 from wsi.tissue.focus import measure_blur

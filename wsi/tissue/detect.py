@@ -9,7 +9,7 @@ from shapely.affinity import affine_transform
 from wsi.config import TissueConfig
 from wsi.geometry import Mpp
 from wsi.tissue.files import Tissue
-from wsi.tissue.morphology import Mask, closed, dilated, large, opened, share_around
+from wsi.tissue.morphology import Mask, closed, dilated, large, opened, sample, share_around
 from wsi.tissue.shapes import mask_polygons, repaired
 from wsi.tissue.stain import Look, flaw_masks, look_at, pen_marks, stain_of
 from wsi.tissue.thumbnail import Thumbnail
@@ -20,12 +20,13 @@ NOISES = 4.0
 """Above the ground's own noise by this many of its deviations."""
 CLOSE_UM, OPEN_UM = 30.0, 12.0
 """Gaps that are closed (lumina) and specks that are removed."""
-FAT_CELL_UM, FAT_AROUND_UM, FAT_SHARE = 60.0, 75.0, 0.15
-"""Fat is a net of thin walls: gaps twice as wide are closed where the net takes this share of its surroundings."""
+FAT_WALL_UM, FAT_CELL_UM = 40.0, 60.0
+FAT_AROUND_UM, FAT_SHARE = 75.0, 0.15
+"""Fat is a net of thin walls: gaps of two radii are closed where the walls take this share of their surroundings."""
 PEN_REACH_UM = 100.0
 """Ink this near to tissue lies over tissue."""
 NOISE_CONTRAST, NOISE_LIKENESS = 25.0, 0.2
-"""Px that differ this much, and no less from their neighbors than from any others, are no picture."""
+"""Px that differ this much (gray levels) with colors and neighbors no more alike than this are no picture."""
 SIMPLIFY_PX = 0.75
 
 
@@ -53,40 +54,40 @@ def _share(part: Mask, whole: Mask) -> float:
 
 def _stained(look: Look, unreadable: Mask) -> Mask:
     """Return px that are denser and more colorful than the ground and its noise."""
-    clear = (look.density < MIN_DENSITY) & ~unreadable
-    least_density = max(MIN_DENSITY, NOISES * _deviation(look.density[clear]))
-    least_chroma = max(MIN_CHROMA, NOISES * _deviation(look.chroma[clear]))
+    clear = sample((look.density < MIN_DENSITY) & ~unreadable)
+    least_density = max(MIN_DENSITY, NOISES * _deviation(look.density.take(clear)))
+    least_chroma = max(MIN_CHROMA, NOISES * _deviation(look.chroma.take(clear)))
     return (look.density > least_density) & (look.chroma > least_chroma) & ~look.dark & ~unreadable
 
 
 def _deviation(values: NDArray[np.float32]) -> float:
-    """Return a standard deviation that outliers don't move, from about a million of the values; 0 of none."""
-    if not values.size:
-        return 0.0
-    some = values[:: max(1, values.size >> 20)]
-    return 1.4826 * float(np.median(np.abs(some - np.median(some))))
+    """Return a standard deviation that outliers don't move; 0 of no values."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
 
 
 def _cleaned(stained: Mask, covered: Mask, px_um: float, config: TissueConfig) -> Mask:
     """Return the stained px with gaps closed, specks and small holes gone, and nothing that is covered."""
     solid = opened(stained, max(1, round(OPEN_UM / px_um / 2)))
-    found = closed(solid, max(1, round(CLOSE_UM / px_um))) | _fat(stained & ~solid, px_um)
+    found = closed(solid, max(1, round(CLOSE_UM / px_um))) | _fat(stained, px_um)
     px_mm2 = (px_um / 1000) ** 2
     kept = large(found & ~covered, config.min_area_mm2 / px_mm2)
     return ~large(~kept, config.min_hole_mm2 / px_mm2)
 
 
-def _fat(thin: Mask, px_um: float) -> Mask:
-    """Return where walls too thin to count by themselves stand as close as those of fat cells do."""
+def _fat(stained: Mask, px_um: float) -> Mask:
+    """Return where thin walls stand as close as those of fat cells do, with what is between them."""
+    thin = stained & ~opened(stained, max(1, round(FAT_WALL_UM / px_um / 2)))
     net = share_around(thin, max(1, round(FAT_AROUND_UM / px_um))) >= round(255 * FAT_SHARE)
-    return closed(thin & net, max(1, round(FAT_CELL_UM / px_um))) & net
+    return closed(stained & net, max(1, round(FAT_CELL_UM / px_um))) & net
 
 
 def _hidden(mask: Mask, unreadable: Mask) -> Mask:
     """Return unreadable patches that lie mostly in tissue: their tiles are wanted, and then counted as lost."""
-    labels, count = ndimage.label(unreadable)
     found = np.zeros_like(mask)
-    for number, place in enumerate(ndimage.find_objects(labels), start=1) if count else ():
+    if not unreadable.any():
+        return found
+    labels, _ = ndimage.label(unreadable)
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
         wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in place)
         patch = labels[wide] == number
         rim = ndimage.binary_dilation(patch) & ~patch
@@ -96,15 +97,17 @@ def _hidden(mask: Mask, unreadable: Mask) -> Mask:
 
 
 def _is_noise(pixels: NDArray[np.uint8], mask: Mask) -> bool:
-    """Return whether what was taken for tissue is only noise: each px is unlike its neighbor, and strongly so."""
-    both = mask[:, :-1] & mask[:, 1:]
-    if not both.any():
+    """Return whether what was taken for tissue is only noise: no px is like its neighbor, no color like another."""
+    both = sample(mask[:, :-1] & mask[:, 1:])
+    if not both.size:
         return False
-    step = max(1, np.count_nonzero(both) >> 18)
-    left, right = (side[both][::step].astype(np.float32) for side in (pixels[:, :-1, 1], pixels[:, 1:, 1]))
-    if min(left.std(), right.std()) < NOISE_CONTRAST:
+    rows, columns = np.divmod(both, mask.shape[1] - 1)
+    green, beside, red = (
+        pixels[rows, columns + right, channel].astype(np.float32) for right, channel in ((0, 1), (1, 1), (0, 0))
+    )
+    if min(green.std(), beside.std(), red.std()) < NOISE_CONTRAST:
         return False
-    return float(np.corrcoef(left, right)[0, 1]) < NOISE_LIKENESS
+    return float(np.corrcoef([green, beside, red])[0, 1:].max()) < NOISE_LIKENESS
 
 
 def _polygons(mask: Mask, thumbnail: Thumbnail, px_um: float, config: TissueConfig) -> shapely.MultiPolygon:

@@ -11,6 +11,7 @@ from shapely.affinity import translate
 
 from wsi.errors import ArtifactError
 from wsi.geometry import Point
+from wsi.tissue.shapes import GRID
 
 FORMAT = "wsi-tissue/1"
 COLOR = (60, 160, 90)
@@ -50,7 +51,7 @@ def to_geojson(tissue: Tissue, *, slide: str, offset: Point) -> bytes:
     }
     features = []
     if not tissue.polygons.is_empty:
-        shifted = shapely.set_precision(translate(tissue.polygons, -offset.x, -offset.y), 0.01)
+        shifted = shapely.set_precision(translate(tissue.polygons, -offset.x, -offset.y), GRID)
         parts = [part for part in shapely.get_parts(shifted) if part.geom_type == "Polygon"]
         geometry = shapely.MultiPolygon(parts) if len(parts) > 1 else parts[0]
         measurements = {"Area mm^2": round(tissue.area_mm2, 4)}
@@ -82,12 +83,12 @@ def from_geojson(content: bytes) -> Tissue:
         shapes = [shapely.geometry.shape(feature["geometry"]) for feature in found["features"]]
         polygons = shapely.MultiPolygon([p for shape in shapes for p in shapely.get_parts(shape)])
         return Tissue(
-            translate(polygons, *about["offset"]),
+            shapely.set_precision(translate(polygons, *about["offset"]), GRID),
             float(about["area_mm2"]),
             {str(name): float(share) for name, share in about["flaws"].items()},
             about["stain"],
             str(about["reason"]),
             about["source"],
         )
-    except (ValueError, KeyError, TypeError, AttributeError, shapely.errors.ShapelyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, shapely.errors.ShapelyError) as error:
         raise ArtifactError(f"tissue.geojson: not as this tool wrote it ({error}); run the slide again") from error

@@ -1,5 +1,6 @@
 """How much of the tissue is out of focus, from small fields read where the tissue is."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -76,9 +77,7 @@ def is_blurred(pixels: NDArray[np.uint8], *, shrink: float = 1.0) -> bool | None
     gray = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BOX))
     smooth = [gray, *(ndimage.gaussian_filter(gray, sigma) for sigma in (FINE_PX, MIDDLE_PX, COARSE_PX))]
     inner = slice(BORDER_PX, -BORDER_PX)
-    fine, middle, coarse = (
-        float(np.square(a - b)[inner, inner].mean()) for a, b in zip(smooth[:-1], smooth[1:], strict=True)
-    )
+    fine, middle, coarse = (float(np.square(a - b)[inner, inner].mean()) for a, b in itertools.pairwise(smooth))
     if max(middle, coarse) < LEAST_CONTRAST**2:
         return None
     return fine < FINE_SHARE * middle or middle < MIDDLE_SHARE * coarse

@@ -35,7 +35,8 @@ def mask_polygons(mask: NDArray[np.bool_]) -> shapely.MultiPolygon:
     is_shell = padded[first[:, 0] + 1, first[:, 1] + 1]
     owner = labels[first[:, 0] + is_shell, first[:, 1] + is_shell]
     places = corners[np.concatenate(rings)][:, ::-1].astype(float)  # (N, 2) x, y
-    outlines = shapely.linearrings(places, indices=np.repeat(np.arange(len(rings)), [len(ring) for ring in rings]))
+    owners = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
+    outlines = np.asarray(shapely.linearrings(places, indices=owners), object)
     holes: dict[int, list[shapely.LinearRing]] = {}
     for one, part in zip(outlines[~is_shell], owner[~is_shell], strict=True):
         holes.setdefault(int(part), []).append(one)
