@@ -7,12 +7,14 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-WHOLE_BYTES = 40 << 20
+WHOLE_BYTES = 60_000_000
 """All pictures of a report together: what a browser still opens at once."""
-LEAST_BYTES, MOST_BYTES = 40_000, 400_000
+LEAST_BYTES, MOST_BYTES = 55_000, 400_000
 """Of one slide. Beyond WHOLE_BYTES / LEAST_BYTES slides, the least suspicious have no pictures."""
 _HEATMAP_SHARE = 0.7
-_QUALITIES = (85, 75, 62, 48, 34)
+_QUALITIES = (80, 62, 42)
+_BYTES_A_PX = 0.16
+"""Of tissue with heat at the best quality: a picture of as many px as fit is tried first."""
 _SMALLEST_PX = 120
 
 
@@ -38,11 +40,18 @@ def embedded(path: Path, most_bytes: int, *, longest_px: int) -> str | None:
         return None
     try:
         with Image.open(path, formats=["JPEG", "PNG"]) as image:
-            image.thumbnail((longest_px, longest_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
+            longest = min(longest_px, _longest(image.size, most_bytes * 3 // 4))
+            image.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=2.0)
             picture = image.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     return "data:image/jpeg;base64," + base64.b64encode(_jpeg(picture, most_bytes * 3 // 4)).decode()
+
+
+def _longest(size: tuple[int, int], most_bytes: int) -> int:
+    """Return the longest side of a picture of this shape whose JPEG likely fits."""
+    zoom = (most_bytes / _BYTES_A_PX / (size[0] * size[1])) ** 0.5
+    return max(_SMALLEST_PX, int(zoom * max(size)))
 
 
 def _jpeg(picture: Image.Image, most_bytes: int) -> bytes:
