@@ -284,3 +284,30 @@ def test_plug_in_that_knows_the_file_comes_first(tmp_path: Path, monkeypatch: py
     source = open_slide(path)
     assert (source.reader, source.levels[0].size) == ("echo", Size(40, 30))
     assert open_slide(path, reader="echo").reader == "echo"
+
+
+def test_damaged_dicom_is_refused_without_a_word_of_its_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_dicom(tmp_path, PICTURE, image_type=False)[0]
+    stored = path.read_bytes()
+    for at in range(140, 1200, 7):
+        path.write_bytes(stored[:at] + b"\xff" + stored[at + 1 :])
+        for reader in ("auto", "dicom"):
+            try:
+                open_slide(path, reader=reader).close()
+            except SlideError as error:
+                told = str(error)
+                assert "Doe" not in told
+                assert "SECRET" not in told
+    assert "Doe" not in "".join(capfd.readouterr())
+
+
+def test_damaged_tiff_says_nothing_on_the_terminal(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    path = tmp_path / "scan.svs"
+    path.write_bytes(b"II*\0\xff\xff\xff\x7f")
+    code = "import sys; from pathlib import Path; from wsi.read import open_slide\ntry: open_slide(Path(sys.argv[1]))\nexcept OSError: pass"
+    probe = [sys.executable, "-c", code, str(path)]
+    ended = subprocess.run(probe, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("", "")

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy.spatial import KDTree
 
 from wsi.geometry import Mpp, Point
 from wsi.tissue import Thumbnail
@@ -63,20 +65,13 @@ def fat(side: int = SIDE, *, cell_px: float = 9.0, seed: int = 0) -> tuple[Mask,
     whole = disc(side / 2, side / 2, side * 0.36, side=side)
     centers = np.argwhere(np.ones((int(side / cell_px),) * 2)) * cell_px + random.uniform(0, cell_px / 2, (1, 2))
     centers += random.uniform(-cell_px / 4, cell_px / 4, centers.shape)
-    rows, columns = np.mgrid[:side, :side]
-    nearest = np.full((side, side), np.inf)
-    second = nearest.copy()
-    for y, x in centers:
-        away = np.hypot(rows - y, columns - x)
-        second = np.minimum(second, np.maximum(nearest, away))
-        nearest = np.minimum(nearest, away)
+    places = np.indices((side, side)).reshape(2, -1).T
+    nearest, second = KDTree(centers).query(places, k=2)[0].T.reshape(2, side, side)
     return whole & (second - nearest < 1.2), whole
 
 
-def covered(polygons: Iterable[object], side: int = SIDE) -> Mask:
+def covered(polygons: Iterable[shapely.Geometry], side: int = SIDE) -> Mask:
     """Return which px of a thumbnail lie in the polygons, by their centers, as shapely says."""
-    import shapely
-
     rows, columns = np.mgrid[:side, :side]
     x, y = (columns.ravel() + 0.5) * DOWNSAMPLE, (rows.ravel() + 0.5) * DOWNSAMPLE
     inside = np.zeros(side * side, bool)

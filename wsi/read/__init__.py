@@ -1,10 +1,15 @@
 """From a file to an open slide: levels, scale, bounds and px. One module a backend."""
 
+import logging
+
 from wsi.read.find import Rejected, SlideFile, find_slides
 from wsi.read.modality import check_brightfield
 from wsi.read.opening import open_slide
 from wsi.read.scale import MppTable, read_mpp_table, resolve_mpp
 from wsi.read.source import Reader, Source
+
+# What tifffile finds wrong with a file is told by our errors; its own log names files and quotes their text.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 __all__ = [
     "MppTable",

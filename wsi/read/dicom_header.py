@@ -1,8 +1,10 @@
 """Read a DICOM file's header, whatever is wrong with it."""
 
 import struct
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pydicom
 
@@ -25,16 +27,18 @@ DICOM_FAULTS = (
 """What pydicom raises on damaged files."""
 
 
-def read_header(path: Path, tags: Sequence[str]) -> pydicom.Dataset:
-    """Return the elements named, of those that the file has.
+def read_header(file: Path | BinaryIO, tags: Sequence[str] | None = None) -> pydicom.Dataset:
+    """Return the elements named, of those that the file has; None: all but the px, at which an open file then stands.
 
     Raises:
         UnreadableError: the file is damaged.
     """
     try:
-        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags])
-        for name in tags:
-            found.get(name)  # values are only made sense of when they are asked for
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote values, which may be a patient's
+            found = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*tags] if tags else None)
+            for name in tags or ():
+                found.get(name)  # values are only made sense of when they are asked for
     except DICOM_FAULTS as error:
         raise UnreadableError(f"a damaged DICOM file ({type(error).__name__}); copy it again") from error
     return found

@@ -89,7 +89,7 @@ def _series(path: Path) -> list[_Instance]:
 def _instance(path: Path, series: str) -> _Instance | None:
     """Return a file of the series; None when it is of another, or a label, an overview or a thumbnail."""
     with path.open("rb") as file:
-        header = pydicom.dcmread(file, stop_before_pixels=True)
+        header = read_header(file)
         if header.get("SeriesInstanceUID") != series or header.get("SOPClassUID") != WSI_CLASS:
             return None
         if set(header.get("ImageType", ())) & set(_NO_LEVEL) or header.get("SpecimenLabelInImage") == "YES":
