@@ -37,7 +37,7 @@ def read_header(file: Path | BinaryIO, tags: Sequence[str] | None = None) -> pyd
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote values, which may be a patient's
             found = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*tags] if tags else None)
-            for name in tags or ():
+            for name in tags or found.keys():
                 found.get(name)  # values are only made sense of when they are asked for
     except DICOM_FAULTS as error:
         raise UnreadableError(f"a damaged DICOM file ({type(error).__name__}); copy it again") from error
