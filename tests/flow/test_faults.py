@@ -53,6 +53,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
         kill_group(process)
         assert command(slides, "-o", out, "-q").status == 0
         assert tree(out) == tree(clean)
+        assert command("verify", out).status == 0
 
 
 @pytest.mark.slow

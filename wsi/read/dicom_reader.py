@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from wsi.errors import FormatError, RegionError, UnreadableError
+from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
 from wsi.read.dicom_header import DICOM_FAULTS, read_header
 from wsi.read.frames import Frames, check_stored
@@ -48,15 +48,15 @@ class DicomSource:
     def __init__(self, path: Path) -> None:
         try:
             instances = _series(path)
+            self._frames = [_frames(instance) for instance in instances]
+            full = instances[0].size
+            self.metadata_mpp: Mpp | None = _mpp(instances[0].header, full)
         except DICOM_FAULTS as error:
-            if isinstance(error, FormatError | UnreadableError):
+            if isinstance(error, SlideError):
                 raise
-            raise UnreadableError(f"dicom: {str(error) or type(error).__name__}") from error
-        self._frames = [_frames(instance) for instance in instances]
-        full = instances[0].size
+            raise UnreadableError(f"dicom: a damaged header ({type(error).__name__}); copy the file again") from error
         self.levels = tuple(Level(frames.size, downsample_of(full, frames.size)) for frames in self._frames)
         self.bounds = Bounds(Point(0, 0), full)
-        self.metadata_mpp: Mpp | None = _mpp(instances[0].header, full)
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         frames, downsample = self._frames[region.level], self.levels[region.level].downsample
