@@ -58,7 +58,7 @@ def machine() -> str:
 
 def close(claims: Sequence[Claim], into: Path | None) -> None:
     """Print the claims, write them as JSON where asked, and exit: 1 when one doesn't hold."""
-    rows = [(c.claim, f"{c.value:.3g}", f"≤ {c.bound:.3g}", "yes" if c.holds else "NO") for c in claims]
+    rows = [(c.claim, f"{c.value:.4g}", f"≤ {c.bound:.4g}", "yes" if c.holds else "NO") for c in claims]
     print("\n" + table(("claim", "found", "bound", "holds"), rows) + f"\n\n{machine()}")
     if into:
         told = [{**asdict(claim), "holds": claim.holds} for claim in claims]
