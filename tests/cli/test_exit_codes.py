@@ -124,7 +124,7 @@ def test_verify_of_a_changed_folder_ends_with_3(run: Run, tmp_path: Path) -> Non
     from wsi.engine.finish import SUMS, render_sums
 
     (tmp_path / "predictions.csv").write_text("id\n")
-    (tmp_path / SUMS).write_bytes(render_sums(tmp_path))
+    (tmp_path / SUMS).write_bytes(render_sums(tmp_path, []))
     assert run("verify", tmp_path).status == 0
     (tmp_path / "predictions.csv").write_text("iD\n")
     ended = run("verify", tmp_path)

@@ -98,6 +98,33 @@ def test_export_needs_no_slides_and_gives_the_same_bytes(
     assert tree(out) == tree(clean)
 
 
+def test_export_makes_nothing_of_a_file_in_which_a_byte_changed(
+    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out = tmp_path / "OUT"
+    shutil.copytree(clean, out)
+    changed = sorted(out.glob("slides/*/thumbnail.jpg"))[0]
+    changed.write_bytes(changed.read_bytes() + b"x")
+    ended = command("export", out, "-q")
+    assert ended.status == 3
+    assert "E_ARTIFACT" in ended.stdout
+    assert f"changed: slides/{changed.parent.name}/thumbnail.jpg" in command("verify", out).stdout
+    assert command(slides, "-o", out, "-q").status == 0
+    assert tree(out) == tree(clean)
+
+
+def test_run_on_one_slide_vouches_for_no_other(command: Command, slides: Path, clean: Path, tmp_path: Path) -> None:
+    out = tmp_path / "OUT"
+    shutil.copytree(clean, out)
+    one = sorted(path for path in slides.rglob("*") if path.is_file())[0]
+    changed = sorted(out.glob("slides/*/thumbnail.jpg"))
+    for path in changed:
+        path.write_bytes(path.read_bytes() + b"x")
+    command(one, "-o", out, "-q")
+    told = command("verify", out).stdout
+    assert sum(f"changed: slides/{path.parent.name}/thumbnail.jpg" in told for path in changed) >= len(changed) - 1
+
+
 def test_dry_run_tells_the_plan_and_writes_nothing(command: Command, slides: Path, tmp_path: Path) -> None:
     ended = command(slides, "-o", tmp_path / "OUT", "--dry-run", "--json")
     rows = [json.loads(line) for line in ended.stdout.splitlines()]

@@ -39,7 +39,7 @@ def finish(out: Path, recipe: Recipe, found: Sequence[SlideFile | Rejected]) -> 
         journal.settle(out, records)
         put(out / RUN, render_run(recipe))
         export_run(out, records, places={s.id: s.path for s in found if isinstance(s, SlideFile)})
-        put(out / SUMS, render_sums(out))
+        put(out / SUMS, render_sums(out, records))
 
 
 def _current(out: Path, scanned: Mapping[str, str]) -> list[Record]:
@@ -130,13 +130,17 @@ def put(path: Path, content: bytes) -> None:
         publish(path, content)
 
 
-def render_sums(out: Path) -> bytes:
-    """Return the sha256 of every file in `out`, as `sha256sum -c` reads it; the last line covers the list itself."""
-    files = sorted(path for path in out.rglob("*") if path.is_file() and is_listed(path, out))
-    lines = ""
-    for path in files:
+def render_sums(out: Path, records: Sequence[Record]) -> bytes:
+    """Return the sha256 of every file in `out`, as `sha256sum -c` reads it; the last line covers the list itself.
+
+    A slide's files are listed as they were published, so that what changed since stays found.
+    """
+    digests = {out / "slides" / r.slide / name: digest for r in records for name, digest in r.artifacts.items()}
+    others = {path for path in out.rglob("*") if path.is_file() and is_listed(path, out)} - set(digests)
+    for path in others:
         with contextlib.suppress(FileNotFoundError):  # another run on this folder is at work; it lists again at its end
-            lines += f"{remembered_digest(path)}  {listed_name(path, out)}\n"
+            digests[path] = remembered_digest(path)
+    lines = "".join(f"{digests[path]}  {listed_name(path, out)}\n" for path in sorted(digests))
     return f"{lines}# {sha256_bytes(lines.encode())}\n".encode()
 
 

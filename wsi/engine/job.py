@@ -13,7 +13,7 @@ from wsi.engine.digests import identity, slide_digest
 from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.stages import STAGE_CODE, Bench, Models, run_stage
-from wsi.errors import AnnotationError, ChangedError, SlideError
+from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
 from wsi.results import Record
 
@@ -161,16 +161,30 @@ def close_book(book: Book, folder: Path) -> Record:
 def export_again(folder: Path, recipe: Recipe, *, slide: str, relative: str) -> Record:
     """Redo the files for people from the result that lies in `folder`; the slide isn't opened.
 
-    Raises:
-        ArtifactError: the folder holds no result.
+    A slide of whose files one was changed or lost since is failed, and nothing is made from it.
     """
     with lock(folder):
         sweep(folder)
         book = read_book(folder, slide=slide, path=relative)
         bench = Bench("", slide, relative, folder, recipe, None, None, _silent)
-        if "predict" in book.stages:
-            book = _advance("export", export_key(book, recipe), book, bench, "")
+        try:
+            _check_files(book, bench)
+            if "predict" in book.stages:
+                book = _advance("export", export_key(book, recipe), book, bench, "")
+        except ArtifactError as error:
+            failed = {"status": "failed", "code": error.code, "reason": str(error), "key": ""}
+            return record_of(book).model_copy(update=failed)
         return close_book(book, folder)
+
+
+def _check_files(book: Book, bench: Bench) -> None:
+    """Raise ArtifactError when a file that the export is made from isn't as it was written."""
+    for entry in book.before("export").values():
+        for name, digest in entry.artifacts.items():
+            if not is_intact(bench.folder / name, digest):
+                raise ArtifactError(
+                    f"{bench.relative}: its {name} is missing or was changed; run the slide again to make it anew"
+                )
 
 
 def _silent(stage: str, done: int, total: int) -> None:
