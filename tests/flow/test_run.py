@@ -103,7 +103,7 @@ def test_export_makes_nothing_of_a_file_in_which_a_byte_changed(
 ) -> None:
     out = tmp_path / "OUT"
     shutil.copytree(clean, out)
-    changed = sorted(out.glob("slides/*/thumbnail.jpg"))[0]
+    changed = min(out.glob("slides/*/thumbnail.jpg"))
     changed.write_bytes(changed.read_bytes() + b"x")
     ended = command("export", out, "-q")
     assert ended.status == 3
@@ -116,7 +116,7 @@ def test_export_makes_nothing_of_a_file_in_which_a_byte_changed(
 def test_run_on_one_slide_vouches_for_no_other(command: Command, slides: Path, clean: Path, tmp_path: Path) -> None:
     out = tmp_path / "OUT"
     shutil.copytree(clean, out)
-    one = sorted(path for path in slides.rglob("*") if path.is_file())[0]
+    one = min(path for path in slides.rglob("*") if path.is_file())
     changed = sorted(out.glob("slides/*/thumbnail.jpg"))
     for path in changed:
         path.write_bytes(path.read_bytes() + b"x")
