@@ -6,7 +6,8 @@ import pytest
 
 from tests.cli.conftest import Run
 from wsi.cli import options
-from wsi.cli.options import settings
+from wsi.cli.export import command as export
+from wsi.cli.options import option_of, settings
 from wsi.cli.run import command
 from wsi.cli.settings import config_from
 from wsi.config import Config, read_yaml
@@ -70,8 +71,14 @@ def test_a_model_on_the_command_line_needs_no_recipe() -> None:
 
 
 def test_wrong_option_is_named() -> None:
-    with pytest.raises(UsageError, match=r"option tile\.overlap: .*found 2\.0"):
+    with pytest.raises(UsageError, match=r"^--overlap: .*found 2\.0"):
         config_from({"overlap": 2.0})
+
+
+def test_a_setting_is_told_by_the_option_that_sets_it() -> None:
+    told = {option_of(keys) for keys in options._KEYS.values()}
+    assert told <= {name for option in [*command.params, *export.params] for name in option.opts}
+    assert option_of(("engine", "stall_s")) == "engine.stall_s"
 
 
 def test_every_option_becomes_a_setting_that_exists() -> None:
@@ -84,7 +91,7 @@ def test_every_option_becomes_a_setting_that_exists() -> None:
 def test_no_option_of_a_run_is_lost() -> None:
     own = {"slides", "out", "config", "dry_run", "quiet", "as_json"}
     names = {option.name for option in command.params}
-    assert names - own == set(options._KEYS) - {"origin", "heatmap_px", "top_tiles"}
+    assert names - own == set(options._KEYS) - {"origin", "heatmap_px"}
 
 
 def test_options_left_out_change_nothing() -> None:

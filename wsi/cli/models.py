@@ -49,9 +49,10 @@ def list_models(as_json: bool) -> None:
             }
         )
     rows += [{"kind": "encoder", "name": n, "licence": "", "status": "plug-in", "title": ""} for n in plugin_names()]
-    width = max(len(row["name"]) for row in rows)
+    columns = ("kind", "name", "status", "licence", "title")
+    width = {column: max(len(row[column]) for row in rows) for column in columns}
     for row in rows:
-        text = f"{row['kind']:8}{row['name']:{width + 2}}{row['status']:16}{row['licence']:28}{row['title']}"
+        text = "  ".join(f"{row[column]:{width[column]}}" for column in columns)
         click.echo(json.dumps(row) if as_json else text.rstrip())
 
 
@@ -120,10 +121,11 @@ def _check_head(name: str) -> int:
         f"  input     {card.input.tile_px} px at {card.input.mpp:g} µm/px, {card.input.stain}; encoder {card.encoder.name}"
     )
     click.echo(f"  hash      {folder_digest(folder)}")
-    for one in card.evaluation:
-        interval = f" ({one.low:.3f} to {one.high:.3f})" if one.low is not None and one.high is not None else ""
-        click.echo(f"  {one.metric:9} {one.value:.3f}{interval}, {one.name}")
     click.echo("  selftest  reproduced on this machine")
+    click.echo("  measured")
+    for one in card.evaluation:
+        interval = f"({one.low:.3f} to {one.high:.3f})" if one.low is not None and one.high is not None else ""
+        click.echo(f"    {one.value:.3f} {interval:16}  {one.metric}: {one.name}")
     return 0
 
 

@@ -16,13 +16,15 @@ _READ = [
     click.option("--tissue", "polygons", type=FILE, metavar="DIR", help="Only look inside polygons drawn by a person: a folder of GeoJSON, ASAP XML or ImageScope XML, named like the slides."),
     click.option("--reader", metavar="NAME", help="Open slides with this reader only (openslide, tiffslide, dicom, image)."),
 ]  # fmt: skip
-_ENCODE = [
+_TILE = [
     click.option("-m", "--model", metavar="NAME", help="Model name or folder (see `wsi-run models list`)."),
     click.option("--encoder", metavar="NAME", help="Encoder name, folder or timm:NAME, for features without a grade."),
-    click.option("--weights", type=FILE, metavar="FILE", help="A local .safetensors file for the encoder."),
     click.option("--tile-px", type=int, help="Tile side in px, for features without a model."),
     click.option("--tile-mpp", type=float, help="µm per px of the tiles, for features without a model."),
     click.option("--overlap", type=float, help="Share of a tile's side that the next repeats (0 to 0.95)."),
+]  # fmt: skip
+_ENCODE = [
+    click.option("--weights", type=FILE, metavar="FILE", help="A local .safetensors file for the encoder."),
     click.option("--device", help="auto, cpu, cuda, cuda:1 or mps."),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="What the encoder computes in."),
     click.option("--batch-size", type=int, help="Tiles a GPU takes at once (found by itself)."),
@@ -55,17 +57,18 @@ _KEYS = {
     "jobs": ("engine", "jobs"),
     "origin": ("export", "origin"),
     "heatmap_px": ("export", "heatmap_px"),
-    "top_tiles": ("export", "top_tiles"),
 }
+_RENAMED = {"polygons": "tissue"}
+"""Options that are called otherwise on the command line."""
 
 Decorated = Callable[..., Any]
 
 
-def slide_options(*, encode: bool = True) -> Callable[[Decorated], Decorated]:
-    """Add the arguments and options of a command that goes over slides."""
+def slide_options(*, tile: bool = True, encode: bool = True) -> Callable[[Decorated], Decorated]:
+    """Add the arguments and options of a command that goes over slides, as far as tiles and their features."""
 
     def add(function: Decorated) -> Decorated:
-        for option in reversed([*_RUN[:3], *(_ENCODE if encode else []), *_READ, *_RUN[3:]]):
+        for option in reversed([*_RUN[:3], *(_TILE if tile else []), *(_ENCODE if encode else []), *_READ, *_RUN[3:]]):
             function = option(function)
         return function
 
@@ -84,3 +87,9 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
             inside = inside.setdefault(key, {})
         inside[keys[-1]] = str(value) if isinstance(value, Path) else value
     return found
+
+
+def option_of(setting: tuple[str, ...]) -> str:
+    """Return the option that sets a setting; the setting's own name when none does."""
+    name = next((name for name, keys in _KEYS.items() if keys == setting), None)
+    return "--" + _RENAMED.get(name, name).replace("_", "-") if name else ".".join(setting)

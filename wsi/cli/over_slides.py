@@ -78,12 +78,19 @@ def show_records(records: list[Record], out: Path, *, graded: bool) -> None:
     for record in records:
         if record.status != "ok":
             click.echo(plain(f"{record.status:8}{record.code:15}{record.reason}"))
-    click.echo(f"{len(records)} slides: " + ", ".join(f"{n} {status}" for status, n in count.items() if n))
+    click.echo(f"{counted(len(records), 'slide')}: " + ", ".join(f"{n} {status}" for status, n in count.items() if n))
     if graded:
         click.echo(
             f"Report: {out / 'report.html'}\nQuPath: {out / 'qupath'} (open the project, or drag a slide's .geojson.gz onto it)"
         )
         click.echo("Research use only. Not for diagnosis.")
+    else:
+        click.echo(f"Files: {out / 'slides'}")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 slide`, `2 slides`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def show_plan(rows: list[Preview], *, as_json: bool) -> int:
@@ -96,12 +103,13 @@ def show_plan(rows: list[Preview], *, as_json: bool) -> int:
         else:
             click.echo(
                 f"{row.slide}: {row.width} x {row.height} px at {row.mpp:.4g} µm/px ({row.mpp_source}, {row.reader}), "
-                f"{row.tissue_mm2:.1f} mm² tissue, {row.tiles} tiles, about {row.bytes / 1e6:.1f} MB"
+                f"{row.tissue_mm2:.2g} mm² tissue, {counted(row.tiles, 'tile')}, about {row.bytes / 1e6:.1f} MB"
             )
     good = [row for row in rows if not row.code]
     if not as_json:
         click.echo(
-            f"{len(good)} slides would be run, {len(rows) - len(good)} refused; {sum(r.tiles for r in good)} tiles, "
+            f"{counted(len(good), 'slide')} would be run, {len(rows) - len(good)} refused; "
+            f"{counted(sum(r.tiles for r in good), 'tile')}, "
             f"about {sum(r.bytes for r in good) / 1e6:.1f} MB in OUT"
         )
     return 0 if len(good) == len(rows) else EXIT_NOT_OK

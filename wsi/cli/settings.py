@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from wsi.cli.options import DEFAULT_RECIPE, settings
+from wsi.cli.options import DEFAULT_RECIPE, option_of, settings
 from wsi.config import Config, read_yaml
 from wsi.errors import ConfigError, UsageError, did_you_mean
 from wsi.resources import shipped
@@ -33,8 +33,8 @@ def merge_settings(base: Config, given: dict[str, Any]) -> Config:
         return Config.model_validate(_merged(base.model_dump(), settings(given)))
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise UsageError(f"option {name}: {first['msg']}; found {first['input']!r}") from error
+        name = option_of(tuple(map(str, first["loc"])))
+        raise UsageError(f"{name}: {first['msg']}; found {first['input']!r}") from error
 
 
 def find_config(named: Path) -> Path:

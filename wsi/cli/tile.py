@@ -8,7 +8,7 @@ from wsi.cli.options import slide_options
 
 
 @click.command("tile")
-@slide_options()
+@slide_options(encode=False)
 def command(**given: Any) -> int:
     """Find the tissue and plan the tiles: coords.h5, as CLAM and TRIDENT read it.
 

@@ -55,11 +55,16 @@ def _current(out: Path, scanned: Mapping[str, str]) -> list[Record]:
     return sorted(kept, key=lambda record: (record.path, record.slide))
 
 
-class _Network(Strict):
+class _Model(Strict):
     id: str
-    version: str = ""
+    version: str
     sha256: str
-    weights_sha256: str = ""
+
+
+class _Encoder(Strict):
+    id: str
+    sha256: str
+    weights_sha256: str
 
 
 class _RunFile(Strict):
@@ -73,8 +78,8 @@ class _RunFile(Strict):
     until: Stage
     tile_px: int
     mpp: float
-    model: _Network
-    encoder: _Network
+    model: _Model
+    encoder: _Encoder
     config: Config
 
 
@@ -94,8 +99,8 @@ def render_run(recipe: Recipe) -> bytes:
         until=recipe.until,
         tile_px=recipe.tile_px,
         mpp=recipe.mpp,
-        model=_Network(id=recipe.model_id, version=recipe.model_version, sha256=recipe.model_sha256),
-        encoder=_Network(id=recipe.encoder_id, sha256=recipe.encoder_sha256, weights_sha256=recipe.weights_sha256),
+        model=_Model(id=recipe.model_id, version=recipe.model_version, sha256=recipe.model_sha256),
+        encoder=_Encoder(id=recipe.encoder_id, sha256=recipe.encoder_sha256, weights_sha256=recipe.weights_sha256),
         config=plain,
     )
     content = told.model_dump()

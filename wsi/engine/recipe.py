@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from wsi.card import EncoderCard, encoder_card, find_folder, folder_digest, model_card
+from wsi.card import Accepts, EncoderCard, EncoderInput, encoder_card, find_folder, folder_digest, model_card
 from wsi.config import Config, Strict
 from wsi.encode.sources import find_weights
 from wsi.errors import ModelError, UsageError
@@ -52,7 +52,9 @@ def settle_recipe(config: Config, until: Stage) -> Recipe:
     if until in ("predict", "export") and config.model is None:
         raise UsageError("no model to grade with: give one with --model NAME, or run `wsi-run encode` for features")
     recipe = Recipe(until=until, config=config)
-    if config.model is not None:
+    if until in ("tissue", "tile"):
+        recipe = _with_scale(recipe)
+    elif config.model is not None:
         recipe = _with_model(recipe, config.model)
     elif config.encode.encoder is not None:
         recipe = _with_encoder(recipe, config.encode.encoder)
@@ -64,6 +66,18 @@ def settle_recipe(config: Config, until: Stage) -> Recipe:
     if until != "tissue" and not (recipe.tile_px and recipe.mpp):
         raise UsageError("the tiles' size is open: give --tile-px and --tile-mpp, or an encoder or model that says it")
     return recipe
+
+
+def _with_scale(recipe: Recipe) -> Recipe:
+    """Return the recipe with the tiles that its model or encoder takes; neither need be able to run here."""
+    config = recipe.config
+    wanted: Accepts | EncoderInput | None = None
+    if config.model is not None:
+        wanted = model_card(find_folder(config.model, "model")).input
+    elif config.encode.encoder is not None:
+        card, _ = _encoder(config.encode.encoder)
+        wanted = card.input if card else None
+    return recipe.model_copy(update={"tile_px": wanted.tile_px, "mpp": wanted.mpp}) if wanted else recipe
 
 
 def _with_model(recipe: Recipe, name: str) -> Recipe:
@@ -79,7 +93,7 @@ def _with_model(recipe: Recipe, name: str) -> Recipe:
         if found not in (None, expected):
             raise UsageError(
                 f"model {card.id} was trained with {what} {expected}, but {found} is asked for; "
-                "leave it out, or run `wsi-run encode` without a model"
+                "leave it out, or give an encoder with --encoder NAME for features without a grade"
             )
     recipe = _with_encoder(recipe, card.encoder.name)
     if recipe.weights_sha256 and recipe.weights_sha256 != card.encoder.sha256:
