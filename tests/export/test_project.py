@@ -121,7 +121,7 @@ def test_slides_that_were_never_opened_are_left_out_and_said_to_be(out: Path) ->
     export_run(out, [slide(out, "a"), make_record(result)], places={"a": Path("/a.svs"), "bad": Path("/bad.svs")})
     assert [image["metadata"][ID_KEY] for image in project(out)["images"]] == ["a"]
     readme = (out / "qupath" / "README.txt").read_text()
-    assert "1 slides are not in the project" in readme
+    assert "1 slide is not in the project" in readme
     assert "Research use only" in readme
     assert MODEL_SHA256 in readme
 

@@ -24,7 +24,6 @@ class Key:
     title: str
     threshold: float
     rows: tuple[tuple[Color, str], ...]
-    probability: float | None
 
 
 @dataclass(frozen=True, slots=True)

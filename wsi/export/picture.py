@@ -17,7 +17,7 @@ from wsi.export.ink import BLACK, WHITE, Lines, width_of, write
 from wsi.export.panel import Key, Unit, draw_panel
 from wsi.export.place import shown
 from wsi.export.regions import clip, hot_regions
-from wsi.export.words import model_hash, notice, positive_probability, printable, referral, round_length, verdict
+from wsi.export.words import model_hash, notice, printable, referral, round_length, verdict
 from wsi.geometry import Bounds
 from wsi.publish import publish
 from wsi.results import Case, Result, Scale, Scores
@@ -167,4 +167,4 @@ def _key(result: Result) -> Key:
     title = f"P({printable(result.positive or '')}) of each tile"
     threshold = _threshold(result)
     rows = ((TISSUE_COLOR, "tissue"), (BLACK, f"tiles with P >= {threshold:.2f}"))
-    return Key(ramp, title, threshold, rows, positive_probability(result))
+    return Key(ramp, title, threshold, rows)

@@ -87,9 +87,10 @@ def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]
 
 
 def _readme(gathered: _Gathered) -> str:
+    absent = "1 slide is" if gathered.absent == 1 else f"{gathered.absent} slides are"
     rest = (
-        f"{gathered.absent} slides are not in the project, because they could not be opened or their place isn't known "
-        "here: run wsi-run on the slides again.\n"
+        f"{absent} not in the project: refused or failed, which report.html explains, or in a place that isn't known "
+        "here; then run wsi-run on the slides again.\n"
     )
     made = "".join(f" Model {name}." for name in gathered.models)
     return _README.format(notice=RESEARCH_USE, models=made, rest=rest if gathered.absent else "")

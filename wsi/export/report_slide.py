@@ -96,7 +96,7 @@ def _facts(entry: Entry) -> str:
 
 def _quality(result: Result) -> list[tuple[str, str]]:
     shares = ", ".join(f"{text(name)} {share:.0%}" for name, share in result.quality.items())
-    rows = [("Share of the tissue", shares)] if shares else []
+    rows = [("Flaws, share of the tissue", shares)] if shares else []
     if result.out_of_distribution is not None:
         rows.append(("Distance to the training slides", f"{result.out_of_distribution:.2f} of the limit"))
     return rows

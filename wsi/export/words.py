@@ -54,7 +54,7 @@ def probability(value: float) -> str:
 
 def area(mm2: float) -> str:
     """Return an area in mm² for reading."""
-    return f"{mm2:.0f} mm²" if mm2 >= 10 else f"{mm2:.2g} mm²" if mm2 else "0 mm²"
+    return f"{mm2:.0f} mm²" if mm2 >= 9.95 else f"{mm2:#.2g} mm²" if mm2 else "0 mm²"
 
 
 def next_step(code: str) -> str:
