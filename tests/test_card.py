@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.predict.folders import card, tensors, write_folder
-from wsi.card import find_folder, folder_digest, model_card
 from wsi.errors import ModelError
+from wsi.model_folder import find_folder, folder_digest, model_card
 from wsi.resources import shipped
 
 

@@ -20,8 +20,8 @@ from form import Claim, arguments, close, spread, table
 from PIL import Image
 from processes import Cost, measure
 
-from wsi.card import encoder_card, find_folder
 from wsi.geometry import Point, Region, Size
+from wsi.model_folder import encoder_card, find_folder
 from wsi.read import SlideFile, find_slides
 from wsi.read.openslide_reader import OpenSlideSource
 from wsi.tile import read_coords, read_tile

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from wsi.card import ENCODERS, EncoderCard, encoder_card
+from wsi.card import EncoderCard
 from wsi.encode.build import Pooled, build, output_dim
+from wsi.model_folder import ENCODERS, encoder_card
 from wsi.resources import shipped
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

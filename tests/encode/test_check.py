@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from wsi.cli.models import command
+from wsi.cli.main import app
 from wsi.encode.catalog import check, entries
 from wsi.encode.sources import SOURCE, WEIGHTS, fetched_folder
 from wsi.errors import WeightsError
@@ -34,7 +34,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def models_command(*arguments: str) -> Result:
-    return CliRunner().invoke(command, arguments, catch_exceptions=False, standalone_mode=False)
+    return CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False, standalone_mode=False)
 
 
 def put_fetched(name: str, content: bytes = b"weights", *, sha256: str | None = None) -> None:

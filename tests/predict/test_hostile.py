@@ -19,8 +19,8 @@ from safetensors.numpy import load_file, save, save_file
 
 from tests.predict import folders
 from tests.traps import environment
-from wsi.card import find_folder, model_card
 from wsi.errors import EncoderMismatchError, ModelError, WeightsError
+from wsi.model_folder import find_folder, model_card
 from wsi.predict.model import load_model
 from wsi.predict.weights import MAX_BYTES
 

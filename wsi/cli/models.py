@@ -27,8 +27,8 @@ def list_models(as_json: bool) -> None:
       wsi-run models list
       wsi-run models list --json
     """
-    from wsi.card import CARD, model_card
     from wsi.encode import entries, plugin_names
+    from wsi.model_folder import CARD, model_card
     from wsi.resources import shipped
 
     rows: list[dict[str, Any]] = []
@@ -91,9 +91,9 @@ def _kind_of(name: str) -> str:
     """
     from pydantic import BaseModel
 
-    from wsi.card import CARD, ENCODERS
     from wsi.config import read_yaml
     from wsi.errors import ModelError, did_you_mean
+    from wsi.model_folder import CARD, ENCODERS
     from wsi.resources import shipped
 
     class Kind(BaseModel):
@@ -110,7 +110,7 @@ def _kind_of(name: str) -> str:
 
 
 def _check_head(name: str) -> int:
-    from wsi.card import find_folder, folder_digest
+    from wsi.model_folder import find_folder, folder_digest
     from wsi.predict.model import load_model
 
     folder = find_folder(name, "model")

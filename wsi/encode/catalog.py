@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from wsi import registry
-from wsi.card import CARD, ENCODERS, EncoderCard, encoder_card, find_folder
+from wsi.card import EncoderCard
 from wsi.encode.sources import WEIGHTS, Weights, fetched_folder, find_weights, next_step
+from wsi.model_folder import CARD, ENCODERS, encoder_card, find_folder
 from wsi.resources import shipped
 
 Status = Literal["shipped", "fetched", "needs fetch", "needs token", "needs weights", "not built here"]

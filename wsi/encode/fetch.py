@@ -10,9 +10,9 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.errors import HTTPError as ConnectionFailed  # type: ignore[attr-defined]
 
-from wsi.card import encoder_card, find_folder
 from wsi.encode.sources import CONVERT, PICKLES, SOURCE, WEIGHTS, fetched_folder
 from wsi.errors import ModelError, WeightsError, WsiError
+from wsi.model_folder import encoder_card, find_folder
 from wsi.publish import publish, publishing, sha256_file
 
 

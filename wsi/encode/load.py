@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from wsi import registry
-from wsi.card import EncoderCard, encoder_card, find_folder
+from wsi.card import EncoderCard
 from wsi.encode.build import Pooled, build, classifier_prefixes, timm_card
 from wsi.encode.encoder import Encoder
 from wsi.encode.identity import identify, retiled
 from wsi.encode.sources import find_weights
 from wsi.encode.weights import load_weights
 from wsi.errors import ModelError, UsageError
+from wsi.model_folder import encoder_card, find_folder
 
 PLUGINS = "wsi.encoders"
 TIMM = "timm:"

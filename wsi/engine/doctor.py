@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi.card import CARD
 from wsi.engine.child import Child
 from wsi.errors import WsiError
+from wsi.model_folder import CARD
 from wsi.resources import shipped
 
 FLOORS = {

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from wsi.card import Accepts, EncoderCard, EncoderInput, encoder_card, find_folder, folder_digest, model_card
+from wsi.card import Accepts, EncoderCard, EncoderInput
 from wsi.config import Config, Strict
 from wsi.encode.sources import find_weights
 from wsi.errors import ModelError, UsageError
+from wsi.model_folder import encoder_card, find_folder, folder_digest, model_card
 from wsi.publish import sha256_bytes
 
 Stage = Literal["tissue", "tile", "encode", "predict", "export"]

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +17,11 @@ from wsi.engine.decoder import Decoder
 from wsi.engine.describe import scale_of, tile_counts
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.slide_info import SlideInfo
+from wsi.engine.spool import blocks, open_spool
 from wsi.errors import LossError, NoTissueError
 from wsi.export import export_slide
 from wsi.predict import Model, Verdict, judge
-from wsi.publish import TEMPORARY, explained, publish
+from wsi.publish import publish
 from wsi.results import Scores, read_case, write_scores
 from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, write_coords
 from wsi.tile.coords import patch_attributes
@@ -155,12 +155,12 @@ def encode_slide(book: Book, bench: Bench) -> Entry:
     info = SlideInfo.model_validate(book.stages["tissue"].facts["info"])
     plan = read_coords(bench.folder / "coords.h5")
     encoder = bench.models.encoder()
-    with _spool(bench.folder) as spool:
+    with open_spool(bench.folder) as spool:
         kept = _encode_into(spool, plan, encoder, bench)
         digest = write_features(
             bench.folder / "features.h5",
             plan.coords[kept],
-            _blocks(spool, encoder.identity.dim),
+            blocks(spool, encoder.identity.dim),
             identity=encoder.identity,
             attributes=patch_attributes(plan, info.mpp, info.size),
         )
@@ -182,27 +182,6 @@ def _encode_into(spool: io.BufferedRandom, plan: TilePlan, encoder: Encodes, ben
         done += len(good)
         bench.report("encode", done, len(plan))
     return kept
-
-
-@contextmanager
-def _spool(folder: Path) -> Iterator[io.BufferedRandom]:
-    """Yield a file that is gone when the block ends; a full disk is said to be one."""
-    path = folder / f"{TEMPORARY}features"
-    try:
-        with path.open("wb+") as file:
-            yield file
-    except OSError as error:
-        raise explained(error, folder / "features.h5") from error
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _blocks(spool: io.BufferedRandom, dim: int) -> Iterator[NDArray[np.float32]]:
-    """Yield the features in `spool` from its start, 1024 rows at a time."""
-    spool.flush()
-    spool.seek(0)
-    while content := spool.read(1024 * dim * 4):
-        yield np.frombuffer(content, np.float32).reshape(-1, dim)
 
 
 def grade_slide(book: Book, bench: Bench) -> Entry:

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsi.card import ModelCard, encoder_card, find_folder, model_card
+from wsi.card import ModelCard
 from wsi.errors import ArtifactError, EncoderMismatchError, ModelError
 from wsi.mil import Reading, class_probabilities
+from wsi.model_folder import encoder_card, find_folder, model_card
 from wsi.predict.familiar import make_familiar
 from wsi.predict.selftest import check_selftest
 from wsi.predict.verdict import BagReading
