@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -178,3 +179,25 @@ def test_bad_slide_changes_nothing_for_the_others(
     assert (told["bad.svs"]["status"], told["bad.svs"]["code"]) == ("refused", code)
     good, expected = tree(out / "slides"), tree(clean / "slides")
     assert {name: digest for name, digest in good.items() if not name.startswith("bad")} == expected
+
+
+def test_slide_whose_name_is_not_utf8_is_worked_on(command: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    folder.mkdir()
+    try:
+        write_trap(folder / os.fsdecode(b"lat\xe9.svs"), side=SIDE // 2)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert command("tile", folder, "-o", out, "-q").status == 0
+    assert [(r["path"], r["status"]) for r in records(out)] == [("lat\\xe9.svs", "ok")]
+    assert command("verify", out).status == 0
+
+
+def test_renamed_slide_is_told_by_its_new_name(command: Command, tmp_path: Path, tree: Tree) -> None:
+    folder, out, fresh = tmp_path / "slides", tmp_path / "OUT", tmp_path / "fresh"
+    write_trap(folder / "c.svs", side=SIDE // 2)
+    assert command("tile", folder, "-o", out, "-q").status == 0
+    (folder / "c.svs").rename(folder / "c.tif")
+    for place in (out, fresh):
+        assert command("tile", folder, "-o", place, "-q").status == 0
+    assert tree(out) == tree(fresh)

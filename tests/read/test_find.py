@@ -155,6 +155,20 @@ def test_special_files_are_rejected_by_name_and_never_opened(tmp_path: Path, svs
     assert all(slide.code == "E_UNREADABLE" for slide in found if isinstance(slide, Rejected))
 
 
+def test_special_files_that_stand_for_a_slide_of_several_are_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.vms")
+    (tmp_path / "zero.vmu").symlink_to("/dev/zero")
+    (tmp_path / "listing.vms").write_text("[Virtual Microscope Specimen]\nImageFile=member.jpg\n")
+    os.mkfifo(tmp_path / "member.jpg")
+    write_mirax(tmp_path / "m.mrxs", PICTURE, levels=1)
+    (tmp_path / "m" / "Slidedat.ini").unlink()
+    os.mkfifo(tmp_path / "m" / "Slidedat.ini")
+    reasons = _rejected(_within(5, tmp_path))
+    assert set(reasons) == {"fifo.vms", "zero.vmu", "listing.vms", "m.mrxs"}
+    assert "member.jpg is a FIFO" in reasons["listing.vms"]
+    assert "Slidedat.ini is a FIFO" in reasons["m.mrxs"]
+
+
 def test_folders_that_link_back_are_walked_once(tmp_path: Path, svs: bytes) -> None:
     _put(tmp_path / "a" / "1.svs", svs)
     (tmp_path / "a" / "back").symlink_to(tmp_path, target_is_directory=True)

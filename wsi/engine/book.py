@@ -68,12 +68,12 @@ class Book(Strict):
 
 
 def read_book(folder: Path, *, slide: str, path: str) -> Book:
-    """Return the slide's book, an empty one when there is none or it is damaged."""
+    """Return the slide's book; an empty one when there is none, it is damaged, or the slide lay elsewhere then."""
     try:
         book = Book.model_validate_json((folder / BOOK).read_bytes())
     except (OSError, ValidationError):
         return Book(slide=slide, path=path)
-    return book if book.slide == slide else Book(slide=slide, path=path)
+    return book if (book.slide, book.path) == (slide, path) else Book(slide=slide, path=path)
 
 
 def write_book(folder: Path, book: Book) -> None:

@@ -183,8 +183,8 @@ def _hands(run: _Run) -> Iterator[list[_Hand]]:
 def _give(hand: _Hand, run: _Run) -> None:
     task = run.waiting.popleft()
     if not hand.child.running:
-        hand.child.send({"do": "start", "out": str(run.out.resolve())}, run.recipe.model_dump_json().encode())
-    hand.child.send({"do": "slide"}, task.model_dump_json().encode())
+        hand.child.send({"do": "start", "out": str(run.out.resolve()), "recipe": run.recipe.model_dump()})
+    hand.child.send({"do": "slide", "task": task.model_dump()})
     hand.task, hand.heard = task, time.monotonic()
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from wsi.engine.book import Book, read_book
+from wsi.engine.book import read_book
 from wsi.engine.child import Message, send, serve
 from wsi.engine.decoder import Decoder
 from wsi.engine.describe import record_of
@@ -79,15 +79,15 @@ class Worker:
         self._decoder: Decoder | None = None
         self._networks: Networks | None = None
 
-    def answer(self, pipe: Connection, message: Message, blobs: list[bytes]) -> None:
+    def answer(self, pipe: Connection, message: Message, _blobs: list[bytes]) -> None:
         match message["do"]:
             case "start":
-                self._recipe = Recipe.model_validate_json(blobs[0])
+                self._recipe = Recipe.model_validate(message["recipe"])
                 self._out = Path(message["out"])
                 self._decoder = Decoder(self._recipe.config.engine)
                 self._networks = Networks(self._recipe)
             case "slide":
-                record = self._work(pipe, Task.model_validate_json(blobs[0]))
+                record = self._work(pipe, Task.model_validate(message["task"]))
                 send(pipe, {"record": record.model_dump()})
 
     def close(self) -> None:
@@ -118,8 +118,7 @@ class Worker:
 
 def failure(task: Task, folder: Path, error: WsiError) -> Record:
     """Return the record of a slide on which this tool failed; the next run tries it again."""
-    book = read_book(folder, slide=task.slide, path=task.relative)
-    done = record_of(book if book.path == task.relative else Book(slide=task.slide, path=task.relative))
+    done = record_of(read_book(folder, slide=task.slide, path=task.relative))
     reason = str(error) if task.relative in str(error) else f"{task.relative}: {error}"
     return done.model_copy(update={"status": "failed", "code": error.code, "reason": reason, "key": ""})
 

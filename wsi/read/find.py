@@ -15,6 +15,7 @@ from wsi.read.sniff import HEAD_BYTES, is_dicom, is_slide
 
 SAMPLE_BYTES = 1 << 16
 MAX_NAME = 80
+MAX_INI_BYTES = 1 << 16
 _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -93,7 +94,7 @@ def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
     """Yield one entry for each slide among the files of a folder."""
     taken: set[Path] = set()
     series: dict[str, list[Path]] = {}
-    for path in (p for p in files if p.suffix.lower() in (".vms", ".vmu")):
+    for path in files:
         taken |= set(_ini_members(path))
     for path in files:
         if path in taken:
@@ -104,6 +105,8 @@ def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
                 yield _rejected(path, root, trouble)
         elif is_dicom(head):
             series.setdefault(_series(path), []).append(path)
+        elif is_slide(path, head) and (blocked := _blocked(path)):
+            yield _rejected(path, root, blocked)
         elif is_slide(path, head):
             yield _slide(path, (path, *_companions(path)), root)
     for members in series.values():
@@ -123,19 +126,33 @@ def _look(path: Path) -> tuple[bytes, str]:
         return b"", f"can't be read ({what}); repair or remove it"
 
 
+def _blocked(path: Path) -> str:
+    """Return why a slide of several files may not be opened: a FIFO among them would be waited for without end."""
+    mirax = path.suffix.lower() == ".mrxs"
+    for part in sorted(path.resolve().with_suffix("").glob("*")) if mirax else _ini_members(path):
+        if part.exists() and not part.is_file() and not part.is_dir():
+            what = _KINDS.get(stat.S_IFMT(part.stat().st_mode), "not a file")
+            return f"its file {part.name} is {what}; take it out of the folder"
+    return ""
+
+
 def _companions(path: Path) -> tuple[Path, ...]:
     """Return the other files of a slide that has several."""
-    suffix = path.suffix.lower()
-    if suffix == ".mrxs":
+    if path.suffix.lower() == ".mrxs":
         folder = path.resolve().with_suffix("")
         return tuple(sorted(p for p in folder.glob("*") if p.is_file())) if folder.is_dir() else ()
-    return tuple(p for p in _ini_members(path) if p.is_file()) if suffix in (".vms", ".vmu") else ()
+    return tuple(p for p in _ini_members(path) if p.is_file())
 
 
 def _ini_members(path: Path) -> list[Path]:
-    """Return the files that a Hamamatsu .vms or .vmu lists."""
+    """Return the files that a Hamamatsu .vms or .vmu lists; none for any other."""
+    if path.suffix.lower() not in (".vms", ".vmu"):
+        return []
     try:
-        text = path.read_bytes()[: 1 << 16].decode("latin-1")
+        if not path.is_file():
+            return []
+        with path.open("rb") as file:
+            text = file.read(MAX_INI_BYTES).decode("latin-1")
     except OSError:
         return []
     names = re.findall(r"(?m)^\s*(?:ImageFile[^=]*|MapFile|OptimisationFile|MacroImage)\s*=\s*(\S.*?)\s*$", text)
