@@ -114,6 +114,33 @@ def test_export_makes_nothing_of_a_file_in_which_a_byte_changed(
     assert tree(out) == tree(clean)
 
 
+def test_export_without_its_book_is_failed_and_keeps_the_features(
+    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
+) -> None:
+    out = tmp_path / "OUT"
+    shutil.copytree(clean, out)
+    book = min(out.glob("slides/*/stages.json"))
+    book.write_bytes(book.read_bytes().replace(b'"malignant"', b'"benign"'))
+    kept = {path.name for path in book.parent.iterdir()}
+    ended = command("export", out, "-q")
+    assert ended.status == 3
+    assert "its stages.json is missing or was changed" in ended.stdout
+    assert {path.name for path in book.parent.iterdir()} == kept
+    assert command(slides, "-o", out, "-q").status == 0
+    assert tree(out) == tree(clean)
+
+
+def test_export_leaves_a_rejected_file_rejected(command: Command, clean: Path, tmp_path: Path, tree: Tree) -> None:
+    out, again = tmp_path / "OUT", tmp_path / "again"
+    (tmp_path / "slides").mkdir()
+    os.mkfifo(tmp_path / "slides" / "fifo.svs")
+    assert command(tmp_path / "slides", "-o", out, "-q").status == 3
+    shutil.copytree(out, again)
+    assert command("export", again, "-q").status == 3
+    assert tree(again) == tree(out)
+    assert [(r["status"], r["code"]) for r in records(again)] == [("refused", "E_UNREADABLE")]
+
+
 def test_run_on_one_slide_vouches_for_no_other(command: Command, slides: Path, clean: Path, tmp_path: Path) -> None:
     out = tmp_path / "OUT"
     shutil.copytree(clean, out)

@@ -1,20 +1,20 @@
 """stages.json: what was made for a slide, under which key, and what was found on the way.
 
 A stage is done when the book has it under the key wanted and its files still have the bytes that were
-written; the existence of a file says nothing.
+written; the existence of a file says nothing. The book itself ends with a sha256 of what it says: one in which
+a byte changed counts as none.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from wsi.config import Strict
 from wsi.engine.digests import remembered_digest
 from wsi.publish import publish, sha256_bytes
 
 BOOK = "stages.json"
+SEAL = "sha256"
 
 
 class Refusal(Strict):
@@ -70,20 +70,23 @@ class Book(Strict):
 def read_book(folder: Path, *, slide: str, path: str) -> Book:
     """Return the slide's book; an empty one when there is none, it is damaged, or the slide lay elsewhere then."""
     try:
-        book = Book.model_validate_json((folder / BOOK).read_bytes())
-    except (OSError, ValidationError):
+        told = json.loads((folder / BOOK).read_bytes()) if (folder / BOOK).is_file() else {}
+        sealed = told.pop(SEAL, "") == make_key(told)
+        book = Book.model_validate(told) if sealed else Book(slide="", path="")
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return Book(slide=slide, path=path)
     return book if (book.slide, book.path) == (slide, path) else Book(slide=slide, path=path)
 
 
 def write_book(folder: Path, book: Book) -> None:
-    publish(folder / BOOK, (json.dumps(book.model_dump(), indent=1) + "\n").encode())
+    told = book.model_dump()
+    publish(folder / BOOK, (json.dumps({**told, SEAL: make_key(told)}, indent=1) + "\n").encode())
 
 
 def is_intact(path: Path, digest: str) -> bool:
     """Return whether the file is there with these bytes; unchanged files aren't read again."""
     try:
-        return remembered_digest(path) == digest
+        return path.is_file() and remembered_digest(path) == digest
     except OSError:
         return False
 

@@ -178,7 +178,11 @@ def export_again(folder: Path, recipe: Recipe, *, slide: str, relative: str) -> 
 
 
 def _check_files(book: Book, bench: Bench) -> None:
-    """Raise ArtifactError when a file that the export is made from isn't as it was written."""
+    """Raise ArtifactError when the book or a file that the export is made from isn't as it was written."""
+    if not book.stages:
+        raise ArtifactError(
+            f"{bench.relative}: its {BOOK} is missing or was changed; run the slide again to make it anew"
+        )
     for entry in book.before("export").values():
         for name, digest in entry.artifacts.items():
             if not is_intact(bench.folder / name, digest):

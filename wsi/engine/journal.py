@@ -1,6 +1,7 @@
 """results.jsonl: what became of each slide, one line each, the last line of a slide counting."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from wsi.publish import append_line, publish
 from wsi.results import Record
 
 JOURNAL = "results.jsonl"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+"""What a slide's id looks like."""
 
 
 def append(out: Path, record: Record) -> None:
@@ -20,10 +23,13 @@ def append(out: Path, record: Record) -> None:
 
 
 def read(out: Path) -> dict[str, Record]:
-    """Return the last record of each slide id; torn or foreign lines are passed over."""
+    """Return the last record of each slide id; torn or foreign lines are passed over.
+
+    A line whose id isn't the plain name of a folder is foreign: it would lead out of `out`.
+    """
     path = out / JOURNAL
     records: dict[str, Record] = {}
-    if not path.exists():
+    if not path.is_file():
         return records
     with path.open("rb") as file:
         for text in file:
@@ -31,7 +37,8 @@ def read(out: Path) -> dict[str, Record]:
                 record = Record.model_validate_json(text)
             except ValidationError:
                 continue
-            records[record.slide] = record
+            if _PLAIN.fullmatch(record.slide):
+                records[record.slide] = record
     return records
 
 
@@ -42,7 +49,7 @@ def settle(out: Path, records: Iterable[Record]) -> None:
     """
     ordered = sorted(records, key=lambda record: (record.path, record.slide))
     content = "".join(line(record) + "\n" for record in ordered).encode()
-    if not (out / JOURNAL).exists() or (out / JOURNAL).read_bytes() != content:
+    if not (out / JOURNAL).is_file() or (out / JOURNAL).read_bytes() != content:
         publish(out / JOURNAL, content)
 
 

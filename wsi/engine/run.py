@@ -9,7 +9,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from wsi.engine import journal
-from wsi.engine.book import Book, Entry, Refusal, make_key
+from wsi.engine.book import Book, Entry, Refusal, make_key, read_book, write_book
 from wsi.engine.child import Child, Message
 from wsi.engine.finish import finish
 from wsi.engine.job import Task, close_book, export_again
@@ -146,7 +146,10 @@ def _reject(slide: Rejected, out: Path) -> Record:
         sweep(folder)
         refusal = Refusal(code=slide.code, reason=slide.reason)
         entry = Entry(key=make_key("rejected", slide.code, slide.reason), refusal=refusal)
-        return close_book(Book(slide=slide.id, path=slide.relative, stages={"tissue": entry}), folder)
+        book = Book(slide=slide.id, path=slide.relative, stages={"tissue": entry})
+        if read_book(folder, slide=book.slide, path=book.path) != book:
+            write_book(folder, book)
+        return close_book(book, folder)
 
 
 def _work(run: _Run) -> None:
