@@ -13,6 +13,14 @@ def test_checkout_gives_its_own_folders() -> None:
     assert resources.shipped("configs") == checkout / "configs"
 
 
+def test_user_without_a_home_folder_has_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> str:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    assert resources.home() == Path("/")
+
+
 def test_installed_package_gives_the_data_inside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "site-packages" / "wsi"
     (package / "_data" / "models").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Where the shipped models and recipes lie: inside the wheel, or beside `wsi/` in a checkout."""
+"""Where the shipped models and recipes lie, inside the wheel or beside `wsi/` in a checkout; and the home folder."""
 
 from pathlib import Path
 
@@ -9,3 +9,11 @@ def shipped(kind: str) -> Path:
     """Return the folder `kind` ("models" or "configs") of this installation."""
     inside = _PACKAGE / "_data" / kind
     return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def home() -> Path:
+    """Return the user's home folder; "/", as container tools have it, for a user whom the machine doesn't know."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.traps import CHECKOUT
 from wsi import errors
-from wsi.cli.main import Commands, Stopped
+from wsi.cli.main import RESUME, Commands, Stopped
 
 Raising = Callable[[BaseException], None]
 
@@ -99,6 +99,41 @@ def test_signal_ends_the_command_at_once(number: signal.Signals, status: int) ->
     assert "go on" in told
     assert "Traceback" not in told
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_second_signal_changes_nothing(number: signal.Signals) -> None:
+    code = SLOW.replace(
+        "main()", "import atexit\natexit.register(lambda: (print('ending', flush=True), time.sleep(1)))\nmain()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(number)
+        assert process.stdout.readline() == "ending\n"
+        for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(other)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert told == f"wsi-run: {RESUME}\n"
+
+
+@pytest.mark.parametrize(
+    ("redirected", "status"), [(">&-", 0), (">&- 2>&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full", 3), ("2>/dev/full", 0)]
+)
+def test_streams_that_take_nothing_are_no_bug(redirected: str, status: int, tmp_path: Path) -> None:
+    if "/dev/full" in redirected and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    command = f"exec {sys.executable} -m wsi.cli config init {redirected}"
+    ended = subprocess.run(
+        ["sh", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == status
 
 
 def test_bug_ends_with_1() -> None:

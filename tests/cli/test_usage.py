@@ -38,6 +38,8 @@ from tests.cli.conftest import Run
         ("empty -o OUT -c empty", "empty: can't be read (Is a directory)"),
         ("empty -o OUT --mpp-table none.csv", "none.csv: expected a CSV file"),
         ("empty -o OUT --mpp-table wrong.csv", "expected the columns slide and mpp (or mpp_x and mpp_y), found name, um"),
+        ("slides -o slides", "-o slides: results would lie among the slides"),
+        ("slides -o .", "-o .: results would lie among the slides in slides; give a folder of its own"),
         ("slides -o OUT --tissue none", "--tissue none: not a folder"),
         ("config validate no-such", "no such settings file"),
         ("config validate broken.yaml", "broken.yaml:2: unknown key 'tile.overlp'. Did you mean 'overlap'?"),

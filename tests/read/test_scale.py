@@ -151,6 +151,8 @@ def test_table_may_give_x_and_y(tmp_path: Path) -> None:
         (b"slide,mpp\na\n", ":2"),
         (b"slide,mpp\n,0.5\n", ":2"),
         (b"slide,mpp\na,0.5\na,0.25\n", "twice"),
+        (b"slide,mpp\na,1,5\n", ":2: more values"),
+        (b"slide,mpp,MPP\na,1,2\n", "two columns"),
         (b"slide,mpp\n\xff\xfe,0.5\n", "CSV"),
         (b"slide,mpp\n" + b"a" * 200_000 + b",0.5\n", "CSV"),
     ],

@@ -1,5 +1,7 @@
 """The group of commands, how errors end it, and with which exit code."""
 
+import contextlib
+import errno
 import importlib
 import os
 import signal
@@ -25,6 +27,7 @@ COMMANDS = {
 }
 DEFAULT = "run"
 EXIT_BUG, EXIT_USAGE, EXIT_NOT_OK = 1, 2, 3
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RESUME = "stopped; what is done stays done: run the same command again to go on"
 
 
@@ -87,13 +90,26 @@ def app() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    _open_closed()
+    for number in SIGNALS:
         signal.signal(number, _stop)
     sys.exit(_run())
 
 
+def _open_closed() -> None:
+    """Let standard streams that the shell closed lead nowhere: no file of ours may get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, this one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for other in SIGNALS:  # a second Ctrl-C changes nothing: the end is near
+        signal.signal(other, signal.SIG_IGN)
     raise Stopped(number)
 
 
@@ -114,6 +130,13 @@ def _run() -> int:
     except WsiError as error:
         code = EXIT_USAGE if isinstance(error, UsageError | ModelError) else EXIT_NOT_OK
         return _say(f"{error.code}: {error}", code)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _reader_left()
+        return _say(
+            "E_NOSPACE: no space is left for what is told here; free some and run the same command again", EXIT_NOT_OK
+        )
 
 
 def _reader_left() -> int:
@@ -123,5 +146,6 @@ def _reader_left() -> int:
 
 
 def _say(text: str, code: int) -> int:
-    click.echo(f"wsi-run: {text}", err=True)
+    with contextlib.suppress(OSError):  # nobody may be left to read it
+        click.echo(f"wsi-run: {text}", err=True)
     return code

@@ -49,9 +49,12 @@ def with_threads(config: Config) -> Config:
 
 
 def slides_in(target: Path, out: Path) -> list[SlideFile | Rejected]:
-    """Return the slides at `target`; UsageError when there are none."""
+    """Return the slides at `target`; UsageError when there are none, or `out` is no other folder."""
     if not os.path.lexists(target):
         raise UsageError(f"{target}: no such file or folder")
+    inside = target.resolve()
+    if target.is_dir() and (inside == out.resolve() or inside.is_relative_to(out.resolve() / "slides")):
+        raise UsageError(f"-o {out}: results would lie among the slides in {target}; give a folder of its own")
     found = find_slides(target, skip=out)
     if not found:
         raise UsageError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from wsi.card import EncoderCard
 from wsi.errors import WeightsError
 from wsi.publish import sha256_file
+from wsi.resources import home
 
 WEIGHTS = "model.safetensors"
 SOURCE = "source.json"
@@ -32,7 +33,7 @@ class Weights:
 def encoders_folder() -> Path:
     """Return the folder of fetched encoders: $WSI_MODELS/encoders, else that of the user's data folder."""
     named = os.environ.get("WSI_MODELS")
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    data = Path(os.environ.get("XDG_DATA_HOME") or home() / ".local" / "share")
     return (Path(named) if named else data / "wsi-run") / "encoders"
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wsi.publish import sha256_file
+from wsi.resources import home
 
 
 def slide_digest(files: tuple[Path, ...]) -> str:
@@ -46,13 +47,13 @@ def remembered_digest(path: Path) -> str:
 @contextlib.contextmanager
 def _memory() -> Iterator[sqlite3.Connection | None]:
     """Yield the cache, or None where it can't be used (read-only home, network disk, damaged file)."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wsi-run"
+    root = Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "wsi-run"
     memory = None
     try:
         root.mkdir(parents=True, exist_ok=True)
         memory = sqlite3.connect(root / "sha256.sqlite", timeout=5)
         memory.execute("CREATE TABLE IF NOT EXISTS sha256 (key TEXT PRIMARY KEY, digest TEXT)")
-    except (OSError, sqlite3.Error, RuntimeError):
+    except (OSError, sqlite3.Error):
         if memory:
             memory.close()
         memory = None

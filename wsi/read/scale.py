@@ -153,8 +153,15 @@ def read_mpp_table(path: Path) -> MppTable:
                     f"{path}: expected the columns slide and mpp (or mpp_x and mpp_y), found {', '.join(columns) or 'none'}"
                 )
             x, y = ("mpp", "mpp") if "mpp" in columns else ("mpp_x", "mpp_y")
+            if len(columns) < len(reader.fieldnames or []):
+                raise ConfigError(f"{path}: two columns of one name among {', '.join(reader.fieldnames or [])}")
             rows: dict[str, tuple[float, float]] = {}
             for row in reader:
+                if None in row:
+                    raise ConfigError(
+                        f"{path}:{reader.line_num}: more values than the {len(columns)} columns; write numbers with a "
+                        "point, and quote a name with a comma"
+                    )
                 slide = normalize("NFC", (row[columns["slide"]] or "").strip())
                 values = _number(row[columns[x]]), _number(row[columns[y]])
                 if not slide or values[0] is None or values[1] is None:
