@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from wsi.engine import journal
 from wsi.engine.digests import remembered_digest
 from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe, Stage
-from wsi.errors import LockedError
+from wsi.engine.tidy import remove_slide
 from wsi.export import export_run
 from wsi.publish import TEMPORARY, publish, sha256_bytes
 from wsi.read import Rejected, SlideFile
@@ -47,9 +46,8 @@ def _current(out: Path, scanned: Mapping[str, str]) -> list[Record]:
     kept = []
     for record in journal.read(out).values():
         folder = out / "slides" / record.slide
-        if scanned.get(record.path, record.slide) != record.slide:
-            with contextlib.suppress(LockedError), lock(folder):
-                shutil.rmtree(folder)
+        if scanned.get(record.path, record.slide) != record.slide and remove_slide(folder, record.path):
+            continue
         if folder.is_dir():
             kept.append(record)
     return sorted(kept, key=lambda record: (record.path, record.slide))

@@ -13,6 +13,7 @@ from wsi.engine.digests import identity, slide_digest
 from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.stages import STAGE_CODE, Bench, Models, run_stage
+from wsi.engine.tidy import remove_own
 from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
 from wsi.results import Record
@@ -148,13 +149,11 @@ def publish_result(book: Book, folder: Path) -> str:
 
 
 def close_book(book: Book, folder: Path) -> Record:
-    """Publish result.json, remove files that belong to no stage any more, and return the record."""
+    """Publish result.json, remove files of ours that belong to no stage any more, and return the record."""
     digest = publish_result(book, folder)
     record = record_of(book)
     record = record.model_copy(update={"artifacts": {**record.artifacts, RESULT: digest}})
-    for path in folder.iterdir():
-        if path.name not in record.artifacts and path.name != BOOK and path.is_file():
-            path.unlink()
+    remove_own(folder, book.path, keep={*record.artifacts, BOOK})
     return record
 
 

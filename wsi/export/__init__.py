@@ -1,6 +1,6 @@
 """Results as files for people and for other tools: heatmaps, QuPath's objects and project, table and report."""
 
 from wsi.export.run import export_run
-from wsi.export.slide import export_slide
+from wsi.export.slide import export_slide, objects_name
 
-__all__ = ["export_run", "export_slide"]
+__all__ = ["export_run", "export_slide", "objects_name"]
