@@ -11,10 +11,10 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 ROOMS = (
-    "read", "tissue", "tile", "results", "encode", "mil", "segment", "train", "predict", "export", "review", "engine", "cli",
+    "read", "tissue", "tile", "results", "encode", "mil", "segment", "evaluate", "train", "predict", "export", "review", "engine", "cli",
 )  # fmt: skip
 """Upstream first: a room imports only rooms before it, and the foundation (the modules right under wsi/)."""
-NETWORKS = ("encode", "mil", "segment", "train", "predict")
+NETWORKS = ("encode", "mil", "segment", "evaluate", "train", "predict")
 """Where torch and timm may load; export and review import none of these."""
 APART = {("train", "predict"), ("predict", "train")}
 TORCH = {"torch", "timm", "torchvision"}
