@@ -1,0 +1,1 @@
+"""Labels and features to a model folder."""

@@ -1,0 +1,66 @@
+"""How badly risks explain times of which some are cut short: Cox's partial likelihood, and hazards of time bins."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+Ties = Literal["efron", "breslow"]
+
+
+def cox_loss(log_hazards: Tensor, times: Tensor, events: Tensor, *, ties: Ties = "efron") -> Tensor:
+    """Return minus the log partial likelihood, summed over the events; 0 where nothing happened.
+
+    For event i, the log of its hazard over the hazards of all who were still at risk at its time. Of d events at one
+    time, Efron takes l / d of their own hazards out of the l-th one's sum (l = 0 … d - 1); Breslow takes none.
+
+    Args:
+        log_hazards: `(B,)` float, any finite numbers; only their differences count.
+        times: `(B,)`, of the event or of the last contact.
+        events: `(B,)` bool, True = it happened.
+
+    Source: Cox 1972, eq. 12; Breslow 1974; Efron 1977, eq. 7.1.
+    """
+    if not bool(events.any()):
+        return log_hazards.sum() * 0.0
+    at, when = log_hazards[events], times[events]  # (E,)
+    at_risk = _log_sums(log_hazards, times[None, :] >= when[:, None])  # (E,)
+    if ties == "efron":
+        tied = when[None, :] == when[:, None]  # (E, E)
+        share = (torch.tril(tied, diagonal=-1).sum(dim=1) / tied.sum(dim=1)).to(at)  # (E,), l / d
+        at_risk = at_risk + torch.log1p(-share * torch.exp(_log_sums(at, tied) - at_risk))
+    return (at_risk - at).sum()
+
+
+def _log_sums(log_hazards: Tensor, chosen: Tensor) -> Tensor:
+    """Return the log of the sum of the chosen hazards, one a row of `chosen` `(E, B)`."""
+    return torch.logsumexp(log_hazards.expand(chosen.shape).masked_fill(~chosen, -torch.inf), dim=1)
+
+
+def discrete_loss(logits: Tensor, times: Tensor, events: Tensor, *, edges: Tensor) -> Tensor:
+    """Return minus the log likelihood, summed over the bags.
+
+    Bin t is (edges[t - 1], edges[t]], the last one has no end; sigmoid(logits[:, t]) is the hazard of bin t. An event
+    in bin k counts log h_k + sum over t < k of log(1 - h_t); who was lost counts the bins that were lived through.
+
+    Args:
+        logits: `(B, T)`.
+        times: `(B,)`; events: `(B,)` bool.
+        edges: `(T - 1,)`, rising, in the unit of `times`.
+
+    Source: Gensheimer and Narasimhan 2019, eq. 3; Singer and Willett 1993.
+    """
+    edges = edges.to(times)
+    through = (edges[None, :] <= times[:, None]).sum(dim=1)  # (B,), bins lived through
+    at = torch.searchsorted(edges, times.contiguous())  # (B,), bin of the event: (a, b]
+    bins = torch.arange(logits.shape[1], device=logits.device)  # (T,)
+    survived = bins[None, :] < torch.where(events, at, through)[:, None]  # (B, T)
+    happened = (bins[None, :] == at[:, None]) & events[:, None]  # (B, T)
+    # log sigmoid(-x) = log(1 - h)
+    return -(logsigmoid(logits) * happened + logsigmoid(-logits) * survived).sum()
+
+
+def survival_curve(logits: Tensor) -> Tensor:
+    """Return the share that lives through each bin, `(..., T)`, from the logits of the hazards."""
+    return torch.exp(logsigmoid(-logits).cumsum(dim=-1))
