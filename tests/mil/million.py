@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsi.mil import GatedAttention, attend
+from wsi.mil import HeadSpec, attend, make_head
 
 TILES, DIM, BLOCK = 1_000_000, 512, 8192
 
@@ -27,7 +27,7 @@ def main() -> None:
     row = torch.randn(TILES + DIM - 1, generator=torch.Generator().manual_seed(0))
     bag = row.unfold(0, DIM, 1)  # (TILES, DIM)
     weight = torch.randn(DIM, generator=torch.Generator().manual_seed(1)) / 5
-    network = GatedAttention(DIM, hidden=16, width=8).eval()
+    network = make_head(HeadSpec(hidden=16, width=8), DIM).eval()
     network.read(bag[:4])
     before = peak_bytes()
 

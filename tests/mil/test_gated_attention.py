@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsi.errors import EmptyBagError
-from wsi.mil import GatedAttention
+from wsi.mil import Head, HeadSpec, make_head
 from wsi.mil.classes import Kind
 
 Floats = NDArray[np.float64]
@@ -40,9 +40,9 @@ def network(
     aggregate: Literal["gated-attention", "mean"] = "gated-attention",
     kind: Kind = "binary",
     classes: int = 2,
-) -> GatedAttention:
+) -> Head:
     """Return a network whose every number is drawn, in float64."""
-    made = GatedAttention(6, hidden=4, width=3, kind=kind, classes=classes, activation=activation, aggregate=aggregate)
+    made = make_head(HeadSpec(aggregate, kind, classes, hidden=4, width=3, activation=activation), 6)
     generator = torch.Generator().manual_seed(7)
     made = made.double()
     with torch.no_grad():
@@ -56,7 +56,7 @@ def bag(n: int, seed: int = 0) -> Tensor:
     return torch.randn(n, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def by_hand(made: GatedAttention, features: Tensor, activation: str) -> tuple[Floats, Floats, Floats]:
+def by_hand(made: Head, features: Tensor, activation: str) -> tuple[Floats, Floats, Floats]:
     """Return logits, attention and tile logits by eq. 8-9 of Ilse et al. 2018, in numpy alone."""
     w = {name: tensor.numpy() for name, tensor in made.state_dict().items()}
     standard = (features.numpy() - w["norm.mean"]) / w["norm.std"]
@@ -163,7 +163,7 @@ def test_training_on_bag_labels_finds_the_telling_tile(kind: Kind) -> None:
     torch.manual_seed(3)
     features, labels = torch.randn(60, 20, 6, generator=generator), torch.arange(60) % 2
     features[labels == 1, 4, 0] += 6  # the fifth tile of each positive bag
-    made = GatedAttention(6, hidden=8, width=4, kind=kind)
+    made = make_head(HeadSpec(kind=kind, hidden=8, width=4), 6)
     optimizer = torch.optim.Adam(made.parameters(), lr=0.04)
     for _ in range(80):
         optimizer.zero_grad()

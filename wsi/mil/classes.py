@@ -1,12 +1,39 @@
-"""From an embedding to class probabilities: binary, several classes, ordered grades."""
+"""From an embedding to class probabilities: binary, several classes, several labels, ordered grades."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["binary", "multiclass", "ordinal"]
+from wsi.errors import UsageError
+
+Kind = Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "survival"]
+"""What a head's logits mean. survival: Cox without time bins, discrete-time with them."""
+
+
+def logit_count(kind: Kind, classes: int, *, cuts: int = 0) -> int:
+    """Return C, the number of logits of a bag.
+
+    Args:
+        classes: K of them; not looked at for regression and survival.
+        cuts: time bins of discrete-time survival; 0 is Cox's model. No other kind has any.
+
+    Returns:
+        binary 1, multiclass K, multilabel K, ordinal K - 1, regression 1, Cox 1, discrete-time a logit a bin.
+
+    Raises:
+        UsageError: too few or too many classes or bins, or no such kind.
+    """
+    if kind not in get_args(Kind):
+        raise UsageError(f"a target is one of {', '.join(get_args(Kind))}; found {kind!r}")
+    if cuts < 0 or (cuts and kind != "survival"):
+        raise UsageError(f"a {kind} head can't have {cuts} time bins")
+    if kind in ("regression", "survival"):
+        return max(cuts, 1)
+    if classes < (1 if kind == "multilabel" else 2) or (kind == "binary" and classes != 2):
+        raise UsageError(f"a {kind} head can't have {classes} classes")
+    return {"binary": 1, "ordinal": classes - 1}.get(kind, classes)
 
 
 class OrderedCuts(nn.Module):
@@ -27,17 +54,14 @@ class OrderedCuts(nn.Module):
         return embedding @ self.weight.T + self.bias  # (..., K - 1)
 
 
-def make_classifier(kind: Kind, hidden: int, classes: int) -> nn.Linear | OrderedCuts:
-    """Return the layer from an embedding `(..., hidden)` to the logits that `class_probabilities` takes.
+def make_classifier(kind: Kind, hidden: int, classes: int, *, cuts: int = 0) -> nn.Linear | OrderedCuts:
+    """Return the layer from an embedding `(..., hidden)` to the logits `(..., C)` of `logit_count`.
 
     Raises:
-        ValueError: a binary head of more or less than two classes, or any head of one.
+        UsageError: a number of classes or bins that this kind can't have.
     """
-    if classes < 2 or (kind == "binary" and classes != 2):
-        raise ValueError(f"a {kind} head can't have {classes} classes")
-    if kind == "ordinal":
-        return OrderedCuts(hidden, classes)
-    return nn.Linear(hidden, 1 if kind == "binary" else classes)
+    outputs = logit_count(kind, classes, cuts=cuts)
+    return OrderedCuts(hidden, classes) if kind == "ordinal" else nn.Linear(hidden, outputs)
 
 
 def class_probabilities(logits: Tensor, kind: Kind) -> Tensor:

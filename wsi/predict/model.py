@@ -35,7 +35,7 @@ class LoadedModel:
     @property
     def dim(self) -> int:
         """Width of a feature."""
-        return self._members[0].embed.in_features
+        return self._members[0].dim
 
     def read(self, features: NDArray[np.float32]) -> BagReading:
         """Return calibrated probabilities, attention and tile scores of a bag `(N, D)`; means over the members.

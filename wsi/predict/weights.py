@@ -12,7 +12,8 @@ from torch import Tensor
 from wsi.card import Head
 from wsi.encode.weights import check_header
 from wsi.errors import WeightsError
-from wsi.mil import GatedAttention
+from wsi.mil import Head as Network
+from wsi.mil import HeadSpec, make_head
 
 MAX_BYTES = 64 << 20
 """A head of 1536 x 512 is 4 MB and ten that vote are 40 MB; a larger file is no head and isn't read."""
@@ -69,7 +70,7 @@ def sound(path: Path, name: str, tensor: Tensor) -> Tensor:
     return found
 
 
-def make_members(head: Head, tensors: Mapping[str, Tensor], path: Path) -> list[GatedAttention]:
+def make_members(head: Head, tensors: Mapping[str, Tensor], path: Path) -> list[Network]:
     """Return the networks that the card's head describes, with their weights.
 
     Raises:
@@ -81,25 +82,20 @@ def make_members(head: Head, tensors: Mapping[str, Tensor], path: Path) -> list[
     if stray:
         raise WeightsError(f"{path}: unexpected {_few(stray)}; the names of {head.members} members start {prefixes[0]}")
     members = [_make_member(head, part, path, p) for part, p in zip(parts, prefixes, strict=True)]
-    if len({member.embed.in_features for member in members}) > 1:
+    if len({member.dim for member in members}) > 1:
         raise WeightsError(f"{path}: the members read features of different widths")
     return members
 
 
-def _make_member(head: Head, tensors: Mapping[str, Tensor], path: Path, prefix: str) -> GatedAttention:
+def _make_member(head: Head, tensors: Mapping[str, Tensor], path: Path, prefix: str) -> Network:
     hidden, dim = _matrix(tensors, "embed.weight", path, prefix)
     gated = head.aggregate == "gated-attention"
     width = _matrix(tensors, "attention.tanh.weight", path, prefix)[0] if gated else 1
     with torch.device("meta"):
-        network = GatedAttention(
-            dim,
-            hidden=hidden,
-            width=width,
-            kind=head.type,
-            classes=len(head.classes),
-            activation=head.activation,
-            aggregate=head.aggregate,
+        spec = HeadSpec(
+            head.aggregate, head.type, len(head.classes), hidden=hidden, width=width, activation=head.activation
         )
+        network = make_head(spec, dim)
     wanted = network.state_dict()
     missing, unexpected = [n for n in wanted if n not in tensors], [n for n in tensors if n not in wanted]
     if missing or unexpected:
