@@ -2,7 +2,9 @@
 
 WsiError
 ├── UsageError              E_USAGE          the command line can't be followed (exit 2)
-│   └── ConfigError         E_CONFIG         a config file or value is wrong (exit 2)
+│   ├── ConfigError         E_CONFIG         a config file or value is wrong (exit 2)
+│   ├── LabelsError         E_LABELS         labels that don't fit the slides or themselves (exit 2)
+│   └── LeakError           E_LEAK           one patient on both sides of a split (exit 2)
 ├── SlideError                               one slide can't be used; the run goes on
 │   ├── UnreadableError     E_UNREADABLE     no reader can open the file
 │   ├── FormatError         E_FORMAT         a known format, but not one we can decode
@@ -47,6 +49,14 @@ class UsageError(WsiError, ValueError):
 
 class ConfigError(UsageError):
     code = "E_CONFIG"
+
+
+class LabelsError(UsageError):
+    code = "E_LABELS"
+
+
+class LeakError(UsageError):
+    code = "E_LEAK"
 
 
 class SlideError(WsiError, ValueError):

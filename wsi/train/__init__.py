@@ -1,1 +1,23 @@
 """Labels and features to a model folder."""
+
+from wsi.train.cohort import Case, Cohort, Finding, read_cohort
+from wsi.train.labels import Target, TargetKind, Wanted, parse_wanted
+from wsi.train.seal import Fold, Scheme, Splits, read_splits, write_splits
+from wsi.train.splits import make_splits
+
+__all__ = [
+    "Case",
+    "Cohort",
+    "Finding",
+    "Fold",
+    "Scheme",
+    "Splits",
+    "Target",
+    "TargetKind",
+    "Wanted",
+    "make_splits",
+    "parse_wanted",
+    "read_cohort",
+    "read_splits",
+    "write_splits",
+]

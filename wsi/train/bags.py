@@ -1,0 +1,109 @@
+"""The features of a case when they are asked for, and no more of them in memory than agreed."""
+
+from collections import OrderedDict
+from dataclasses import replace
+
+import numpy as np
+
+from wsi.encode import EncoderIdentity, Features, combine, read_features, require_same_encoder
+from wsi.errors import ArtifactError
+from wsi.publish import sha256_file
+from wsi.train.cohort import Cohort
+from wsi.train.locate import BagFile, open_archive
+
+CACHE_BYTES = 2 << 30
+
+
+def read_bag(file: BagFile) -> Features:
+    """Read one slide's features.
+
+    Raises:
+        ArtifactError: damaged, or not the file that the run which made it recorded.
+    """
+    if file.bag is not None:
+        return _from_archive(file)
+    if file.sha256 and sha256_file(file.path) != file.sha256:
+        raise ArtifactError(f"{file.path}: changed since it was written (its sha256 differs); encode the slide again")
+    return read_features(file.path)
+
+
+def _from_archive(file: BagFile) -> Features:
+    arrays = open_archive(file.path)
+    tiles = arrays["x"][arrays["bag"] == file.bag].astype(np.float32)
+    if not np.isfinite(tiles).all():
+        raise ArtifactError(f"{file.path}: bag {file.bag} holds NaN or infinity; make the archive again")
+    order = np.arange(len(tiles), dtype=np.int32)  # an archive has no places: the tiles stand in a row
+    return Features(np.stack([order, np.zeros_like(order)], axis=1), tiles, {}, f"archive {file.path.name}", None)
+
+
+class Bags:
+    """The bags of a cohort by the number of the case; the last ones used stay in memory up to `cache_bytes`.
+
+    One process at a time: a worker makes its own.
+    """
+
+    def __init__(self, cohort: Cohort, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self.cohort = cohort
+        self.cache_bytes = cache_bytes
+        self._held: OrderedDict[int, Features] = OrderedDict()
+        self._bytes = 0
+        self._first: Features | None = None
+
+    def __len__(self) -> int:
+        return len(self.cohort.cases)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of features and coords in memory now."""
+        return self._bytes
+
+    @property
+    def dim(self) -> int:
+        """Width of a feature."""
+        return int(self._model().features.shape[1])
+
+    @property
+    def identity(self) -> EncoderIdentity | None:
+        """The encoder that all bags come from; None in files of other tools."""
+        return self._model().identity
+
+    def _model(self) -> Features:
+        if self._first is None:
+            self.read(0)
+        assert self._first is not None
+        return self._first
+
+    def __getitem__(self, at: int) -> np.ndarray:
+        """Return `(N, D)` float32, the tiles of case `at`: those of its slides in order."""
+        return self.read(at).features
+
+    def read(self, at: int) -> Features:
+        """Return the whole bag of case `at`, with coords and attributes.
+
+        Raises:
+            ArtifactError: a file is damaged or changed.
+            EncoderMismatchError: it comes from another encoder than the bags before it.
+        """
+        if at in self._held:
+            self._held.move_to_end(at)
+            return self._held[at]
+        bag = combine([read_bag(self.cohort.files[slide]) for slide in self.cohort.cases[at].slides])
+        if self._first is None:
+            self._first = replace(bag, coords=bag.coords[:0], features=bag.features[:0])
+        require_same_encoder(self._first, bag)
+        self._keep(at, bag)
+        return bag
+
+    def _keep(self, at: int, bag: Features) -> None:
+        size = _bytes_of(bag)
+        if size > self.cache_bytes:
+            return
+        self._held[at] = bag
+        self._bytes += size
+        while self._bytes > self.cache_bytes:
+            _, old = self._held.popitem(last=False)
+            self._bytes -= _bytes_of(old)
+
+
+def _bytes_of(bag: Features) -> int:
+    return bag.features.nbytes + bag.coords.nbytes
