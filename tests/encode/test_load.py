@@ -10,7 +10,8 @@ import torch
 from tests.encode import tiny
 from wsi.card import Architecture
 from wsi.encode.build import build, timm_card
-from wsi.encode.load import find_device, load_encoder
+from wsi.encode.device import find_device
+from wsi.encode.load import load_encoder
 from wsi.errors import ModelError, UsageError, WeightsError
 from wsi.publish import sha256_file
 

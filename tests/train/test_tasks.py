@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
+from wsi.mil import Kind
 from wsi.train.survival import Ties, cox_loss, discrete_loss, survival_curve
-from wsi.train.tasks import Kind, Task, fitted, is_known, loss_mass, loss_sum, predict
+from wsi.train.tasks import Task, fitted, is_known, loss_mass, loss_sum, predict
 
 Floats = NDArray[np.float64]
 NAN = float("nan")

@@ -11,11 +11,12 @@ from torch import nn
 from wsi import registry
 from wsi.card import EncoderCard
 from wsi.encode.build import Pooled, build, classifier_prefixes, timm_card
+from wsi.encode.device import find_device
 from wsi.encode.encoder import Encoder
 from wsi.encode.identity import identify, retiled
 from wsi.encode.sources import find_weights
 from wsi.encode.weights import load_weights
-from wsi.errors import ModelError, UsageError
+from wsi.errors import ModelError
 from wsi.model_folder import encoder_card, find_folder
 
 PLUGINS = "wsi.encoders"
@@ -64,20 +65,6 @@ def load_encoder(
         threads=threads or os.cpu_count() or 1,
         batch_size=batch_size,
     )
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device; UsageError when torch knows no such device or has none here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"device {name!r}: expected auto, cpu, cuda, cuda:1 or mps") from error
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if (device.index or 0) >= there.get(device.type, 0):
-        raise UsageError(f"device {name!r}: torch {torch.__version__} finds none here; use --device cpu or auto")
-    return device
 
 
 def _card_and_network(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:

@@ -103,7 +103,7 @@ def _disk() -> Finding:
 
 def _accelerator() -> Finding:
     try:
-        from wsi.encode.load import find_device
+        from wsi.encode.device import find_device
     except (ImportError, OSError) as error:
         return Finding("device", str(error), False, "install the package again: torch can't be loaded")
     if (device := find_device("auto")).type != "cpu":

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
-from wsi.mil import class_probabilities
+from wsi.mil import Kind, class_probabilities
 from wsi.train.survival import Ties, cox_loss, discrete_loss, survival_curve
 
-Kind = Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "survival"]
 Link = Literal["cumulative", "corn"]
 Floats = NDArray[np.float64]
 LEAST_GAP = 1e-3
