@@ -3,14 +3,23 @@
 from collections.abc import Mapping
 
 from wsi.errors import UsageError, did_you_mean
+from wsi.mil.clam import ClamMulti, ClamSingle
+from wsi.mil.dsmil import DualStream
 from wsi.mil.gated_attention import GatedAttention
 from wsi.mil.head import Head, HeadSpec
+from wsi.mil.max_pool import MaxPool
 from wsi.mil.mean_pool import MeanPool
+from wsi.mil.transmil import TransMil
 from wsi.registry import load, plugins
 
 HEADS: Mapping[str, type[Head]] = {
     "mean": MeanPool,
+    "max": MaxPool,
     "gated-attention": GatedAttention,
+    "clam-sb": ClamSingle,
+    "clam-mb": ClamMulti,
+    "dsmil": DualStream,
+    "transmil": TransMil,
 }
 """This room's heads by the name that a card gives."""
 GROUP = "wsi.heads"

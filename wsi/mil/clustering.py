@@ -1,0 +1,112 @@
+"""CLAM's instance-level clustering: the most attended tiles speak for a class, the least attended against it."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from wsi.mil.head import HeadSpec
+
+MARGIN = 1.0
+"""What a wrong class must fall short by; with a temperature of 1, as in the paper's experiments."""
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabels:
+    """What tiles of a bag are taken for, for one class: tiles `(t,)` places in the bag, targets `(t,)` 1 for it, 0 against."""
+
+    of_class: int
+    tiles: Tensor
+    targets: Tensor
+
+
+class InstanceClusters(nn.Module):
+    """Two scores of a tile for each class, against it and for it, and how well they fit the attention.
+
+    Source: Lu et al. 2021, "Instance-level clustering".
+    """
+
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.classifier = nn.Linear(spec.hidden, 2 * spec.classes)
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        scores: Tensor = self.classifier(embedded)  # (..., 2 K)
+        return scores.reshape(*scores.shape[:-1], self.spec.classes, 2)  # (..., K, 2)
+
+    def loss(
+        self, embed: Callable[[Tensor], Tensor], features: Tensor, *, real: Tensor, scores: Tensor, labels: Tensor
+    ) -> Tensor:
+        """Return the mean over the bags of their clustering loss times its weight, a scalar.
+
+        Only the tiles that get a pseudo-label are embedded with a gradient.
+
+        Args:
+            embed: from features `(t, D)` to embedded tiles `(t, H)`.
+            features: `(B, N, D)`.
+            real: `(B, N)` bool.
+            scores: `(B, N, M)` of the attention, M = 1 for all classes or K.
+            labels: `(B, 1)` place of the class, or `(B, K)` 0 and 1; NaN where unknown: it adds nothing.
+        """
+        each = [
+            self._bag_loss(embed, bag[keep], score[keep], label)
+            for bag, keep, score, label in zip(features, real, scores, labels, strict=True)
+        ]
+        return self.spec.instance_weight * torch.stack(each).mean()
+
+    def _bag_loss(self, embed: Callable[[Tensor], Tensor], bag: Tensor, scores: Tensor, label: Tensor) -> Tensor:
+        """Return the mean over the classes that the bag is or isn't of; bag `(n, D)`, scores `(n, M)`, label `(W,)`."""
+        found = [
+            instance_loss(self(embed(bag[pseudo.tiles]))[:, pseudo.of_class], pseudo.targets, self.spec)
+            for pseudo in pseudo_labels(scores, _claims(label, self.spec), count=self.spec.instances)
+        ]
+        return torch.stack(found).mean() if found else bag.new_zeros(())
+
+
+def _claims(label: Tensor, spec: HeadSpec) -> list[bool | None]:
+    """Return for each class whether the bag is of it; None where that is unknown."""
+    told: list[float] = label.tolist()
+    if spec.kind == "multilabel":
+        return [None if math.isnan(one) else one > 0 for one in told]
+    return [None if math.isnan(told[0]) else place == told[0] for place in range(spec.classes)]
+
+
+def pseudo_labels(scores: Tensor, claims: list[bool | None], *, count: int) -> Iterator[PseudoLabels]:
+    """Yield the pseudo-labels of a bag's tiles.
+
+    Of a class that the bag is of, the `count` most attended tiles are for it and the `count` least attended against
+    it; of one that it isn't of, the most attended are against it. A bag of fewer than twice as many tiles gives half.
+
+    Args:
+        scores: `(n, M)` of the attention, M = 1 for all classes or one a class.
+        claims: whether the bag is of each class; None: unknown, nothing is yielded.
+
+    Source: Lu et al. 2021, "Instance-level clustering".
+    """
+    count = min(count, len(scores) // 2)
+    for place, claim in enumerate(claims if count else []):
+        if claim is None:
+            continue
+        order = torch.argsort(scores[:, place % scores.shape[1]], descending=True)  # (n,)
+        most, least = order[:count], order[-count:]
+        ones, zeros = torch.ones_like(most), torch.zeros_like(most)
+        if claim:
+            yield PseudoLabels(place, torch.cat([most, least]), torch.cat([ones, zeros]))
+        else:
+            yield PseudoLabels(place, most, zeros)
+
+
+def instance_loss(scores: Tensor, targets: Tensor, spec: HeadSpec) -> Tensor:
+    """Return the mean loss of scores `(t, 2)` for targets `(t,)` of 0 and 1.
+
+    smooth-svm: log sum_j exp(MARGIN [j != y] + s_j - s_y), which is cross entropy after each wrong score was raised.
+
+    Source: Berrada et al. 2018, eq. 5 (smooth top-1 loss, temperature 1).
+    """
+    if spec.instance_loss == "smooth-svm":
+        scores = scores + MARGIN * (1 - one_hot(targets, 2))
+    return cross_entropy(scores, targets)

@@ -1,0 +1,155 @@
+"""TransMIL: a transformer over all tiles of a bag, with their order as a position."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
+
+from wsi.mil.classes import make_classifier
+from wsi.mil.head import BLOCK, Head, HeadSpec, Reading, in_blocks, real_tiles
+from wsi.mil.nystrom import NystromAttention, Summary
+
+TOKENS = 2048
+"""Looked at together: the scores of 2,048 tokens for 256 landmarks and 8 heads are 32 MB in float64."""
+CHANNELS = 32
+"""Convolved together: 32 channels of 200,000 tokens are 26 MB."""
+_KERNELS = (7, 5, 3)
+
+
+class PositionGenerator(nn.Module):
+    """Tokens on a square grid plus three depthwise convolutions of it (PPEG), as one of 7 x 7.
+
+    Source: Shao et al. 2021, sec. 3.3 and fig. 4.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(hidden, hidden, size, padding=size // 2, groups=hidden) for size in _KERNELS
+        )
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Return tiles `(B, s * s, H)`, the rows of a square one after the other, with their neighbors mixed in."""
+        side = math.isqrt(tiles.shape[1])
+        weight, bias = self._kernel(side)
+        grid = tiles.mT.reshape(len(tiles), -1, side, side)  # (B, H, s, s)
+        found = conv2d(grid, weight, bias, padding=weight.shape[-1] // 2, groups=len(weight))
+        return found.flatten(2).mT  # (B, s * s, H)
+
+    def mix_in_place(self, tiles: Tensor) -> None:
+        """Do the same to the tiles `(s * s, H)` of one bag, a few channels at a time."""
+        side = math.isqrt(len(tiles))
+        weight, bias = self._kernel(side)
+        for first in range(0, tiles.shape[1], CHANNELS):
+            some = slice(first, first + CHANNELS)
+            grid = tiles[:, some].T.reshape(1, -1, side, side)  # (1, c, s, s)
+            found = conv2d(grid, weight[some], bias[some], padding=weight.shape[-1] // 2, groups=grid.shape[1])
+            tiles[:, some] = found.reshape(grid.shape[1], -1).T
+
+    def _kernel(self, side: int) -> tuple[Tensor, Tensor]:
+        """Return the weight `(H, 1, k, k)` and bias `(H,)` of all three and the tile itself; k reaches over the grid."""
+        most = max(_KERNELS) // 2
+        found = [pad(c.weight, [most - c.kernel_size[0] // 2] * 4) for c in self._all()]
+        weight = torch.stack(found).sum(dim=0)  # (H, 1, 7, 7)
+        itself = torch.zeros_like(weight[:1])
+        itself[..., most, most] = 1
+        reach = slice(most - min(most, side - 1), most + 1 + min(most, side - 1))
+        bias = torch.stack([c.bias for c in self._all() if c.bias is not None]).sum(dim=0)  # (H,)
+        return (weight + itself)[..., reach, reach], bias
+
+    def _all(self) -> list[nn.Conv2d]:
+        return [c for c in self.convolutions if isinstance(c, nn.Conv2d)]
+
+
+class TransMil(Head):
+    """A class token and all tiles attend to each other, twice; the class token's end is classified.
+
+    The tiles are laid on a square in the order of the bag, the first of them again where it isn't full, so their
+    order matters. The attention that is shown is the class token's row in the second layer, as magnitudes, with that
+    of a repeated tile added up and without the token itself.
+
+    Source: Shao et al. 2021, alg. 1-2 and eq. 3; without the convolution that the authors' code adds to the values.
+    """
+
+    any_order = False
+
+    def __init__(self, spec: HeadSpec, dim: int) -> None:
+        super().__init__(spec, dim)
+        self.token = nn.Parameter(torch.randn(spec.hidden) * 0.02)
+        self.first = NystromAttention(spec.hidden, heads=spec.heads, landmarks=spec.landmarks)
+        self.position = PositionGenerator(spec.hidden)
+        self.second = NystromAttention(spec.hidden, heads=spec.heads, landmarks=spec.landmarks)
+        self.last = nn.LayerNorm(spec.hidden)
+        self.classifier = make_classifier(spec.kind, spec.hidden, spec.classes, cuts=spec.cuts)
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Read padded bags, each by itself; see `Head.forward`. No gradient flows through the attention."""
+        real = real_tiles(features, mask)  # (B, N)
+        logits, attention = [], features.new_zeros(real.shape)
+        for i, keep in enumerate(real):
+            tokens, summary = self._tokens(features[i, keep][None])  # (1, n, H)
+            logits.append(self._classify(tokens, summary))
+            with torch.no_grad():
+                attention[i, keep] = self._attention(tokens[0], summary, int(keep.sum())).to(attention)
+        return torch.cat(logits), attention
+
+    @torch.inference_mode()
+    def read(self, features: Tensor, *, block: int = BLOCK) -> Reading:
+        """Read one bag of any size; memory holds its embedded tiles once. See `Head.read`."""
+        alone = [self._classify(*self._tokens(part[:, None])) for part in in_blocks(features, min(block, TOKENS))]
+        n = len(features)
+        if n < max(block, self.spec.landmarks):
+            tokens, summary = self._tokens(features[None])
+        else:
+            tokens, summary = self._tokens_by_block(features, block)
+        attention = self._attention(tokens[0], summary, n)
+        return Reading(self._classify(tokens, summary)[0], attention.float(), torch.cat(alone))
+
+    def _tokens(self, features: Tensor) -> tuple[Tensor, Summary]:
+        """Return the class token and the tiles `(B, 1 + s * s, H)` before the second layer, and their summary there."""
+        tiles = self.embedded(features)  # (B, N, H)
+        tiles = torch.cat([tiles, tiles[:, : _missing(tiles.shape[1])]], dim=1)  # (B, s * s, H)
+        tokens = torch.cat([self.token.expand(len(tiles), 1, -1), tiles], dim=1)  # (B, 1 + s * s, H)
+        tokens = self.first(tokens)
+        tokens = torch.cat([tokens[:, :1], self.position(tokens[:, 1:])], dim=1)
+        return tokens, self.second.summarize(tokens)
+
+    def _tokens_by_block(self, features: Tensor, block: int) -> tuple[Tensor, Summary]:
+        """Do as `_tokens` does for one bag `(N, D)`, in place."""
+        n = len(features)
+        tokens = self.token.new_empty(1 + n + _missing(n), len(self.token))  # (1 + s * s, H)
+        tokens[0], start = self.token, 1
+        for part in in_blocks(features, block):
+            tokens[start : start + len(part)] = self.embedded(part)
+            start += len(part)
+        tokens[start:] = tokens[1 : 1 + _missing(n)]
+        size = min(block, TOKENS)
+        summary = self.first.summarize_blocks(lambda: _blocks(tokens, size), len(tokens))
+        for some in _blocks(tokens, size):
+            some.copy_(self.first.attend(some[None], summary)[0])
+        self.position.mix_in_place(tokens[1:])
+        return tokens[None], self.second.summarize_blocks(lambda: _blocks(tokens, size), len(tokens))
+
+    def _classify(self, tokens: Tensor, summary: Summary) -> Tensor:
+        """Return the logits `(B, C)`; of the second layer only the class token's row is needed."""
+        found: Tensor = self.classifier(self.last(self.second.attend(tokens[:, :1], summary)[:, 0]))
+        return found
+
+    def _attention(self, tokens: Tensor, summary: Summary, n: int) -> Tensor:
+        """Return the attention `(n,)` of the tiles of a bag, sums to 1; tokens `(1 + s * s, H)`."""
+        row = self.second.row(tokens[0], summary, lambda: _blocks(tokens, TOKENS))[1:].abs()  # (s * s,)
+        attention = row[:n].clone()
+        attention[: len(row) - n] += row[n:]
+        return attention / attention.sum()
+
+
+def _missing(n: int) -> int:
+    """Return how many tiles n lacks to fill a square."""
+    return (math.isqrt(n - 1) + 1) ** 2 - n
+
+
+def _blocks(tokens: Tensor, size: int) -> Iterator[Tensor]:
+    for start in range(0, len(tokens), size):
+        yield tokens[start : start + size]
