@@ -1,6 +1,7 @@
 """Labels and features to a model folder."""
 
-from wsi.train.cohort import Case, Cohort, Finding, read_cohort
+from wsi.train.cohort import Case, Cohort, Finding
+from wsi.train.gather import read_cohort
 from wsi.train.labels import Target, TargetKind, Wanted, parse_wanted
 from wsi.train.seal import Fold, Scheme, Splits, read_splits, write_splits
 from wsi.train.splits import make_splits

@@ -4,36 +4,13 @@ from collections import OrderedDict
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wsi.encode import EncoderIdentity, Features, combine, read_features, require_same_encoder
-from wsi.errors import ArtifactError
-from wsi.publish import sha256_file
+from wsi.encode import EncoderIdentity, Features, combine, require_same_encoder
 from wsi.train.cohort import Cohort
-from wsi.train.locate import BagFile, open_archive
+from wsi.train.locate import read_bag
 
 CACHE_BYTES = 2 << 30
-
-
-def read_bag(file: BagFile) -> Features:
-    """Read one slide's features.
-
-    Raises:
-        ArtifactError: damaged, or not the file that the run which made it recorded.
-    """
-    if file.bag is not None:
-        return _from_archive(file)
-    if file.sha256 and sha256_file(file.path) != file.sha256:
-        raise ArtifactError(f"{file.path}: changed since it was written (its sha256 differs); encode the slide again")
-    return read_features(file.path)
-
-
-def _from_archive(file: BagFile) -> Features:
-    arrays = open_archive(file.path)
-    tiles = arrays["x"][arrays["bag"] == file.bag].astype(np.float32)
-    if not np.isfinite(tiles).all():
-        raise ArtifactError(f"{file.path}: bag {file.bag} holds NaN or infinity; make the archive again")
-    order = np.arange(len(tiles), dtype=np.int32)  # an archive has no places: the tiles stand in a row
-    return Features(np.stack([order, np.zeros_like(order)], axis=1), tiles, {}, f"archive {file.path.name}", None)
 
 
 class Bags:
@@ -73,7 +50,7 @@ class Bags:
         assert self._first is not None
         return self._first
 
-    def __getitem__(self, at: int) -> np.ndarray:
+    def __getitem__(self, at: int) -> NDArray[np.float32]:
         """Return `(N, D)` float32, the tiles of case `at`: those of its slides in order."""
         return self.read(at).features
 

@@ -19,6 +19,15 @@ NEGATIVE = frozenset({"0", "no", "n", "false", "f", "neg", "negative", "absent",
 CONTROL = frozenset({"normal", "benign", "control", "healthy", "wildtype", "wt", "low", "stable", "mss"}) | NEGATIVE
 """A binary target's class that is the negative one when the file doesn't say; else the first by name is."""
 MAX_CLASSES = 50
+_CLASSES: Mapping[TargetKind, tuple[int, int]] = {
+    "binary": (2, 2),
+    "multiclass": (2, MAX_CLASSES),
+    "ordinal": (2, MAX_CLASSES),
+    "multilabel": (1, 10_000),
+    "regression": (0, 0),
+    "survival": (0, 0),
+}
+"""Fewest and most classes of each kind."""
 FEW_NUMBERS = 10
 """Whole numbers of at most so many values are classes; more, or fractions, are measured."""
 
@@ -40,11 +49,11 @@ class Target:
     def __post_init__(self) -> None:
         if not self.columns:
             object.__setattr__(self, "columns", self.classes if self.kind == "multilabel" else (self.name,))
-        few = {"binary": (2, 2), "multiclass": (2, MAX_CLASSES), "ordinal": (2, MAX_CLASSES)}
-        low, high = few.get(self.kind, (0, 10_000))
+        low, high = _CLASSES[self.kind]
+        columns = {"survival": 2, "multilabel": len(self.classes)}.get(self.kind, 1)
         if not low <= len(self.classes) <= high or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"{self.name}: {self.kind} can't have the classes {self.classes}")
-        if (self.kind == "survival") != (len(self.columns) == 2 and self.kind != "multilabel"):
+        if len(self.columns) != columns or len(set(self.columns)) != columns:
             raise ValueError(f"{self.name}: {self.kind} can't have the columns {self.columns}")
 
     def encode(self, values: Mapping[str, Value]) -> tuple[float, ...]:

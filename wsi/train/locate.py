@@ -1,26 +1,21 @@
-"""Where the bags lie, and which of them a name in a labels file means."""
+"""Where the bags lie: the OUT of a run, a folder of CLAM or TRIDENT, or one archive."""
 
 import re
-import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from wsi.errors import LabelsError, did_you_mean
+from wsi.encode import Features, read_features
+from wsi.errors import ArtifactError, LabelsError
+from wsi.publish import sha256_file
 from wsi.results import Record
 
 JOURNAL = "results.jsonl"
-SUFFIXES = frozenset({
-    ".h5", ".hdf5", ".npz", ".svs", ".tif", ".tiff", ".ome", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".czi",
-    ".dcm", ".svslide", ".qptiff", ".isyntax", ".zarr", ".jpg", ".jpeg", ".png", ".bmp", ".jp2", ".nii", ".gz",
-})  # fmt: skip
-"""Ends of file names that say how a slide is stored, not which one it is."""
-_UUID = re.compile(r"\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
-"""What the Genomic Data Commons adds to a slide's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +96,16 @@ def _in_folder(folder: Path) -> list[BagFile]:
     return [BagFile(path.relative_to(base).as_posix(), path) for path in files]
 
 
-def open_archive(path: Path) -> dict[str, np.ndarray]:
+def open_archive(path: Path) -> dict[str, NDArray[np.generic]]:
     """Return the arrays x, bag and (when there) y of an .npz.
 
     Raises:
         LabelsError: it isn't such an archive.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ("x", "bag", "y") if name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise LabelsError(f"{path}: not a readable .npz ({error}); expected arrays x, bag and maybe y") from error
     x, bag = arrays.get("x"), arrays.get("bag")
     if x is None or bag is None or x.ndim != 2 or bag.shape != x.shape[:1] or bag.dtype.kind not in "iu":
@@ -124,41 +119,23 @@ def _in_archive(path: Path) -> tuple[BagFile, ...]:
     return tuple(BagFile(str(number), path, int(number)) for number in bags)
 
 
-def stem(name: str) -> str:
-    """Return a slide's name without its folder and the ends that say how it is stored."""
-    last = PurePosixPath(name.replace("\\", "/")).name
-    while (end := PurePosixPath(last).suffix.lower()) in SUFFIXES:
-        last = last[: -len(end)]
-    return last
+def read_bag(file: BagFile) -> Features:
+    """Read one slide's features.
+
+    Raises:
+        ArtifactError: damaged, or not the file that the run which made it recorded.
+    """
+    if file.bag is not None:
+        return _from_archive(file)
+    if file.sha256 and sha256_file(file.path) != file.sha256:
+        raise ArtifactError(f"{file.path}: changed since it was written (its sha256 differs); encode the slide again")
+    return read_features(file.path)
 
 
-def _keys(name: str) -> tuple[str, ...]:
-    """Return what a name may be known by, the strictest first."""
-    path = unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
-    last = PurePosixPath(path).name
-    bare = stem(path)
-    folder = path[: -len(last)]
-    return (path, folder + bare, last, bare, bare.casefold(), _UUID.sub("", bare).casefold())
-
-
-class Names:
-    """Finds the one bag that a name in a labels file means."""
-
-    def __init__(self, bags: Iterable[BagFile]) -> None:
-        self._by_key: list[dict[str, list[BagFile]]] = []
-        for bag in bags:
-            for tier, key in enumerate(_keys(bag.name)):
-                if len(self._by_key) <= tier:
-                    self._by_key.append(defaultdict(list))
-                self._by_key[tier][key].append(bag)
-
-    def find(self, name: str) -> list[BagFile]:
-        """Return the bags that the strictest reading of `name` fits: none, one, or several that can't be told apart."""
-        for keys, key in zip(self._by_key, _keys(name), strict=False):
-            if key in keys:
-                return keys[key]
-        return []
-
-    def hint(self, name: str) -> str:
-        """Return the known names near to an unknown one, as part of a message."""
-        return did_you_mean(stem(name), self._by_key[3]) if self._by_key else ""
+def _from_archive(file: BagFile) -> Features:
+    arrays = open_archive(file.path)
+    tiles = arrays["x"][arrays["bag"] == file.bag].astype(np.float32, copy=False)
+    if not np.isfinite(tiles).all():
+        raise ArtifactError(f"{file.path}: bag {file.bag} holds NaN or infinity; make the archive again")
+    order = np.arange(len(tiles), dtype=np.int32)  # an archive has no places: the tiles stand in a row
+    return Features(np.stack([order, np.zeros_like(order)], axis=1), tiles, {}, f"archive {file.path.name}", None)

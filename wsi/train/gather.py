@@ -1,0 +1,200 @@
+"""A labels file and its features as one cohort, checked whole before anything is trained."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from wsi.encode import Features, require_same_encoder
+from wsi.errors import ArtifactError, EncoderMismatchError, LabelsError
+from wsi.train.cohort import Case, Cohort, Finding
+from wsi.train.duplicates import BagFacts, bag_facts
+from wsi.train.labels import Target, Value, Wanted, infer_target, natural, parse_wanted
+from wsi.train.leaks import OnDuplicates, name_patients
+from wsi.train.locate import locate, read_bag
+from wsi.train.rows import PATIENT_COLUMNS, Columns, Entry, archive_table, choose_columns, match, read_rows
+from wsi.train.table import SHOWN, Problems, Table, read_table
+
+
+def read_cohort(
+    labels: Path | None,
+    features: Path,
+    *,
+    targets: Sequence[str | Wanted],
+    patient: str = PATIENT_COLUMNS[0],
+    slide: str | None = None,
+    site: str | None = None,
+    bag: Literal["slide", "patient"] = "slide",
+    absent: Literal["refuse", "drop"] = "refuse",
+    merge_ids: bool = True,
+    duplicates: OnDuplicates = "merge",
+    inspect: bool = True,
+) -> Cohort:
+    """Read a labels CSV and find each case's features.
+
+    Args:
+        labels: CSV, one line a slide (or a case), see `wsi.train.table.read_table`; None: the `y` of an .npz.
+        features: the OUT of a run, a folder of CLAM's or TRIDENT's files, or an .npz; see `wsi.train.locate.locate`.
+        targets: what to predict, see `wsi.train.labels.parse_wanted`.
+        patient, slide, site: columns; None takes those of the usual names (`wsi.train.rows`). Without a patient
+            column the slides' names must tell the patient, as TCGA's do.
+        bag: one bag a slide, or all of a patient's slides as one.
+        absent: what becomes of lines without features; slides that the run refused are dropped in any case.
+        merge_ids: take ids that are one patient's in several spellings as one.
+        duplicates: merge patients who share a slide into one, refuse them, or only report.
+        inspect: read every bag once, which finds damaged files, mixed encoders and duplicates before training.
+
+    Raises:
+        LabelsError: the labels don't fit the features or themselves; all problems of the file together.
+        ArtifactError: features are damaged; all files together.
+        EncoderMismatchError: two slides were encoded differently.
+        LeakError: see `duplicates`.
+    """
+    table = archive_table(features) if labels is None else read_table(labels)
+    located = locate(features)
+    problems = Problems(table.path)
+    known = _targets(targets, table, problems)
+    columns = choose_columns(table, patient=patient, slide=slide, site=site)
+    lines = list(read_rows(table, columns, known, problems))
+    matched = match(lines, located, problems, drop_absent=absent == "drop")
+    problems.raise_any()
+    entries = [entry for entry in matched if entry.bag is not None]
+    if not entries:
+        raise LabelsError(f"{table.path}: none of its {len(lines)} lines has features in {features}")
+    facts = _inspect(entries) if inspect else {}
+    names, found = name_patients(entries, facts, merge_ids=merge_ids, duplicates=duplicates)
+    entries = [replace(entry, patient=names[entry.patient]) for entry in entries]
+    whole = [entry for entry in entries if entry.slide not in facts or facts[entry.slide].tiles]
+    cases = _cases(whole, known, problems, by_patient=bag == "patient")
+    problems.raise_any()
+    labeled = [case for case in cases if any(value is not None for value in case.targets.values())]
+    findings = [
+        *_told_columns(columns, known),
+        *_told_lines(matched, entries, whole, located.path, {one.name for one in located.bags}),
+        *_told_cases(cases, labeled, known, entries),
+        *found,
+    ]
+    files = {entry.slide: entry.bag for entry in whole if entry.bag is not None}
+    tiles = {slide: one.tiles for slide, one in facts.items() if slide in files}
+    ordered = sorted(labeled, key=lambda case: (natural(case.id), case.id))
+    return Cohort(tuple(ordered), known, tuple(findings), files, tiles)
+
+
+def _targets(wanted: Sequence[str | Wanted], table: Table, problems: Problems) -> tuple[Target, ...]:
+    if not wanted:
+        raise LabelsError(f"{table.path}: no target was named; the columns are {', '.join(table.columns)}")
+    asked = [parse_wanted(one) if isinstance(one, str) else one for one in wanted]
+    found = [target for one in asked if (target := infer_target(one, table, problems)) is not None]
+    for name, count in Counter(target.name for target in found).items():
+        if count > 1:
+            problems.add(f"target {name!r} is named {count} times")
+    return tuple(found)
+
+
+def _inspect(entries: Sequence[Entry]) -> dict[str, BagFacts]:
+    """Read every bag once; what is wrong with several files is told together."""
+    facts: dict[str, BagFacts] = {}
+    damaged: list[str] = []
+    first: tuple[Entry, Features] | None = None
+    for entry in entries:
+        assert entry.bag is not None
+        try:
+            bag = read_bag(entry.bag)
+        except ArtifactError as error:
+            damaged.append(str(error))
+            continue
+        first = first or (entry, replace(bag, coords=bag.coords[:0], features=bag.features[:0]))
+        _require_one_encoder(*first, entry, bag)
+        facts[entry.slide] = bag_facts(bag)
+    if damaged:
+        rest = f"\n  … and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else ""
+        raise ArtifactError("\n  ".join(damaged[:SHOWN]) + rest)
+    return facts
+
+
+def _require_one_encoder(first: Entry, its: Features, entry: Entry, bag: Features) -> None:
+    try:
+        require_same_encoder(its, bag)
+    except EncoderMismatchError as error:
+        raise EncoderMismatchError(f"{first.slide} and {entry.slide}: {error}") from error
+
+
+def _cases(entries: Sequence[Entry], targets: Sequence[Target], problems: Problems, *, by_patient: bool) -> list[Case]:
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    for entry in sorted(entries, key=lambda entry: (natural(entry.slide), entry.slide)):
+        groups[entry.patient if by_patient else entry.slide].append(entry)
+    columns = [column for target in targets for column in target.columns]
+    return [
+        Case(
+            name,
+            group[0].patient,
+            group[0].site,
+            tuple(entry.slide for entry in group),
+            {column: _one_value(name, column, group, problems) for column in columns},
+            group[0].columns,
+        )
+        for name, group in groups.items()
+    ]
+
+
+def _one_value(name: str, column: str, group: Sequence[Entry], problems: Problems) -> Value:
+    """Return what a case's lines agree on; None when none says."""
+    said = [entry for entry in group if entry.targets[column] is not None]
+    for entry in said[1:]:
+        if entry.targets[column] != said[0].targets[column]:
+            both = (
+                f"{said[0].targets[column]!r} on line {said[0].line} and {entry.targets[column]!r} on line {entry.line}"
+            )
+            problems.add(f"patient {name!r}: column {column!r} says {both}; one bag a patient needs one label")
+            break
+    return said[0].targets[column] if said else None
+
+
+def _told_columns(columns: Columns, targets: Sequence[Target]) -> Iterator[Finding]:
+    if columns.patient is None:
+        yield Finding("patients-from-names", "no patient column: the slides' names tell the patients")
+    for target in targets:
+        if target.kind == "multiclass" and all(name.lstrip("-").isdecimal() for name in target.classes):
+            classes = ", ".join(target.classes)
+            yield Finding(
+                "ordered-classes", f"{target.name}: the classes {classes} may be grades; ask for ordinal then"
+            )
+
+
+def _told_lines(
+    matched: Sequence[Entry], entries: Sequence[Entry], whole: Sequence[Entry], features: Path, bags: set[str]
+) -> Iterator[Finding]:
+    without = [entry.slide for entry in matched if entry.bag is None]
+    if without:
+        yield _named("no-features", "labeled but without features in " + features.name, without)
+    empty = sorted({entry.slide for entry in entries} - {entry.slide for entry in whole})
+    if empty:
+        yield _named("empty-bags", "without a tile", empty)
+    unlabeled = sorted(bags - {entry.bag.name for entry in entries if entry.bag is not None})
+    if unlabeled:
+        yield _named("unlabeled-features", "with features but without a line in the labels", unlabeled)
+
+
+def _told_cases(
+    cases: Sequence[Case], labeled: Sequence[Case], targets: Sequence[Target], entries: Sequence[Entry]
+) -> Iterator[Finding]:
+    kept = {case.id for case in labeled}
+    left = [case.id for case in cases if case.id not in kept]
+    if left:
+        yield _named("no-labels", "left out, without any label", left)
+    for target in targets:
+        missing = [case.id for case in labeled if any(case.targets[column] is None for column in target.columns)]
+        if missing:
+            yield _named("missing-labels", f"without {target.name}", missing)
+    sites: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        sites[entry.patient] |= {entry.site} if entry.site else set()
+    several = sorted(patient for patient, found in sites.items() if len(found) > 1)
+    if several:
+        yield _named("patients-of-several-sites", "of more than one site", several, "patients")
+
+
+def _named(code: str, what: str, names: Sequence[str], things: str = "cases") -> Finding:
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return Finding(code, f"{len(names)} {things} {what}: {', '.join(names[:SHOWN])}{rest}", tuple(names))
