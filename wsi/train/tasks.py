@@ -117,7 +117,7 @@ def loss_sum(logits: Tensor, labels: Tensor, task: Task) -> Tensor:
         logits: `(B, C)`.
         labels: `(B, W)`, NaN = missing: such a bag (of a multilabel target, such a class) adds nothing.
     """
-    logits = logits.float()
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
     if task.kind == "multilabel":
         return _multilabel_loss(logits, labels, task)
     known = torch.isfinite(labels).all(dim=1)

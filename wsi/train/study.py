@@ -1,0 +1,109 @@
+"""A training run before its first step: cases, task, head, folds, and a name for all that its result depends on."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from wsi.errors import UsageError
+from wsi.mil import HeadSpec
+from wsi.publish import sha256_bytes, sha256_file
+from wsi.train.bags import Bags
+from wsi.train.cohort import Cohort
+from wsi.train.labels import Target
+from wsi.train.loop import Cases
+from wsi.train.seal import Splits
+from wsi.train.settings import TrainConfig, head_spec
+from wsi.train.tasks import Floats, Task
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is trained on what. labels `(cases, W)`, see `wsi.train.tasks`."""
+
+    cohort: Cohort
+    target: Target
+    splits: Splits
+    config: TrainConfig
+    task: Task
+    bags: Bags
+
+    @property
+    def spec(self) -> HeadSpec:
+        """The head that the settings tell for this task."""
+        return head_spec(
+            self.config.head,
+            self.task.kind,
+            classes=len(self.task.classes) or 2,
+            cuts=self.task.outputs if self.task.edges else 0,
+        )
+
+    @cached_property
+    def labels(self) -> Floats:
+        return self.cohort.labels(self.target.name)
+
+    @property
+    def cases(self) -> Cases:
+        return Cases(self.bags.__getitem__, self.labels)
+
+    @cached_property
+    def data_digest(self) -> str:
+        """A sha256 over ids, patients, labels and the bytes of the features."""
+        files = {path: sha256_file(path) for path in sorted({file.path for file in self.cohort.files.values()})}
+        lines = [
+            [
+                case.id,
+                case.patient,
+                *(f"{files[self.cohort.files[s].path]} {self.cohort.files[s].bag}" for s in case.slides),
+            ]
+            for case in self.cohort.cases
+        ]
+        told = {
+            "target": asdict(self.target),
+            "cases": lines,
+            "labels": [list(map(repr, row)) for row in self.labels.tolist()],
+        }
+        return sha256_bytes(json.dumps(told, sort_keys=True).encode())
+
+    def key(self, *more: object) -> str:
+        """Return a name for a fit: another one where its data, folds, settings or `more` differ."""
+        told = [self.data_digest, self.splits.digest, self.config.seed, repr(self.task), *map(repr, more)]
+        return sha256_bytes(json.dumps(told).encode())
+
+    def seed(self, *place: int) -> int:
+        """Return a seed for a place (a fold, a trial), drawn from that of the settings."""
+        return int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0])
+
+
+def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: str) -> Study:
+    """Return the study of one target of a cohort.
+
+    Raises:
+        UsageError: a head or time bins that this target can't have.
+    """
+    asked = cohort.target(target)
+    labels = cohort.labels(target)
+    task = Task(asked.kind, asked.classes, link=config.target.link, ties=config.target.ties)
+    if asked.kind == "survival":
+        task = replace(task, edges=time_edges(labels, config))
+    elif config.target.edges or config.target.bins:
+        raise UsageError(f"target {target!r} is {asked.kind}: time bins are for survival")
+    study = Study(cohort, asked, splits, config, task, Bags(cohort))
+    _ = study.spec  # refuses what no head can be
+    return study
+
+
+def time_edges(labels: Floats, config: TrainConfig) -> tuple[float, ...]:
+    """Return the ends of the time bins: those given, else quantiles of the event times, to two digits.
+
+    They say how time is asked about, not what is answered, so those of all cases are taken, and the folds share them.
+    """
+    given = config.target.edges
+    if given:
+        return tuple(sorted(set(given)))
+    times = labels[labels[:, 1] > 0, 0]
+    if config.target.bins < 2 or not len(times):
+        return ()
+    shares = np.arange(1, config.target.bins) / config.target.bins
+    return tuple(sorted({float(f"{edge:.2g}") for edge in np.quantile(times, shares)} - {0.0}))
