@@ -105,7 +105,7 @@ def instance_loss(scores: Tensor, targets: Tensor, spec: HeadSpec) -> Tensor:
 
     smooth-svm: log sum_j exp(MARGIN [j != y] + s_j - s_y), which is cross entropy after each wrong score was raised.
 
-    Source: Berrada et al. 2018, eq. 5 (smooth top-1 loss, temperature 1).
+    Source: Berrada et al. 2018, smooth top-k loss with k = 1 and a temperature of 1.
     """
     if spec.instance_loss == "smooth-svm":
         scores = scores + MARGIN * (1 - one_hot(targets, 2))

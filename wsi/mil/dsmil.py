@@ -19,7 +19,7 @@ class DualStream(Head):
     c = (max_i W_0 h_i + W_b sum_i U_i v_i) / 2, with q = W_q h and v = W_v h. The cuts of ordered grades share one
     critical tile. The attention that is shown is U, the mean over the logits.
 
-    Source: Li et al. 2021, eq. 3-8; the scale of the softmax is that of the authors' experiments.
+    Source: Li et al. 2021, masked non-local block; the scale of the softmax is that of the authors' experiments.
     """
 
     def __init__(self, spec: HeadSpec, dim: int) -> None:

@@ -13,7 +13,7 @@ class MaxPool(Head):
 
     The attention is the share of the bag's logits that came from a tile: with one logit, 1 on one tile.
 
-    Source: Wang et al. 2018 (mi-Net), eq. 2, maximum.
+    Source: Wang et al. 2018, mi-Net with max pooling.
     """
 
     def __init__(self, spec: HeadSpec, dim: int) -> None:

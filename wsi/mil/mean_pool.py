@@ -8,7 +8,7 @@ from wsi.mil.pooled import PooledHead
 class MeanPool(PooledHead):
     """Embed the tiles and classify their mean.
 
-    Source: Wang et al. 2018 (MI-Net), eq. 3, mean pooling.
+    Source: Wang et al. 2018, MI-Net with mean pooling.
     """
 
     def score(self, embedded: Tensor) -> Tensor:

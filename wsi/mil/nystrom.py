@@ -37,7 +37,7 @@ class NystromAttention(nn.Module):
     softmax(Q K~^T) softmax(Q~ K~^T)^+ softmax(Q~ K^T) V, each softmax over its row and scaled by 1 / sqrt(d); Q~ and K~
     are means of `landmarks` even segments of Q and K. A sequence that is no longer than that is attended to exactly.
 
-    Source: Xiong et al. 2021, eq. 13-15; Shao et al. 2021, eq. 3.
+    Source: Xiong et al. 2021, softmax attention by the Nyström method with segment means as landmarks.
     """
 
     def __init__(self, hidden: int, *, heads: int, landmarks: int) -> None:
@@ -139,7 +139,7 @@ def pseudo_inverse(attention: Tensor, *, steps: int = STEPS) -> Tensor:
 
     Z <- Z (13 I - A Z (15 I - A Z (7 I - A Z))) / 4, from Z = A^T / (|A|_1 |A|_inf).
 
-    Source: Xiong et al. 2021, eq. 11; Razavi et al. 2014.
+    Source: Xiong et al. 2021, iteration for the Moore-Penrose inverse, after Razavi et al. 2014.
     """
     sums = attention.abs()
     norms = sums.sum(dim=-2).amax(dim=-1) * sums.sum(dim=-1).amax(dim=-1)  # (...)

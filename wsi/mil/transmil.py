@@ -21,7 +21,7 @@ _KERNELS = (7, 5, 3)
 class PositionGenerator(nn.Module):
     """Tokens on a square grid plus three depthwise convolutions of it (PPEG), as one of 7 x 7.
 
-    Source: Shao et al. 2021, sec. 3.3 and fig. 4.
+    Source: Shao et al. 2021, pyramid position encoding generator.
     """
 
     def __init__(self, hidden: int) -> None:
@@ -70,7 +70,8 @@ class TransMil(Head):
     order matters. The attention that is shown is the class token's row in the second layer, as magnitudes, with that
     of a repeated tile added up and without the token itself.
 
-    Source: Shao et al. 2021, alg. 1-2 and eq. 3; without the convolution that the authors' code adds to the values.
+    Source: Shao et al. 2021, alg. 2 (TPT module); without the convolution that the authors' code adds to the values, and
+    with segments of uneven length where it pads with zeros.
     """
 
     any_order = False
