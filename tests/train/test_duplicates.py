@@ -91,8 +91,14 @@ def test_empty_bags_are_alike_to_none() -> None:
     assert pairs([bag(np.zeros((0, 8), np.float32)), bag(np.zeros((0, 8), np.float32)), bag(stained(1, dim=8))]) == []
 
 
+def test_narrow_features_are_only_compared_for_equality() -> None:
+    coarse = stained(1, dim=8)
+    assert pairs([bag(coarse), bag(stained(2, dim=8)), bag(coarse + np.float32(1e-5))]) == []
+    assert pairs([bag(coarse), bag(stained(2, dim=8)), bag(coarse)]) == [("features", "s0", "s2")]
+
+
 def test_many_bags_are_compared_across_blocks() -> None:
-    bags = [bag(stained(seed, count=4, dim=16)) for seed in range(1, 301)]
+    bags = [bag(stained(seed, count=4, dim=32)) for seed in range(1, 301)]
     bags[299] = bag(bags[2].features + np.float32(1e-5))
     assert pairs(bags) == [("near", "s2", "s299")]
 

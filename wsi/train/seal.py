@@ -136,7 +136,7 @@ def read_splits(path: Path, cohort: Cohort) -> Splits:
         told = json.loads(path.read_bytes())
         digest = told.pop("sha256", "")
         file = _SplitsFile.model_validate(told)
-    except (OSError, ValueError, AttributeError, RecursionError, ValidationError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError, ValidationError) as error:
         what = error.strerror if isinstance(error, OSError) else "not the JSON of sealed splits"
         raise ArtifactError(f"{path}: {what}; make the splits again") from error
     if sha256_bytes(_canonical(file)) != digest:
