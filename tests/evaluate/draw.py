@@ -40,3 +40,25 @@ def clustered(
     common = rng.normal(size=patients)[owner] * np.sqrt(icc)
     scores = common + rng.normal(size=len(owner)) * np.sqrt(1 - icc) + distance * labels
     return Study(labels.astype(np.int64), scores, owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """truth and called `(n,)` places of K classes, probabilities `(n, K)`."""
+
+    truth: NDArray[np.int64]
+    called: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+def classes(seed: int) -> Classes:
+    """Return a small study of 2 to 5 classes, each with a case."""
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(2, 6))
+    n = int(rng.integers(3 * k, 60))
+    truth = np.concatenate([np.arange(k), rng.integers(0, k, n - k)])
+    logits = rng.normal(size=(n, k)) + 1.5 * np.eye(k)[truth]
+    if seed % 2:
+        logits = np.round(logits)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return Classes(truth, probabilities.argmax(axis=1), probabilities)

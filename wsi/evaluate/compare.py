@@ -1,0 +1,119 @@
+"""Two models on the same cases: is one better, or did chance deal the cases?"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import norm
+
+from wsi.evaluate.binary import Patients, binary, patient_index
+from wsi.evaluate.bootstrap import Measure, bootstrap_interval, draws
+from wsi.evaluate.delong import area_covariance, auc_interval
+from wsi.evaluate.figure import Figure
+from wsi.evaluate.roc import auc
+
+_NOTHING = 1e-18
+"""A variance below this is 0 but for rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Both figures, and first minus second. p: of a difference this large between equal models; None: not estimable."""
+
+    first: Figure
+    second: Figure
+    difference: Figure
+    p: float | None
+    method: str
+
+
+def compare_models(
+    labels: ArrayLike,
+    outputs: tuple[ArrayLike, ArrayLike],
+    *,
+    patients: Patients = None,
+    method: Literal["delong", "bootstrap"] = "delong",
+    measure: Measure = auc,
+    rounds: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Return how two models differ on the same cases.
+
+    Args:
+        labels: `(n,)` truth; for DeLong 0 and 1.
+        outputs: what either model says of each case, `(n, ...)`.
+        patients: `(n,)`; cases of one patient stand or fall together.
+        method: delong: the AUCs, by the covariance of their placements. bootstrap: any figure, by draws of patients;
+            p is that of the difference over its standard deviation among the draws.
+        measure: bootstrap only: makes the figure from labels and a model's outputs.
+
+    Source: DeLong et al. 1988, eq. 5; Obuchowski 1997, eq. 9, for patients with several cases.
+    """
+    if method == "delong":
+        return _delong(labels, outputs, patients)
+    return _bootstrap(measure, labels, outputs, patients, rounds, seed)
+
+
+def _delong(labels: ArrayLike, outputs: tuple[ArrayLike, ArrayLike], patients: Patients) -> Comparison:
+    first, second = (auc_interval(labels, scores, patients=patients) for scores in outputs)
+    name, method = "AUC difference", "paired DeLong"
+    if lack := _lack(first, second):
+        return Comparison(first, second, Figure.not_estimable(name, lack, n=first.n, count=first.count), None, method)
+    cases = [binary(labels, scores) for scores in outputs]
+    owner = patient_index(patients, first.n)
+    areas = area_covariance(cases[0].labels, np.stack([one.scores for one in cases]), owner)
+    value, covariance = float(areas.values[0] - areas.values[1]), areas.covariance
+    variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    difference = Figure(name, value, n=first.n, count=first.count, patients=first.patients)
+    if first.low is None:
+        return Comparison(first, second, replace(difference, reason=first.reason), None, method)
+    if variance < _NOTHING:
+        reason = "no interval: the difference doesn't vary between these patients"
+        return Comparison(first, second, replace(difference, reason=reason), None if value else 1.0, method)
+    low, high, p = _normal(value, variance**0.5)
+    return Comparison(first, second, replace(difference, low=low, high=high, method=method), p, method)
+
+
+def _bootstrap(
+    measure: Measure,
+    labels: ArrayLike,
+    outputs: tuple[ArrayLike, ArrayLike],
+    patients: Patients,
+    rounds: int,
+    seed: int,
+) -> Comparison:
+    def difference(truth: ArrayLike, one: ArrayLike, other: ArrayLike) -> Figure:
+        first, second = measure(truth, one), measure(truth, other)
+        name = f"{first.name} difference"
+        if first.value is None or second.value is None:
+            return Figure.not_estimable(name, _lack(first, second), n=first.n, count=first.count)
+        return Figure(name, first.value - second.value, n=first.n, count=first.count)
+
+    method = f"paired bootstrap of patients, {rounds} draws"
+    arrays = [labels, *outputs]
+    first, second = (
+        bootstrap_interval(measure, [labels, one], patients=patients, rounds=rounds, seed=seed) for one in outputs
+    )
+    found = bootstrap_interval(difference, arrays, patients=patients, rounds=rounds, seed=seed)
+    if found.value is None or found.low is None:
+        return Comparison(first, second, found, None, method)
+    deviation = float(draws(difference, arrays, patients=patients, rounds=rounds, seed=seed).std(ddof=1))
+    return Comparison(first, second, found, _normal(found.value, deviation)[2], method)
+
+
+def _lack(first: Figure, second: Figure) -> str:
+    """Return why two figures can't be compared; empty when they can."""
+    if first.value is not None and second.value is not None:
+        return ""
+    if first.reason == second.reason:
+        return first.reason
+    return "; ".join(
+        f"{word} model: {one.reason}" for word, one in (("first", first), ("second", second)) if one.value is None
+    )
+
+
+def _normal(value: float, deviation: float) -> tuple[float, float, float]:
+    """Return the ends of the 95 % interval and the two-sided p of a difference."""
+    width = float(norm.ppf(0.975)) * deviation
+    return max(-1.0, value - width), min(1.0, value + width), float(2 * norm.sf(abs(value) / deviation))
