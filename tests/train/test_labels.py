@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from wsi.errors import LabelsError, UsageError
+from wsi.table import Problems, Row, Table
 from wsi.train.labels import Target, Wanted, infer_target, parse_wanted, read_values
-from wsi.train.table import Problems, Row, Table
 
 
 def table_of(*columns: str, rows: Sequence[Sequence[str]], delimiter: str = ",") -> Table:

@@ -8,13 +8,13 @@ from typing import Literal
 
 from wsi.encode import Features, require_same_encoder
 from wsi.errors import ArtifactError, EncoderMismatchError, LabelsError
+from wsi.table import SHOWN, Problems, Table, read_table
 from wsi.train.cohort import Case, Cohort, Finding
 from wsi.train.duplicates import BagFacts, bag_facts
 from wsi.train.labels import Target, Value, Wanted, infer_target, natural, parse_wanted
 from wsi.train.leaks import OnDuplicates, name_patients
 from wsi.train.locate import locate, read_bag
 from wsi.train.rows import PATIENT_COLUMNS, Columns, Entry, archive_table, choose_columns, match, read_rows
-from wsi.train.table import SHOWN, Problems, Table, read_table
 
 
 def read_cohort(
@@ -34,7 +34,7 @@ def read_cohort(
     """Read a labels CSV and find each case's features.
 
     Args:
-        labels: CSV, one line a slide (or a case), see `wsi.train.table.read_table`; None: the `y` of an .npz.
+        labels: CSV, one line a slide (or a case), see `wsi.table.read_table`; None: the `y` of an .npz.
         features: the OUT of a run, a folder of CLAM's or TRIDENT's files, or an .npz; see `wsi.train.locate.locate`.
         targets: what to predict, see `wsi.train.labels.parse_wanted`.
         patient, slide, site: columns; None takes those of the usual names (`wsi.train.rows`). Without a patient

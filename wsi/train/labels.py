@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from wsi.errors import UsageError, did_you_mean
-from wsi.train.table import Problems, Row, Table
+from wsi.table import Problems, Row, Table
 
 TargetKind = Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "survival"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)

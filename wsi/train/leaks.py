@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from wsi.errors import LeakError
+from wsi.table import SHOWN
 from wsi.train.cohort import Finding
 from wsi.train.duplicates import BagFacts, Duplicate, find_duplicates, named
 from wsi.train.identity import Joined, merge_patients
 from wsi.train.labels import natural
 from wsi.train.rows import Entry
-from wsi.train.table import SHOWN
 
 OnDuplicates = Literal["merge", "refuse", "report"]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsi.errors import LabelsError
+from wsi.table import Problems, Row, Table
 from wsi.train.identity import known_patient, patient_key
 from wsi.train.labels import Target, Value, read_values
 from wsi.train.locate import BagFile, Located, open_archive
 from wsi.train.names import Names, stem
-from wsi.train.table import Problems, Row, Table
 
 SLIDE_COLUMNS = ("slide", "slide_id", "slide_name", "file", "filename", "image", "image_id", "bag", "name", "id")
 CASE_COLUMNS = ("case", "case_id", "patient", "patient_id")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wsi.errors import LabelsError
+from wsi.table import Problems, Table, read_table
 from wsi.train.cohort import Cohort
 from wsi.train.identity import patient_key
 from wsi.train.labels import natural, plain_class
@@ -12,7 +13,6 @@ from wsi.train.locate import BagFile
 from wsi.train.names import Names
 from wsi.train.rows import CASE_COLUMNS, SLIDE_COLUMNS
 from wsi.train.seal import SIDES, Fold, Splits, read_splits, seal
-from wsi.train.table import Problems, Table, read_table
 
 _SIDE = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",

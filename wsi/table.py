@@ -1,4 +1,4 @@
-"""A CSV of labels as a spreadsheet, a registry or a colleague writes it, and all that is wrong with it at once."""
+"""A CSV as a spreadsheet, a registry or another tool writes it, and all that is wrong with it at once."""
 
 import csv
 import io
@@ -120,9 +120,9 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise LabelsError(f"{path}: can't be read ({error.strerror or error}); expected a CSV of labels") from error
+        raise LabelsError(f"{path}: can't be read ({error.strerror or error}); expected a CSV") from error
     if len(content) > MAX_BYTES:
-        raise LabelsError(f"{path}: larger than {MAX_BYTES >> 20} MiB; expected a CSV of labels")
+        raise LabelsError(f"{path}: larger than {MAX_BYTES >> 20} MiB; expected a CSV")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wsi.errors import LabelsError
-from wsi.train.table import read_table
+from wsi.table import read_table
 
 
 def written(tmp_path: Path, content: str | bytes) -> Path:
