@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from wsi.mil import OrderedCuts, class_probabilities, make_classifier
-from wsi.mil.classes import Kind
+from wsi.errors import UsageError
+from wsi.mil import Kind, OrderedCuts, class_probabilities, cumulative_logits, logit_count, make_classifier
 
 
 def probabilities(logits: list[float], kind: Kind) -> list[float]:
@@ -73,7 +73,53 @@ def test_all_cuts_share_one_score() -> None:
     assert torch.allclose(gaps, (cuts.bias[1] - cuts.bias[0]).detach().expand(7, 1), atol=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "classes"), [("binary", 3), ("binary", 1), ("multiclass", 1), ("ordinal", 1)])
+def test_each_label_has_a_probability_of_its_own() -> None:
+    assert probabilities([math.log(3), 0.0, math.log(1 / 9)], "multilabel") == pytest.approx([0.75, 0.5, 0.1])
+
+
+@pytest.mark.parametrize("kind", ["regression", "survival"])
+def test_what_has_no_classes_has_no_probability_of_one(kind: Kind) -> None:
+    with pytest.raises(UsageError, match=f"a {kind} target has no classes"):
+        probabilities([0.0], kind)
+
+
+def test_conditional_odds_of_being_above_multiply() -> None:
+    once = [0.8, 0.5, 0.25]
+    logits = cumulative_logits(torch.tensor([math.log(p / (1 - p)) for p in once], dtype=torch.float64))
+    assert torch.sigmoid(logits).tolist() == pytest.approx([0.8, 0.4, 0.1], abs=1e-12)
+    assert probabilities(logits.tolist(), "ordinal") == pytest.approx([0.2, 0.4, 0.3, 0.1], abs=1e-12)
+
+
+def test_sure_conditional_odds_stay_finite() -> None:
+    assert cumulative_logits(torch.tensor([200.0, -200.0, 200.0])).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "cuts", "expected"),
+    [
+        ("binary", 2, 0, 1),
+        ("multiclass", 5, 0, 5),
+        ("multilabel", 1, 0, 1),
+        ("ordinal", 5, 0, 4),
+        ("regression", 0, 0, 1),
+        ("survival", 0, 0, 1),
+        ("survival", 0, 7, 7),
+    ],
+)
+def test_a_kind_tells_how_many_logits_there_are(kind: Kind, classes: int, cuts: int, expected: int) -> None:
+    assert logit_count(kind, classes, cuts=cuts) == expected
+    assert make_classifier(kind, 8, classes, cuts=cuts)(torch.zeros(3, 8)).shape == (3, expected)
+
+
+@pytest.mark.parametrize(("kind", "cuts"), [("binary", 2), ("regression", 1), ("survival", -1)])
+def test_time_bins_are_for_survival_only(kind: Kind, cuts: int) -> None:
+    with pytest.raises(UsageError, match=f"a {kind} head can't have {cuts} time bins"):
+        logit_count(kind, 2, cuts=cuts)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes"), [("binary", 3), ("binary", 1), ("multiclass", 1), ("multilabel", 0), ("ordinal", 1)]
+)
 def test_a_head_with_too_few_or_too_many_classes_is_refused(kind: Kind, classes: int) -> None:
     with pytest.raises(ValueError, match=f"{kind} head can't have {classes}"):
         make_classifier(kind, 8, classes)

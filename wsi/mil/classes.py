@@ -5,11 +5,14 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from wsi.errors import UsageError
 
 Kind = Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "survival"]
 """What a head's logits mean. survival: Cox without time bins, discrete-time with them."""
+_LEAST = 1e-7
+"""Nearer to 1 a float32 can't tell a probability from it."""
 
 
 def logit_count(kind: Kind, classes: int, *, cuts: int = 0) -> int:
@@ -65,18 +68,38 @@ def make_classifier(kind: Kind, hidden: int, classes: int, *, cuts: int = 0) -> 
 
 
 def class_probabilities(logits: Tensor, kind: Kind) -> Tensor:
-    """Return the probability of each class, `(..., K)`, sums to 1.
+    """Return the probability of each class, `(..., K)`; sums to 1, but for multilabel, where each is by itself.
 
     Args:
-        logits: binary `(..., 1)`: log odds of the second class. multiclass `(..., K)`. ordinal `(..., K - 1)`:
-            log odds of being above each grade but the last, falling; where they rise they are made to fall.
+        logits: binary `(..., 1)`: log odds of the second class. multiclass `(..., K)`. multilabel `(..., K)`: log odds
+            of each label. ordinal `(..., K - 1)`: log odds of being above each grade but the last, falling; where
+            they rise they are made to fall.
+
+    Raises:
+        UsageError: regression and survival have no classes.
 
     Source: McCullagh 1980, cumulative link model.
     """
+    if kind in ("regression", "survival"):
+        raise UsageError(f"a {kind} target has no classes, so no probability of one")
     if kind == "multiclass":
         return torch.softmax(logits, dim=-1)
+    if kind == "multilabel":
+        return torch.sigmoid(logits)
     if kind == "ordinal":
         logits = torch.cummin(logits, dim=-1).values
     above, below = torch.sigmoid(logits), torch.sigmoid(-logits)  # (..., K - 1)
     between = above[..., :-1] - above[..., 1:]  # (..., K - 2)
     return torch.cat([below[..., :1], between, above[..., -1:]], dim=-1)  # (..., K)
+
+
+def cumulative_logits(conditional: Tensor) -> Tensor:
+    """Return the log odds of being above each grade, `(..., K - 1)`, falling.
+
+    Args:
+        conditional: `(..., K - 1)` log odds of being above each grade for who is above the one before.
+
+    Source: Shi et al. 2023 (CORN): P(above k) is the product of the conditional probabilities up to k.
+    """
+    log_above = logsigmoid(conditional).cumsum(dim=-1)  # log P(above k)
+    return log_above - torch.log(-torch.expm1(log_above.clamp(max=-_LEAST)))
