@@ -262,6 +262,16 @@ def damage_tiles(path: Path, indices: Sequence[int], *, level: int = 0) -> Path:
     return path
 
 
+def leave_out_tiles(path: Path, indices: Sequence[int], *, level: int = 0) -> Path:
+    """Make a tiled TIFF say that some frames were never stored, as scanners do with glass."""
+    with tifffile.TiffFile(path, mode="r+") as file:
+        pages: list[Any] = [page for page in file.pages if page.is_tiled]  # type: ignore[union-attr]
+        for name in ("TileOffsets", "TileByteCounts"):
+            tag = pages[level].tags[name]
+            tag.overwrite([0 if i in indices else value for i, value in enumerate(tag.value)])
+    return path
+
+
 def _dicom_frames(path: Path) -> list[tuple[int, int]]:
     import pydicom
 

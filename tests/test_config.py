@@ -16,6 +16,7 @@ from wsi.errors import ConfigError
 SECTIONS = {name: field.default for name, field in Config.model_fields.items() if isinstance(field.default, BaseModel)}
 FIELDS = [("", "model")] + [(name, key) for name, section in SECTIONS.items() for key in type(section).model_fields]
 TEXTS = {"model", "reader", "mpp_table", "polygons", "encoder", "weights", "precision", "device", "origin"}
+SWITCHES = {"mpp_override", "scaled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def misspelled_keys() -> Iterator[Broken]:
 def wrong_types() -> Iterator[Broken]:
     """Every field with values of other types; text never turns into a number, nor a number into text."""
     for section, key in FIELDS:
-        values = ["[1, 2]", "{a: 1}", "true" if key != "mpp_override" else "1"]
+        values = ["[1, 2]", "{a: 1}", "1" if key in SWITCHES else "true"]
         values += ["12"] if key in TEXTS else ["word", "'1'"]
         for value in values:
             text, line = setting(section, key, value)
@@ -57,7 +58,7 @@ def wrong_types() -> Iterator[Broken]:
 def out_of_range() -> Iterator[Broken]:
     """Numbers that no run can use."""
     for section, key in FIELDS:
-        if key in TEXTS or key == "mpp_override":
+        if key in TEXTS | SWITCHES:
             continue
         for value in (".nan", ".inf", "-.inf", "-1", "1" + "0" * 400):
             text, line = setting(section, key, value)
@@ -170,7 +171,7 @@ def test_defaults_survive_the_round_trip(tmp_path: Path) -> None:
 def test_every_field_survives_the_round_trip(tmp_path: Path) -> None:
     other: dict[str, Any] = {
         "model": "models/mine: odd # name",
-        "read": {"reader": "dicom", "mpp": 0.25, "mpp_table": "µ table.csv", "mpp_override": True},
+        "read": {"reader": "dicom", "mpp": 0.25, "mpp_table": "µ table.csv", "mpp_override": True, "scaled": False},
         "tissue": {"mpp": 4.0, "min_area_mm2": 0.1, "min_hole_mm2": 0.2, "polygons": "drawn"},
         "tile": {"tile_px": 256, "mpp": 0.5, "overlap": 0.25, "min_tissue": 0.5, "max_unreadable": 0.0},
         "encode": {"encoder": "x", "weights": "w", "precision": "bf16", "batch_size": 8, "device": "cuda:1"},

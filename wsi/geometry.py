@@ -7,6 +7,9 @@ from typing import Literal
 MPP_MIN, MPP_MAX = 0.05, 20.0
 """µm per px outside of which no slide scanner works: finer than light, coarser than a thumbnail."""
 
+SLACK = 1.005
+"""A level whose size was rounded may be this much coarser than wanted."""
+
 MppSource = Literal["metadata", "tiff-tags", "table", "command-line"]
 
 
@@ -38,12 +41,14 @@ class Point:
 class Region:
     """A box in a slide, in OpenSlide's order and meaning.
 
-    `location` is the top-left in level-0 px, `size` is in px of `level`.
+    `location` is the top-left in level-0 px, `size` is in px of `level` over `shrink`: of a level that can be
+    decoded at a fraction of its size (see `wsi.read.Shrinking`).
     """
 
     location: Point
     level: int
     size: Size
+    shrink: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +103,5 @@ def best_level(levels: tuple[Level, ...], downsample: float) -> int:
 
     A 0.5 % slack admits levels whose size was rounded; level 0 when none is fine enough.
     """
-    fine = [i for i, level in enumerate(levels) if level.downsample <= downsample * 1.005]
+    fine = [i for i, level in enumerate(levels) if level.downsample <= downsample * SLACK]
     return max(fine, key=lambda i: levels[i].downsample, default=0)

@@ -170,3 +170,22 @@ def test_only_tiles_over_an_undecodable_frame_are_errors(tmp_path: Path) -> None
 
 def _tile(source: Source, x: int, y: int) -> NDArray[np.uint8]:
     return read_tile(source, x, y, footprint=Footprint(100.0, 100.0), tile_px=50)
+
+
+class Shrinking(Memory):
+    """A level that can be decoded at a fraction of its size, as JPEG can."""
+
+    def shrinks(self, level: int, /) -> tuple[int, ...]:
+        return (1, 2, 4, 8)
+
+    def read_region(self, region: Region, /) -> NDArray[np.uint8]:
+        self.asked.append(region)
+        return np.zeros((region.size.height, region.size.width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("ratio", "shrink"), [(1.0, 1), (1.9, 1), (2.0, 2), (3.9, 2), (7.9, 2), (8.0, 4), (16.0, 8)])
+def test_jpeg_level_is_shrunk_as_far_as_the_tile_allows(ratio: float, shrink: int) -> None:
+    source, footprint = Shrinking(np.zeros((64, 64, 3), np.uint8)), Footprint(32 * ratio, 32 * ratio)
+    read_tile(source, 0, 0, footprint=footprint, tile_px=32)
+    read_tile(source, 0, 0, footprint=footprint, tile_px=32, scaled=False)
+    assert [region.shrink for region in source.asked] == [shrink, 1]

@@ -102,7 +102,7 @@ def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -
         case "tile":
             parts = [recipe.tile_px, recipe.mpp, config.tile.overlap, config.tile.min_tissue]
         case "encode":
-            parts = [recipe.encoder_sha256, config.encode.precision]
+            parts = [recipe.encoder_sha256, config.encode.precision, config.read.scaled]
         case "predict":
             parts = [recipe.model_sha256, config.tile.max_unreadable, config.export.top_tiles]
         case "export":

@@ -32,6 +32,7 @@ class Desk:
     def __init__(self) -> None:
         self._source: Source | None = None
         self._mpp: Mpp | None = None
+        self._scaled = True
 
     def answer(self, pipe: Connection, message: Message, blobs: list[bytes]) -> None:
         match message["do"]:
@@ -52,6 +53,7 @@ class Desk:
             self._source = None
         config, row = ReadConfig.model_validate(message["read"]), message["mpp_row"]
         self._source = open_slide(Path(message["path"]), reader=config.reader)
+        self._scaled = config.scaled
         self._mpp = resolve_mpp(self._source, message["relative"], config, row=tuple(row) if row else None)
         return SlideInfo.of(self._source, self._mpp).model_dump()
 
@@ -95,7 +97,7 @@ class Desk:
                 try:
                     if start + i in lost:
                         raise RegionError(f"the tile at {x}, {y} stopped the decoder before")
-                    tiles[i] = read_tile(source, x, y, footprint=footprint, tile_px=tile_px)
+                    tiles[i] = read_tile(source, x, y, footprint=footprint, tile_px=tile_px, scaled=self._scaled)
                 except RegionError:
                     tiles[i] = 0
                     bad.append(i)

@@ -27,7 +27,7 @@ from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, write_co
 from wsi.tile.coords import patch_attributes
 from wsi.tissue import find_annotation, from_geojson
 
-STAGE_CODE: dict[Stage, int] = {"tissue": 1, "tile": 1, "encode": 1, "predict": 1, "export": 2}
+STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 1, "encode": 1, "predict": 1, "export": 2}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 TOP_TILE_QUALITY = 88
 

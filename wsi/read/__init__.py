@@ -6,7 +6,7 @@ from wsi.read.find import Rejected, SlideFile, find_slides
 from wsi.read.modality import check_brightfield
 from wsi.read.opening import open_slide
 from wsi.read.scale import MppTable, read_mpp_table, resolve_mpp
-from wsi.read.source import Reader, Source
+from wsi.read.source import Reader, Shrinking, Source
 
 # What tifffile finds wrong with a file is told by our errors; its own log names files and quotes their text.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -15,6 +15,7 @@ __all__ = [
     "MppTable",
     "Reader",
     "Rejected",
+    "Shrinking",
     "SlideFile",
     "Source",
     "check_brightfield",

@@ -15,6 +15,7 @@ from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
 from wsi.read.dicom_header import DICOM_FAULTS, read_header
 from wsi.read.frames import Frames, check_stored
+from wsi.read.jpeg import SHRINKS, JpegFrames
 from wsi.read.sniff import is_dicom, read_head
 
 NAME = "dicom"
@@ -58,11 +59,15 @@ class DicomSource:
         self.levels = tuple(Level(frames.size, downsample_of(full, frames.size)) for frames in self._frames)
         self.bounds = Bounds(Point(0, 0), full)
 
+    def shrinks(self, level: int, /) -> tuple[int, ...]:
+        return self._frames[level].shrinks
+
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         frames, downsample = self._frames[region.level], self.levels[region.level].downsample
-        x, y = round(region.location.x / downsample), round(region.location.y / downsample)
+        step = downsample * region.shrink
+        x, y = round(region.location.x / step), round(region.location.y / step)
         try:
-            return frames.read(x, y, region.size)
+            return frames.read(x, y, region.size, shrink=region.shrink)
         except RegionError as error:
             raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
 
@@ -155,9 +160,10 @@ def _frames(instance: _Instance) -> Frames:
             stored_as[y // frame.height * columns + x // frame.width] = i
     else:
         stored_as = {i: i for i in range(columns * -(-instance.size.height // frame.height))}
-    syntax, colors = header.file_meta.TransferSyntaxUID, header.PhotometricInterpretation
+    syntax = header.file_meta.TransferSyntaxUID
+    jpeg = JpegFrames(b"", "RGB" if header.PhotometricInterpretation == "RGB" else "YCBCR")
 
-    def decode(index: int) -> NDArray[np.uint8] | None:
+    def decode(index: int, shrink: int) -> NDArray[np.uint8] | None:
         if index not in stored_as:
             return None
         offset, length = instance.places[stored_as[index]]
@@ -168,12 +174,11 @@ def _frames(instance: _Instance) -> Frames:
             return np.frombuffer(stored, np.uint8).reshape(frame.height, frame.width, 3)
         check_stored(stored, frame)
         if syntax == _JPEG:
-            found = imagecodecs.jpeg8_decode(stored, colorspace=None if colors != "RGB" else "RGB", outcolorspace="RGB")
-        else:
-            found = imagecodecs.jpeg2k_decode(stored)
+            return jpeg.decode(stored, frame, shrink=shrink)
+        found = imagecodecs.jpeg2k_decode(stored)
         return np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
 
-    return Frames(instance.size, frame, decode)
+    return Frames(instance.size, frame, decode, shrinks=SHRINKS if syntax == _JPEG else (1,))
 
 
 def _mpp(header: pydicom.Dataset, size: Size) -> Mpp | None:

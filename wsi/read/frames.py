@@ -1,6 +1,7 @@
 """Regions put together from stored frames, so that an undecodable frame is known, never painted."""
 
 import struct
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -10,76 +11,122 @@ from numpy.typing import NDArray
 from wsi.errors import RegionError, TooLargeError
 from wsi.geometry import Size
 
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 192 << 20
+"""Decoded frames kept a level: two rows of frames across a slide of 100,000 px, so that each is decoded once."""
 MAX_FRAME_PX = 64 << 20
 """A frame (tile or strip) is decoded whole; a larger one than this would need hundreds of MB."""
-DECODER_FAULTS = (ValueError, IndexError, RuntimeError, OSError, TypeError, MemoryError, struct.error)
+DECODER_FAULTS = (ValueError, IndexError, RuntimeError, OSError, TypeError, MemoryError, OverflowError, struct.error)
 """What decoders raise on damaged frames."""
 
-Decoder = Callable[[int], NDArray[np.uint8] | None]
+Decoder = Callable[[int, int], NDArray[np.uint8] | None]
+
+
+class _Slot:
+    """A frame that is decoded by one thread while the others that want it wait."""
+
+    __slots__ = ("error", "pixels", "ready")
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.pixels: NDArray[np.uint8] | None = None
+        self.error: Exception | None = None
 
 
 class Frames:
-    """The frames of one level, decoded one by one and kept for a while."""
+    """The frames of one level, each decoded once and kept for a while. Any number of threads may read."""
 
-    def __init__(self, size: Size, frame: Size, decode: Decoder) -> None:
+    def __init__(self, size: Size, frame: Size, decode: Decoder, *, shrinks: tuple[int, ...] = (1,)) -> None:
         """Take the level's size, the size of its frames and how to decode one.
 
         Args:
-            decode: returns frame `i`, counted in rows, as `(height, width, 3)` RGB; None where nothing is stored
-                because it is glass; one of DECODER_FAULTS when it can't be decoded.
+            decode: (i, shrink) to frame `i`, counted in rows, as `(height, width, 3)` RGB, both over `shrink` and
+                rounded up; None where nothing is stored because it is glass; one of DECODER_FAULTS when it can't
+                be decoded.
+            shrinks: what `decode` can shrink by; those by which a frame doesn't divide are left out.
         """
         check_frame(frame)
         self.size, self._frame_size, self._decode = size, frame, decode
+        self.shrinks = tuple(s for s in shrinks if frame.width % s == 0 and frame.height % s == 0)
         self._columns = -(-size.width // frame.width)
-        self._cache: OrderedDict[int, NDArray[np.uint8] | None] = OrderedDict()
-        self._kept = max(1, CACHE_BYTES // (frame.area * 3))
+        self._cache: OrderedDict[tuple[int, int], _Slot] = OrderedDict()
+        self._lock = threading.Lock()
+        self._room = max(1, CACHE_BYTES // (frame.area * 3))
 
-    def read(self, x: int, y: int, size: Size) -> NDArray[np.uint8]:
-        """Return px from (x, y) of this level as `(height, width, 3)`; white beyond it.
+    def read(self, x: int, y: int, size: Size, *, shrink: int = 1) -> NDArray[np.uint8]:
+        """Return px from (x, y) of this level over `shrink` as `(height, width, 3)`; white beyond it. Don't write to it.
 
         Raises:
             RegionError: a frame that is touched is missing or can't be decoded.
         """
-        pixels = np.full((size.height, size.width, 3), 255, np.uint8)
-        left, right = max(x, 0), min(x + size.width, self.size.width)
-        top, bottom = max(y, 0), min(y + size.height, self.size.height)
+        full = shrunk(self.size, shrink)
+        left, right = max(x, 0), min(x + size.width, full.width)
+        top, bottom = max(y, 0), min(y + size.height, full.height)
         if left >= right or top >= bottom:
-            return pixels
-        across, down = self._frame_size.width, self._frame_size.height
-        for row in range(top // down, (bottom - 1) // down + 1):
-            for column in range(left // across, (right - 1) // across + 1):
-                frame = self._frame(row * self._columns + column)
-                if frame is None:
-                    continue
+            return np.full((size.height, size.width, 3), 255, np.uint8)
+        across, down = self._frame_size.width // shrink, self._frame_size.height // shrink
+        rows, columns = range(top // down, (bottom - 1) // down + 1), range(left // across, (right - 1) // across + 1)
+        inside = (left, top, right, bottom) == (x, y, x + size.width, y + size.height)
+        if inside and len(rows) == len(columns) == 1:
+            frame = self._frame(rows[0] * self._columns + columns[0], shrink)
+            if frame is not None:
+                x0, y0 = columns[0] * across, rows[0] * down
+                return frame[top - y0 : bottom - y0, left - x0 : right - x0]
+        pixels = (np.empty if inside else _white)((size.height, size.width, 3), np.uint8)
+        for row in rows:
+            for column in columns:
                 x0, y0 = max(left, column * across), max(top, row * down)
-                part = frame[y0 - row * down : bottom - row * down, x0 - column * across : right - column * across]
-                pixels[y0 - y : y0 - y + part.shape[0], x0 - x : x0 - x + part.shape[1]] = part
+                x1, y1 = min(right, (column + 1) * across), min(bottom, (row + 1) * down)
+                frame = self._frame(row * self._columns + column, shrink)
+                part = 255 if frame is None else frame[y0 - row * down :, x0 - column * across :][: y1 - y0, : x1 - x0]
+                pixels[y0 - y : y1 - y, x0 - x : x1 - x] = part
         return pixels
 
-    def _frame(self, index: int) -> NDArray[np.uint8] | None:
-        if index in self._cache:
-            self._cache.move_to_end(index)
-            return self._cache[index]
-        try:
-            frame = self._decode(index)
-        except DECODER_FAULTS as error:
-            raise RegionError(f"frame {index} can't be decoded: {error}") from error
-        if frame is not None:
-            frame = self._whole(frame)
-        self._cache[index] = frame
-        if len(self._cache) > self._kept:
-            self._cache.popitem(last=False)
+    def decoded(self, index: int) -> NDArray[np.uint8] | None:
+        """Return frame `index` at full size; None where it is glass; RegionError when it can't be decoded."""
+        return self._frame(index, 1)
+
+    def _frame(self, index: int, shrink: int) -> NDArray[np.uint8] | None:
+        key = (index, shrink)
+        with self._lock:
+            slot = self._cache.get(key)
+            is_mine = slot is None
+            if slot is None:
+                slot = self._cache[key] = _Slot()
+                if len(self._cache) > self._room * shrink**2:
+                    self._cache.popitem(last=False)
+            else:
+                self._cache.move_to_end(key)
+        if is_mine:
+            try:
+                frame = self._decode(index, shrink)
+                slot.pixels = None if frame is None else self._whole(frame, shrink)
+            except DECODER_FAULTS as error:
+                slot.error = error
+            finally:
+                slot.ready.set()
+        slot.ready.wait()
+        if slot.error is not None:
+            raise RegionError(f"frame {index} can't be decoded: {slot.error}") from slot.error
+        return slot.pixels
+
+    def _whole(self, frame: NDArray[np.uint8], shrink: int) -> NDArray[np.uint8]:
+        """Return a frame at its full size, not to be written to: those at the border may be stored smaller."""
+        height, width = self._frame_size.height // shrink, self._frame_size.width // shrink
+        if frame.shape[:2] != (height, width):
+            full = _white((height, width, 3), np.uint8)
+            full[: frame.shape[0], : frame.shape[1]] = frame[:height, :width]
+            frame = full
+        frame.flags.writeable = False
         return frame
 
-    def _whole(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a frame at its full size: those at the border may be stored smaller."""
-        height, width = self._frame_size.height, self._frame_size.width
-        if frame.shape[:2] == (height, width):
-            return frame
-        full = np.full((height, width, 3), 255, np.uint8)
-        full[: frame.shape[0], : frame.shape[1]] = frame[:height, :width]
-        return full
+
+def _white(shape: tuple[int, ...], dtype: type[np.uint8]) -> NDArray[np.uint8]:
+    return np.full(shape, 255, dtype)
+
+
+def shrunk(size: Size, shrink: int) -> Size:
+    """Return a size over `shrink`, rounded up."""
+    return Size(-(-size.width // shrink), -(-size.height // shrink))
 
 
 def check_frame(frame: Size) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def find_holes(path: Path, sizes: list[Size]) -> dict[int, Holes]:
     with contextlib.suppress(tifffile.TiffFileError, OSError, ValueError, KeyError, IndexError, TypeError):
         with tifffile.TiffFile(path) as file:
             for page in itertools.islice(file.pages, MAX_PAGES):
-                level = _level(page, sizes)
+                level = level_of(page, sizes)
                 if level is None or level in found:
                     continue
                 counts, offsets = np.asarray(page.databytecounts), np.asarray(page.dataoffsets)
@@ -51,7 +52,8 @@ def find_holes(path: Path, sizes: list[Size]) -> dict[int, Holes]:
     return found
 
 
-def _level(page: object, sizes: list[Size]) -> int | None:
+def level_of(page: object, sizes: Sequence[Size]) -> int | None:
+    """Return which of the levels a page of a TIFF holds; None when none, or not in tiles."""
     if not getattr(page, "is_tiled", False):
         return None
     size = Size(page.imagewidth, page.imagelength)  # type: ignore[attr-defined]

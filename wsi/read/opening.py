@@ -90,9 +90,11 @@ def _open_with(reader: str, path: Path) -> Source:
         from wsi.read.dicom_reader import DicomSource
 
         return DicomSource(path)
+    from wsi.read.direct_source import direct
     from wsi.read.openslide_reader import OpenSlideSource
 
-    return OpenSlideSource(path)
+    source = OpenSlideSource(path)
+    return direct(source, path) if is_tiff(path) else source
 
 
 def _plugin(name: str) -> Reader:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,18 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Free the file."""
+        ...
+
+
+@runtime_checkable
+class Shrinking(Protocol):
+    """A source whose levels can also be decoded at a fraction of their size, for much less than decoding them whole.
+
+    A px is then about the mean of the shrink x shrink px that it stands for: on average within 1 gray level of it.
+    """
+
+    def shrinks(self, level: int, /) -> tuple[int, ...]:
+        """Return what `Region.shrink` may be for this level, 1 among it."""
         ...
 
 

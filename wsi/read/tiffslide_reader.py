@@ -12,10 +12,10 @@ import tiffslide
 from numpy.typing import NDArray
 
 from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
-from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
-from wsi.read.frames import Frames, check_stored
+from wsi.geometry import Bounds, Level, Mpp, Point, Region, downsample_of
 from wsi.read.scale import stated_mpp, tiff_tag_mpp
 from wsi.read.source import KEPT_PROPERTIES
+from wsi.read.tiff_frames import tiff_frames
 
 NAME = "tiffslide"
 _FAULTS = (
@@ -33,9 +33,6 @@ _FAULTS = (
     SyntaxError,
 )
 """What tiffslide and tifffile raise on damaged files (SyntaxError is that of XML)."""
-_YCBCR = 6
-_CONVERTED = {6, 7}
-"""Compressions whose decoder turns YCbCr into RGB: the two kinds of JPEG."""
 _UM = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
@@ -48,7 +45,7 @@ class TiffSlideSource:
         self._file = path.open("rb")
         try:
             self._slide, found, pages = _opened(self._file)
-            self._frames = [_frames(page) for page in pages]
+            self._frames = [tiff_frames(page) for page in pages]
         except SlideError:
             self._file.close()
             raise
@@ -62,11 +59,15 @@ class TiffSlideSource:
         stated = None if from_tags else stated_mpp(named, "openslide.mpp-x", "openslide.mpp-y")
         self.metadata_mpp: Mpp | None = _ome_mpp(self._slide) or stated or tiff_tag_mpp(path)
 
+    def shrinks(self, level: int, /) -> tuple[int, ...]:
+        return self._frames[level].shrinks
+
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         frames, downsample = self._frames[region.level], self.levels[region.level].downsample
-        x, y = round(region.location.x / downsample), round(region.location.y / downsample)
+        step = downsample * region.shrink
+        x, y = round(region.location.x / step), round(region.location.y / step)
         try:
-            return frames.read(x, y, region.size)
+            return frames.read(x, y, region.size, shrink=region.shrink)
         except RegionError as error:
             raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
 
@@ -88,48 +89,6 @@ def _opened(file: io.BufferedReader) -> tuple[tiffslide.TiffSlide, dict[str, Any
         raise FormatError(f"tiffslide: {error}; export the slide as 8-bit RGB in tiles") from error
     except _FAULTS as error:
         raise UnreadableError(f"tiffslide: {str(error) or type(error).__name__}") from error
-
-
-def _frames(page: Any) -> Frames:
-    """Return the frames of a tifffile page; FormatError when they aren't 8-bit RGB as we can decode it."""
-    if page.planarconfig != 1 or page.samplesperpixel not in (3, 4) or page.dtype != np.uint8:
-        stored = "apart" if page.planarconfig != 1 else "together"
-        raise FormatError(
-            f"tiffslide: px of {page.samplesperpixel} x {page.dtype}, stored {stored}; "
-            "expected 8-bit RGB, stored together"
-        )
-    if page.photometric == _YCBCR and page.compression not in _CONVERTED:
-        raise FormatError("tiffslide: YCbCr px without JPEG; export the slide as RGB")
-    size = Size(page.imagewidth, page.imagelength)
-    strip = Size(page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength))
-    frame = Size(page.tilewidth, page.tilelength) if page.is_tiled else strip
-
-    def decode(index: int) -> NDArray[np.uint8] | None:
-        offset, count = page.dataoffsets[index], page.databytecounts[index]
-        if count == 0 and offset == 0:
-            return None  # glass that was left out
-        if count == 0:
-            raise ValueError("it is empty")
-        file = page.parent.filehandle
-        file.seek(offset)
-        stored = file.read(count)
-        if len(stored) != count:
-            raise ValueError("it lies beyond the end of the file")
-        check_stored(stored, frame)
-        decoded, _, _ = page.decode(stored, index, jpegtables=page.jpegtables)
-        if decoded is None:
-            raise ValueError("it holds nothing")
-        return on_white(np.asarray(decoded, np.uint8)[0])
-
-    return Frames(size, frame, decode)
-
-
-def on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `(h, w, 3)`: of `(h, w, 4)` px the fourth is alpha, and they are laid on white."""
-    if pixels.shape[2] == 3:
-        return pixels
-    color, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
-    return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _ome_mpp(slide: tiffslide.TiffSlide) -> Mpp | None:

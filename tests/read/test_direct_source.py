@@ -1,0 +1,202 @@
+"""Frames decoded without OpenSlide: what they show is what OpenSlide shows, or it isn't believed."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests import make
+from wsi.errors import RegionError
+from wsi.geometry import Point, Region, Size
+from wsi.read import Source, open_slide
+from wsi.read.direct_source import DirectSource
+from wsi.read.frames import Frames
+from wsi.read.jpeg import JpegFrames
+from wsi.read.openslide_reader import OpenSlideSource
+
+PICTURE = make.small_picture()
+PLACES = [(0, 0, 256, 256), (200, 100, 300, 280), (-30, -20, 90, 70), (840, 610, 300, 200), (256, 256, 256, 256)]
+
+
+@pytest.fixture(scope="module", params=["jpeg", "jpeg2000"])
+def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make.write_svs(tmp_path_factory.mktemp("direct") / "slide.svs", PICTURE, compression=request.param)
+
+
+@pytest.fixture
+def pair(path: Path) -> Iterator[tuple[DirectSource, OpenSlideSource]]:
+    ours, theirs = open_slide(path), OpenSlideSource(path)
+    assert isinstance(ours, DirectSource)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def forbid_openslide(source: DirectSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prove the levels, then let any further look through OpenSlide fail."""
+    for level in range(len(source.levels)):
+        source.shrinks(level)
+
+    def refuse(region: Region) -> NDArray[np.uint8]:
+        raise AssertionError("OpenSlide was asked for px")
+
+    monkeypatch.setattr(source._inner, "read_region", refuse)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_level_0_is_equal_to_the_last_bit(
+    pair: tuple[DirectSource, OpenSlideSource], place: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = pair
+    region = Region(Point(*place[:2]), 0, Size(*place[2:]))
+    expected = theirs.read_region(region)
+    forbid_openslide(ours, monkeypatch)
+    assert np.array_equal(ours.read_region(region), expected)
+
+
+def test_facts_are_openslides(pair: tuple[DirectSource, OpenSlideSource]) -> None:
+    ours, theirs = pair
+    for name in ("reader", "levels", "bounds", "metadata_mpp", "properties"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+
+
+def test_frames_that_differ_from_openslides_are_not_believed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Frames.read
+
+    def shifted(self: Frames, x: int, y: int, size: Size, *, shrink: int = 1) -> NDArray[np.uint8]:
+        return plain(self, x + 1, y, size, shrink=shrink)
+
+    theirs = OpenSlideSource(path)
+    region = Region(Point(100, 100), 0, Size(50, 40))
+    monkeypatch.setattr(Frames, "read", shifted)
+    ours = open_slide(path)
+    assert isinstance(ours, DirectSource)
+    assert ours.shrinks(0) == (1,)
+    assert np.array_equal(ours.read_region(region), theirs.read_region(region))
+    ours.close()
+    theirs.close()
+
+
+def test_frame_left_out_is_as_openslide_fills_it(tmp_path: Path) -> None:
+    path = make.write_svs(tmp_path / "slide.svs", PICTURE)
+    make.leave_out_tiles(path, [1])
+    ours, theirs = open_slide(path), OpenSlideSource(path)
+    assert isinstance(ours, DirectSource)
+    for place in PLACES:
+        region = Region(Point(*place[:2]), 0, Size(*place[2:]))
+        assert np.array_equal(ours.read_region(region), theirs.read_region(region))
+    ours.close()
+    theirs.close()
+
+
+def shrinking(path: Path) -> Source:
+    source = open_slide(path)
+    assert isinstance(source, DirectSource)
+    return source
+
+
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+def test_shrunk_region_is_near_the_mean_of_its_px(tmp_path: Path, shrink: int) -> None:
+    source = shrinking(make.write_svs(tmp_path / "slide.svs", PICTURE))
+    size = Size(512 // shrink, 256 // shrink)
+    found = source.read_region(Region(Point(64, 128), 0, size, shrink))
+    whole = Image.fromarray(source.read_region(Region(Point(64, 128), 0, Size(512, 256))))
+    difference = np.abs(found.astype(int) - np.asarray(whole.reduce(shrink)).astype(int))
+    assert found.shape == (size.height, size.width, 3)
+    assert difference.mean() <= 1.0
+    source.close()
+
+
+def test_shrunk_region_beyond_the_slide_is_white(tmp_path: Path) -> None:
+    source = shrinking(make.write_svs(tmp_path / "slide.svs", PICTURE))
+    found = source.read_region(Region(Point(-64, -64), 0, Size(64, 64), 2))
+    assert (found[:32] == 255).all()
+    assert (found[:, :32] == 255).all()
+    assert not (found[32:, 32:] == 255).all()
+    source.close()
+
+
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_jpeg_of_any_sampling_is_as_pillow_decodes_it(sampling: str) -> None:
+    buffer = BytesIO()
+    Image.fromarray(PICTURE[:128, :160]).save(buffer, "JPEG", quality=90, subsampling=sampling)
+    frames = JpegFrames(b"", "YCBCR")
+    assert np.array_equal(frames.decode(buffer.getvalue(), Size(160, 128)), np.asarray(Image.open(buffer)))
+    half = Image.open(buffer)
+    half.draft("RGB", (80, 64))
+    assert np.array_equal(frames.decode(buffer.getvalue(), Size(160, 128), shrink=2), np.asarray(half))
+
+
+def test_jpeg_of_rgb_samples_keeps_its_colors() -> None:
+    buffer = BytesIO()
+    Image.fromarray(PICTURE[:64, :64]).save(buffer, "JPEG", quality=95, subsampling=0, keep_rgb=True)
+    stored, size = buffer.getvalue(), Size(64, 64)
+    frames = JpegFrames(b"", "RGB")
+    assert np.abs(frames.decode(stored, size).astype(int) - PICTURE[:64, :64]).mean() < 4
+    expected = Image.fromarray(PICTURE[:64, :64]).reduce(2)
+    assert np.abs(frames.decode(stored, size, shrink=2).astype(int) - np.asarray(expected)).mean() < 4
+
+
+@pytest.mark.parametrize("shrink", [1, 2])
+@pytest.mark.parametrize(
+    "stored", [b"", b"\xff\xd8", b"\xff\xd8\xff\xd9", b"no jpeg at all", make.as_jpeg(PICTURE[:64, :64])[:200]]
+)
+def test_what_is_no_whole_jpeg_is_an_error(stored: bytes, shrink: int) -> None:
+    with pytest.raises((ValueError, RuntimeError, OSError)):
+        JpegFrames(b"", "YCBCR").decode(stored, Size(64, 64), shrink=shrink)
+
+
+def test_each_frame_is_decoded_once_whatever_the_threads() -> None:
+    asked: Counter[int] = Counter()
+    together = threading.Barrier(4)
+
+    def decode(index: int, shrink: int) -> NDArray[np.uint8]:
+        asked[index] += 1
+        return np.full((64, 64, 3), index, np.uint8)
+
+    frames = Frames(Size(640, 640), Size(64, 64), decode)
+
+    def look(_: int) -> list[int]:
+        together.wait()
+        return [int(frames.read(x * 64 + 30, y * 64 + 30, Size(8, 8))[0, 0, 0]) for y in range(10) for x in range(10)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(look, range(4)))
+    assert found == [list(range(100))] * 4
+    assert set(asked.values()) == {1}
+
+
+def test_frame_that_fails_fails_for_all_threads_and_no_other_does() -> None:
+    def decode(index: int, shrink: int) -> NDArray[np.uint8]:
+        if index == 1:
+            raise ValueError("torn")
+        return np.zeros((64, 64, 3), np.uint8)
+
+    frames = Frames(Size(128, 64), Size(64, 64), decode)
+    for _ in range(2):
+        with pytest.raises(RegionError, match="frame 1 can't be decoded: torn"):
+            frames.read(70, 0, Size(10, 10))
+    assert not frames.read(0, 0, Size(64, 64)).any()
+
+
+def test_frames_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsi.read.frames.CACHE_BYTES", 5 * 64 * 64 * 3)
+    asked: Counter[int] = Counter()
+
+    def decode(index: int, shrink: int) -> NDArray[np.uint8]:
+        asked[index] += 1
+        return np.zeros((64 // shrink, 64 // shrink, 3), np.uint8)
+
+    frames = Frames(Size(6400, 64), Size(64, 64), decode, shrinks=(1, 2))
+    for _ in range(2):
+        for x in range(6):
+            frames.read(x * 64, 0, Size(64, 64))
+    assert asked == dict.fromkeys(range(6), 2)
+    assert len(frames._cache) == 5

@@ -1,0 +1,156 @@
+"""OpenSlide's slides, their stored frames decoded here: each once, and on as many threads as there are.
+
+OpenSlide blends every region through 32-bit px with alpha, which costs five times the decoding. Where the frames lie
+in a TIFF as they are, its levels, bounds and scale are kept and its px are not asked for.
+"""
+
+import itertools
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi.errors import FormatError, RegionError, TooLargeError
+from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
+from wsi.read.frames import Frames
+from wsi.read.holes import MAX_PAGES, Holes, level_of
+from wsi.read.source import Source
+from wsi.read.tiff_frames import tiff_frames
+
+VENDORS = ("aperio", "generic-tiff")
+"""Whose frames lie side by side, without overlap or gap."""
+PROBES = 4
+"""Frames of a level that are compared with OpenSlide's before any is believed."""
+MAX_MEAN_GRAY_LEVELS = 1.0
+"""OpenSlide moves levels whose downsample is no whole number by parts of a px, which the eye doesn't see; a frame in a
+wrong place or in wrong colors differs by several gray levels. Level 0 must be equal."""
+_FAULTS = (
+    tifffile.TiffFileError,
+    FormatError,
+    TooLargeError,
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+)
+
+
+class DirectLevel:
+    """The frames of one level of a TIFF, and OpenSlide's view of it to hold them against."""
+
+    def __init__(self, page: Any, level: int, inner: Source) -> None:
+        self.frames: Frames = tiff_frames(page)
+        self._page, self._level, self._inner = page, level, inner
+        self._frame = Size(page.tilewidth, page.tilelength)
+        self._counts = np.asarray(page.databytecounts)
+        columns, rows = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
+        if len(self._counts) != columns * rows:
+            raise ValueError("a frame is missing, or there is one too many")
+        self._columns = columns
+        self._gaps = Holes(self._frame, (self._counts == 0).reshape(rows, columns))
+        self._has_gaps = bool((self._counts == 0).any())
+
+    def has_gap(self, region: Region, x: int, y: int) -> bool:
+        """Return whether (x, y) in px of the level and what is right of and below it touches a frame without bytes."""
+        size = Size(region.size.width * region.shrink, region.size.height * region.shrink)
+        return self._has_gaps and self._gaps.touch(x, y, size)
+
+    @cached_property
+    def is_proven(self) -> bool:
+        """Whether the frames that hold the most are as OpenSlide shows them."""
+        alike = [self._is_alike(index) for index in self._probes()]
+        return True in alike and False not in alike
+
+    def _probes(self) -> Sequence[int]:
+        """Return frames spread over the level, of each part the one with the most bytes: flat ones prove nothing."""
+        parts = np.array_split(np.arange(len(self._counts)), PROBES)
+        return [int(part[np.argmax(self._counts[part])]) for part in parts if len(part) and self._counts[part].max()]
+
+    def _is_alike(self, index: int) -> bool | None:
+        """Return whether a frame is as OpenSlide shows it; None when it can't be decoded, by whomever."""
+        across, down = self._frame.width, self._frame.height
+        x, y = index % self._columns * across, index // self._columns * down
+        size = Size(min(across, self.frames.size.width - x), min(down, self.frames.size.height - y))
+        downsample = self._inner.levels[self._level].downsample
+        place = Point(round(x * downsample), round(y * downsample))
+        try:
+            shown = self._inner.read_region(Region(place, self._level, size)).astype(np.int16)
+            stored = self.frames.read(x, y, size)
+        except RegionError:
+            return None
+        difference = np.abs(shown - stored)
+        return not difference.any() if self._level == 0 else bool(difference.mean() <= MAX_MEAN_GRAY_LEVELS)
+
+
+class DirectSource:
+    """A slide that OpenSlide opened; levels whose frames are proven equal are read without it."""
+
+    def __init__(self, inner: Source, file: tifffile.TiffFile, found: Mapping[int, DirectLevel]) -> None:
+        self._inner, self._file, self._found = inner, file, found
+        self._lock = threading.RLock()
+        self.reader = inner.reader
+        self.levels: tuple[Level, ...] = inner.levels
+        self.bounds: Bounds = inner.bounds
+        self.metadata_mpp: Mpp | None = inner.metadata_mpp
+        self.properties: Mapping[str, str] = inner.properties
+
+    def shrinks(self, level: int, /) -> tuple[int, ...]:
+        found = self._direct(level)
+        return found.frames.shrinks if found else (1,)
+
+    def read_region(self, region: Region, /) -> NDArray[np.uint8]:
+        found = self._direct(region.level)
+        step = self.levels[region.level].downsample * region.shrink
+        x, y = round(region.location.x / step), round(region.location.y / step)
+        if found is None or found.has_gap(region, x * region.shrink, y * region.shrink):
+            return self._through_openslide(region)
+        try:
+            return found.frames.read(x, y, region.size, shrink=region.shrink)
+        except RegionError as error:
+            raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
+
+    def close(self) -> None:
+        self._inner.close()
+        self._file.close()
+
+    def _direct(self, level: int) -> DirectLevel | None:
+        found = self._found.get(level)
+        if found is None:
+            return None
+        with self._lock:
+            return found if found.is_proven else None
+
+    def _through_openslide(self, region: Region) -> NDArray[np.uint8]:
+        size = Size(region.size.width * region.shrink, region.size.height * region.shrink)
+        with self._lock:
+            pixels = self._inner.read_region(Region(region.location, region.level, size))
+        return pixels if region.shrink == 1 else np.asarray(Image.fromarray(pixels).reduce(region.shrink))
+
+
+def direct(inner: Source, path: Path) -> Source:
+    """Return a view of OpenSlide's `inner`, a TIFF at `path`, that decodes frames itself; `inner` where it can't."""
+    if inner.properties.get("openslide.vendor") not in VENDORS:
+        return inner
+    try:
+        file = tifffile.TiffFile(path)
+    except _FAULTS:
+        return inner
+    found: dict[int, DirectLevel] = {}
+    try:
+        sizes = [level.size for level in inner.levels]
+        for page in itertools.islice(file.pages, MAX_PAGES):
+            level = level_of(page, sizes)
+            if level is not None and level not in found:
+                found[level] = DirectLevel(page, level, inner)
+    except _FAULTS:
+        file.close()
+        return inner
+    return DirectSource(inner, file, found)

@@ -1,0 +1,52 @@
+"""JPEG frames to px: at full size, or at 1/2, 1/4 or 1/8 straight from the cosine coefficients."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsi.geometry import Size
+
+SHRINKS = (1, 2, 4, 8)
+"""By how much libjpeg can shrink as it decodes, in whole numbers that keep the px grid."""
+_END_OF_IMAGE, _MARKER_BYTES = b"\xff\xd9", 2
+
+
+@dataclass(frozen=True, slots=True)
+class JpegFrames:
+    """How a file's JPEG frames are to be read.
+
+    tables: a stream of the tables that all frames share, as TIFF's JPEGTables has it; b"" when each brings its own.
+    colors: what the three samples are; frames in TIFF often don't say it themselves.
+    """
+
+    tables: bytes
+    colors: Literal["YCBCR", "RGB"]
+
+    def decode(self, stored: bytes, size: Size, *, shrink: int = 1) -> NDArray[np.uint8]:
+        """Return a frame of `size` as `(height, width, 3)` RGB, each side over `shrink` and rounded up.
+
+        At `shrink` 1 it is what libjpeg-turbo's exact integer transform gives; else the lowest 8 / shrink cosine
+        terms of each block (its side 8 / shrink px).
+
+        Raises:
+            ValueError, RuntimeError, OSError: it isn't a whole JPEG of that size.
+        """
+        if shrink == 1:
+            tables = self.tables or None
+            return np.asarray(
+                imagecodecs.jpeg8_decode(stored, tables=tables, colorspace=self.colors, outcolorspace="RGB"), np.uint8
+            )
+        width, height = -(-size.width // shrink), -(-size.height // shrink)
+        mode = "YCbCr" if self.colors == "YCBCR" else "RGB"
+        image = Image.frombytes("RGB", (width, height), self._whole(stored), "jpeg", "RGB", mode, shrink, 0)
+        return np.asarray(image)
+
+    def _whole(self, stored: bytes) -> bytes:
+        """Return the frame with the shared tables in it."""
+        if not self.tables:
+            return stored
+        return self.tables.removesuffix(_END_OF_IMAGE) + stored[_MARKER_BYTES:]

@@ -1,0 +1,87 @@
+"""The frames of a TIFF page, decoded one by one: JPEG by libjpeg-turbo alone, the rest as tifffile does."""
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi.errors import FormatError
+from wsi.geometry import Size
+from wsi.read.frames import Frames, check_stored
+from wsi.read.jpeg import SHRINKS, JpegFrames
+
+_RGB, _YCBCR = 2, 6
+_JPEG = 7
+_CONVERTED = {6, 7}
+"""Compressions whose decoder turns YCbCr into RGB: the two kinds of JPEG."""
+
+
+def tiff_frames(page: Any) -> Frames:
+    """Return the frames of a tifffile page, read from its open file.
+
+    Raises:
+        FormatError: they aren't 8-bit RGB as we can decode it.
+    """
+    _check(page)
+    size = Size(page.imagewidth, page.imagelength)
+    strip = Size(page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength))
+    frame = Size(page.tilewidth, page.tilelength) if page.is_tiled else strip
+    jpeg = _jpeg(page)
+
+    def decode(index: int, shrink: int) -> NDArray[np.uint8] | None:
+        stored = stored_frame(page, index)
+        if stored is None:
+            return None
+        check_stored(stored, frame)
+        if jpeg is not None:
+            return jpeg.decode(stored, frame, shrink=shrink)
+        decoded, _, _ = page.decode(stored, index, jpegtables=page.jpegtables)
+        if decoded is None:
+            raise ValueError("it holds nothing")
+        return on_white(np.asarray(decoded, np.uint8)[0])
+
+    return Frames(size, frame, decode, shrinks=SHRINKS if jpeg and page.is_tiled else (1,))
+
+
+def stored_frame(page: Any, index: int) -> bytes | None:
+    """Return the bytes of a frame as they lie in the file; None where glass was left out.
+
+    Raises:
+        ValueError: none are there. OSError: they can't be read.
+    """
+    offset, count = page.dataoffsets[index], page.databytecounts[index]
+    if count == 0 and offset == 0:
+        return None
+    if count == 0:
+        raise ValueError("it is empty")
+    file = page.parent.filehandle.fileno()
+    if offset + count > os.fstat(file).st_size:
+        raise ValueError("it lies beyond the end of the file")
+    return os.pread(file, count, offset)
+
+
+def _check(page: Any) -> None:
+    if page.planarconfig != 1 or page.samplesperpixel not in (3, 4) or page.dtype != np.uint8:
+        stored = "apart" if page.planarconfig != 1 else "together"
+        raise FormatError(
+            f"tiffslide: px of {page.samplesperpixel} x {page.dtype}, stored {stored}; "
+            "expected 8-bit RGB, stored together"
+        )
+    if page.photometric == _YCBCR and page.compression not in _CONVERTED:
+        raise FormatError("tiffslide: YCbCr px without JPEG; export the slide as RGB")
+
+
+def _jpeg(page: Any) -> JpegFrames | None:
+    """Return how the page's frames are decoded; None when they aren't JPEG of three samples."""
+    if page.compression != _JPEG or page.samplesperpixel != 3 or page.photometric not in (_RGB, _YCBCR):
+        return None
+    return JpegFrames(page.jpegtables or b"", "YCBCR" if page.photometric == _YCBCR else "RGB")
+
+
+def on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `(h, w, 3)`: of `(h, w, 4)` px the fourth is alpha, and they are laid on white."""
+    if pixels.shape[2] == 3:
+        return pixels
+    color, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
+    return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
