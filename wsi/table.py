@@ -2,6 +2,8 @@
 
 import csv
 import io
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,3 +147,18 @@ def _check_header(header: list[str], problems: Problems) -> None:
             problems.add(f"column {header.index('') + 1} has no name")
         elif header.count(name) > 1:
             problems.add(f"column {name!r} stands {header.count(name)} times")
+
+
+def plain_class(value: str) -> str:
+    """Return a class's name with whole numbers written one way: a spreadsheet's 1.0 is 1."""
+    match = re.fullmatch(r"(-?\d+)\.0+", value)
+    return match[1] if match else re.sub(r"\s+", " ", value)
+
+
+def number(value: str, table: Table) -> float | None:
+    """Return a finite number, with a decimal comma where the table's delimiter is a semicolon; None for others."""
+    plain = value.replace(",", ".") if table.delimiter == ";" and value.count(",") == 1 else value
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", plain):
+        return None
+    found = float(plain)
+    return found if math.isfinite(found) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from wsi.errors import UsageError, did_you_mean
-from wsi.table import Problems, Row, Table
+from wsi.table import Problems, Row, Table, number, plain_class
 
 TargetKind = Literal["binary", "multiclass", "multilabel", "ordinal", "regression", "survival"]
 KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
@@ -171,21 +171,6 @@ def natural(text: str) -> tuple[tuple[int, float, str], ...]:
     """Return a key that sorts 2 before 10 and G2 before G10."""
     parts = re.split(r"(\d+)", text.casefold())
     return tuple((0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in parts if part)
-
-
-def plain_class(value: str) -> str:
-    """Return a class's name with whole numbers written one way: a spreadsheet's 1.0 is 1."""
-    match = re.fullmatch(r"(-?\d+)\.0+", value)
-    return match[1] if match else re.sub(r"\s+", " ", value)
-
-
-def number(value: str, table: Table) -> float | None:
-    """Return a finite number, with a decimal comma where the table's delimiter is a semicolon; None for others."""
-    plain = value.replace(",", ".") if table.delimiter == ";" and value.count(",") == 1 else value
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", plain):
-        return None
-    found = float(plain)
-    return found if math.isfinite(found) else None
 
 
 def read_values(row: Row, targets: Iterable[Target], table: Table, problems: Problems) -> dict[str, Value]:

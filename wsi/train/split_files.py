@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wsi.errors import LabelsError
-from wsi.table import Problems, Table, read_table
+from wsi.table import Problems, Table, plain_class, read_table
 from wsi.train.cohort import Cohort
 from wsi.train.identity import patient_key
-from wsi.train.labels import natural, plain_class
+from wsi.train.labels import natural
 from wsi.train.locate import BagFile
 from wsi.train.names import Names
 from wsi.train.rows import CASE_COLUMNS, SLIDE_COLUMNS
