@@ -12,8 +12,7 @@ from wsi.encode import EncoderIdentity, write_features
 from wsi.train import read_cohort
 from wsi.train.cohort import Cohort
 from wsi.train.settings import TrainConfig
-from wsi.train.splits import make_splits
-from wsi.train.study import Study, make_study
+from wsi.train.study import Study, make_study, plan_splits
 
 IDENTITY = EncoderIdentity(
     id="nobodys-encoder",
@@ -85,14 +84,4 @@ def cohort_of(
 
 def study_of(cohort: Cohort, settings: TrainConfig) -> Study:
     """Return the study of a cohort's only target, with folds made as the settings say."""
-    chosen = settings.splits
-    splits = make_splits(
-        cohort,
-        scheme=chosen.scheme,
-        folds=chosen.folds,
-        repeats=chosen.repeats,
-        seed=settings.seed,
-        validation=chosen.validation,
-        inner=chosen.inner,
-    )
-    return make_study(cohort, splits, settings, target=cohort.targets[0].name)
+    return make_study(cohort, plan_splits(cohort, settings), settings, target=cohort.targets[0].name)

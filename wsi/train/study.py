@@ -15,6 +15,7 @@ from wsi.train.labels import Target
 from wsi.train.loop import Cases
 from wsi.train.seal import Splits
 from wsi.train.settings import TrainConfig, head_spec
+from wsi.train.splits import make_splits
 from wsi.train.tasks import Floats, Task
 
 
@@ -74,6 +75,22 @@ class Study:
     def seed(self, *place: int) -> int:
         """Return a seed for a place (a fold, a trial), drawn from that of the settings."""
         return int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0])
+
+
+def plan_splits(cohort: Cohort, config: TrainConfig) -> Splits:
+    """Return the folds that the settings ask for; the errors are those of `make_splits`."""
+    chosen = config.splits
+    return make_splits(
+        cohort,
+        scheme=chosen.scheme,
+        folds=chosen.folds,
+        repeats=chosen.repeats,
+        seed=config.seed,
+        site=chosen.keep_sites,
+        validation=chosen.validation,
+        holdout=chosen.holdout,
+        inner=chosen.inner,
+    )
 
 
 def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: str) -> Study:

@@ -206,12 +206,12 @@ def predict(logits: Tensor, task: Task) -> Tensor:
         return logits if task.joint else survival_curve(logits)
     if task.kind == "multilabel":
         return torch.sigmoid(logits)
-    if task.kind == "ordinal" and task.link == "corn":
-        return class_probabilities(_corn_to_cumulative(logits), "ordinal")
-    return class_probabilities(logits, task.kind)
+    return class_probabilities(cumulative(logits, task), task.kind)
 
 
-def _corn_to_cumulative(logits: Tensor) -> Tensor:
-    """Return the log odds of being above each grade, `(..., K - 1)`, of CORN's logits."""
+def cumulative(logits: Tensor, task: Task) -> Tensor:
+    """Return the log odds of being above each grade, `(..., K - 1)`, of CORN's logits; other tasks' as they are."""
+    if task.link != "corn" or task.kind != "ordinal":
+        return logits
     log_above = logsigmoid(logits).cumsum(dim=-1)  # log P(above k)
     return log_above - torch.log(-torch.expm1(log_above.clamp(max=-1e-7)))

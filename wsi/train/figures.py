@@ -1,0 +1,191 @@
+"""The figures of a trained model, from held-out cases: what it reaches, and what a plain baseline reaches beside it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wsi import evaluate
+from wsi.evaluate import Figure
+from wsi.train.heldout import HeldOut
+from wsi.train.study import Study
+from wsi.train.tasks import Floats, Task, is_known
+
+BASELINE = "baseline: mean pooling and a linear model, same folds"
+HELD_OUT = "held-out cases"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A figure and what it is over; `of_model` False: it is not this model's."""
+
+    over: str
+    figure: Figure
+    of_model: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The held-out cases with a label: truth `(n, W)`, what was said, and whose they are."""
+
+    truth: Floats
+    held: HeldOut
+    patients: list[str]
+    task: Task
+
+
+def make_figures(study: Study, held: HeldOut) -> list[Line]:
+    """Return the figures of the study's kind of target; the first is the one that a person looks at first."""
+    truth = study.labels[held.places]
+    known = is_known(truth, study.task)
+    said = held.only(known)
+    patients = [study.cohort.cases[i].patient for i in said.places]
+    return _KINDS[study.task.kind](_Known(truth[known], said, patients, study.task))
+
+
+def _binary(cases: _Known) -> list[Line]:
+    labels, patients = cases.truth[:, 0], cases.patients
+    both = evaluate.compare_models(labels, (cases.held.raw[:, 1], cases.held.baseline[:, 1]), patients=patients)
+    calls = evaluate.sensitivity_specificity(labels, cases.held.called == 1, patients=patients)
+    stay = ~cases.held.referred
+    kept = evaluate.sensitivity_specificity(labels[stay], cases.held.called[stay] == 1, patients=_of(patients, stay))
+    chances = cases.held.calibrated[:, 1]
+    lines = [
+        Line(HELD_OUT, both.first),
+        Line(HELD_OUT, evaluate.average_precision(labels, cases.held.raw[:, 1])),
+        *(Line("held-out cases at each fold's threshold", one) for one in calls),
+        Line("held-out cases at each fold's threshold", evaluate.balanced_accuracy(labels, cases.held.called)),
+        *_calibration(labels, chances),
+        Line("held-out cases", _referred(cases)),
+        *(Line("held-out cases that are not referred", one) for one in kept),
+    ]
+    difference = _tell(both.difference, p=both.p)
+    return [
+        *lines,
+        Line(BASELINE, both.second, of_model=False),
+        Line("this model less the baseline", difference, False),
+    ]
+
+
+def _calibration(truth: ArrayLike, chances: Floats) -> list[Line]:
+    made = (evaluate.brier(truth, chances), evaluate.expected_calibration_error(truth, chances))
+    return [Line("held-out cases, each fold calibrated on its validation cases", one) for one in made]
+
+
+def _referred(cases: _Known) -> Figure:
+    return evaluate.share("Referred", cases.held.referred, patients=cases.patients)
+
+
+def _of(patients: list[str], chosen: NDArray[np.bool_]) -> list[str]:
+    return [one for one, kept in zip(patients, chosen, strict=True) if kept]
+
+
+def _tell(figure: Figure, *, p: float | None) -> Figure:
+    return figure if p is None else replace(figure, method=f"{figure.method}, p = {p:.3f}".lstrip(", "))
+
+
+def _multiclass(cases: _Known) -> list[Line]:
+    truth, patients = cases.truth[:, 0], cases.patients
+    each = evaluate.one_vs_rest(truth, cases.held.raw, patients=patients)
+    return [
+        Line(HELD_OUT, evaluate.macro_auc_interval(truth, cases.held.raw, patients=patients)),
+        *(
+            Line(f"{HELD_OUT}, {name} against the rest", one)
+            for name, one in zip(cases.task.classes, each, strict=True)
+        ),
+        *_agreement(cases, _balanced(len(cases.task.classes)), _accuracy(len(cases.task.classes))),
+        *_calibration(truth, cases.held.calibrated),
+        Line(HELD_OUT, _referred(cases)),
+        Line(BASELINE, evaluate.macro_auc_interval(truth, cases.held.baseline, patients=patients), of_model=False),
+    ]
+
+
+Measure = Callable[..., Figure]
+
+
+def _balanced(classes: int) -> Measure:
+    return lambda truth, called: evaluate.balanced_accuracy(truth, called, classes=classes)
+
+
+def _accuracy(classes: int) -> Measure:
+    return lambda truth, called: evaluate.accuracy(truth, called, classes=classes)
+
+
+def _weighted_kappa(classes: int) -> Measure:
+    return lambda truth, called: evaluate.quadratic_kappa(truth, called, classes=classes)
+
+
+def _agreement(cases: _Known, *measures: Measure) -> list[Line]:
+    arrays = [cases.truth[:, 0], cases.held.called]
+    return [
+        Line("held-out cases, as called", evaluate.bootstrap_interval(one, arrays, patients=cases.patients))
+        for one in measures
+    ]
+
+
+def _ordinal(cases: _Known) -> list[Line]:
+    count = len(cases.task.classes)
+    baseline = evaluate.bootstrap_interval(
+        _weighted_kappa(count), [cases.truth[:, 0], cases.held.baseline.argmax(axis=1)], patients=cases.patients
+    )
+    return [
+        *_agreement(cases, _weighted_kappa(count), _balanced(count), _accuracy(count)),
+        *_calibration(cases.truth[:, 0], cases.held.calibrated),
+        Line(HELD_OUT, _referred(cases)),
+        Line(BASELINE, baseline, of_model=False),
+    ]
+
+
+def _multilabel(cases: _Known) -> list[Line]:
+    lines = []
+    for k, name in enumerate(cases.task.classes):
+        seen = np.isfinite(cases.truth[:, k])
+        labels, patients = cases.truth[seen, k], _of(cases.patients, seen)
+        for over, scores, own in (
+            (f"{HELD_OUT}, {name}", cases.held.raw, True),
+            (f"{BASELINE}, {name}", cases.held.baseline, False),
+        ):
+            lines.append(Line(over, evaluate.auc_interval(labels, scores[seen, k], patients=patients), own))
+    return sorted(lines, key=lambda line: not line.of_model)
+
+
+def _regression(cases: _Known) -> list[Line]:
+    def of(measure: Measure, predicted: Floats) -> Figure:
+        return evaluate.bootstrap_interval(measure, [cases.truth[:, 0], predicted[:, 0]], patients=cases.patients)
+
+    measures = (evaluate.pearson, evaluate.mae, evaluate.rmse, evaluate.r2, evaluate.spearman)
+    return [
+        *(Line(HELD_OUT, of(one, cases.held.raw)) for one in measures),
+        *(Line(BASELINE, of(one, cases.held.baseline), of_model=False) for one in measures[:2]),
+    ]
+
+
+def _survival(cases: _Known) -> list[Line]:
+    times, events = cases.truth.T
+    lines = []
+    for over, said, own in ((HELD_OUT, cases.held.raw, True), (BASELINE, cases.held.baseline, False)):
+        risk = risk_of(said, in_bins=bool(cases.task.edges))
+        for one in (evaluate.concordance, evaluate.concordance_ipcw):
+            lines.append(Line(over, one(times, events, risk=risk, patients=cases.patients), own))
+        if len(cases.task.edges) > 1:
+            curves = said[:, : len(cases.task.edges)]
+            lines.append(
+                Line(over, evaluate.integrated_brier(times, events, survival=curves, at=cases.task.edges), own)
+            )
+    return lines
+
+
+def risk_of(said: Floats, *, in_bins: bool) -> Floats:
+    """Return one number a case `(n,)`, higher for an earlier event: the log hazard, or minus the bins lived through."""
+    return -said.sum(axis=1) if in_bins else said[:, 0]
+
+
+_KINDS: dict[str, Callable[[_Known], list[Line]]] = {
+    "binary": _binary,
+    "multiclass": _multiclass,
+    "ordinal": _ordinal,
+    "multilabel": _multilabel,
+    "regression": _regression,
+    "survival": _survival,
+}
