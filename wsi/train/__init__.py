@@ -1,5 +1,6 @@
 """Labels and features to a model folder."""
 
+from wsi.train.briefing import Briefing, brief
 from wsi.train.cohort import Case, Cohort, Finding
 from wsi.train.gather import read_cohort
 from wsi.train.labels import Target, TargetKind, Wanted, parse_wanted
@@ -8,6 +9,7 @@ from wsi.train.split_files import splits_from_file
 from wsi.train.splits import make_splits
 
 __all__ = [
+    "Briefing",
     "Case",
     "Cohort",
     "Finding",
@@ -17,6 +19,7 @@ __all__ = [
     "Target",
     "TargetKind",
     "Wanted",
+    "brief",
     "make_splits",
     "parse_wanted",
     "read_cohort",

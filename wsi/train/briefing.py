@@ -1,0 +1,280 @@
+"""What a person should read before a model is trained: who is in the cohort, how it was split, what looks wrong."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2_contingency
+
+from wsi.table import SHOWN
+from wsi.train.cohort import Case, Cohort, Finding
+from wsi.train.labels import Target
+from wsi.train.seal import SIDES, Fold, Splits
+
+FEW_PATIENTS = 5
+"""A class of fewer patients can't be learnt and tested."""
+MANY_MISSING = 0.2
+LARGE_PATIENT = 0.2
+CONFOUNDED = 0.3
+"""Cramér's V of site and label from which on a model may learn the site; with p under 0.01."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, a table (its first row is the head) and lines below it."""
+
+    title: str
+    table: tuple[tuple[str, ...], ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """The report before training; `str()` is its text for a terminal."""
+
+    sections: tuple[Section, ...]
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self) -> str:
+        """Return the report for a terminal, columns aligned."""
+        return "\n\n".join("\n".join(map(_printable, _as_text(section))) for section in self.sections) + "\n"
+
+    def markdown(self) -> str:
+        """Return the report as Markdown."""
+        return "\n\n".join("\n".join(_as_markdown(section)) for section in self.sections) + "\n"
+
+
+def brief(cohort: Cohort, splits: Splits | None = None) -> Briefing:
+    """Describe a cohort and, when given, its folds."""
+    warnings = tuple(_warnings(cohort, splits))
+    sections = [
+        Section("Warnings", (), warnings or ("none",)),
+        _overview(cohort),
+        *(_of_target(cohort, target) for target in cohort.targets),
+        *([_bags(cohort)] if cohort.tiles else []),
+        *([_sites(cohort)] if len(_sites_of(cohort.cases)) > 1 else []),
+        *([_folds(cohort, splits)] if splits else []),
+        Section("Findings", (), tuple(_findings(cohort.findings)) or ("none",)),
+    ]
+    return Briefing(tuple(sections), warnings)
+
+
+def _patients(cases: Iterable[Case]) -> int:
+    return len({case.patient for case in cases})
+
+
+def _sites_of(cases: Iterable[Case]) -> list[str]:
+    return sorted({case.site for case in cases if case.site is not None})
+
+
+def _overview(cohort: Cohort) -> Section:
+    slides = len({slide for case in cohort.cases for slide in case.slides})
+    rows = (
+        ("cases", "slides", "patients", "sites"),
+        (str(len(cohort)), str(slides), str(_patients(cohort.cases)), str(len(_sites_of(cohort.cases)) or "unknown")),
+    )
+    return Section("Cohort", rows)
+
+
+def _classes_of(target: Target) -> tuple[str, ...]:
+    return ("censored", "event") if target.kind == "survival" else target.classes
+
+
+def _members(cohort: Cohort, target: Target, cases: Sequence[int]) -> dict[str, list[Case]]:
+    """Return the cases of each class (finding, or event); one without a label is in none."""
+    labels = cohort.labels(target.name)
+    found: dict[str, list[Case]] = {name: [] for name in _classes_of(target)}
+    for at in cases:
+        if target.kind == "multilabel":
+            names = [name for name, value in zip(target.classes, labels[at], strict=True) if value == 1]
+        elif target.kind == "regression":
+            names = []
+        else:
+            value = labels[at, -1]
+            names = [] if np.isnan(value) else [_classes_of(target)[int(value)]]
+        for name in names:
+            found[name].append(cohort.cases[at])
+    return found
+
+
+def _of_target(cohort: Cohort, target: Target) -> Section:
+    labels = cohort.labels(target.name)
+    missing = int(np.isnan(labels).any(axis=1).sum())
+    lines = [f"missing: {missing} of {len(cohort)}"] if missing else []
+    members = _members(cohort, target, range(len(cohort)))
+    rows = [("class", "cases", "patients")]
+    rows += [(name, str(len(cases)), str(_patients(cases))) for name, cases in members.items()]
+    if target.kind in ("regression", "survival"):
+        known = labels[~np.isnan(labels).any(axis=1), 0]
+        what = "times" if target.kind == "survival" else "values"
+        lines.insert(0, f"{what}: {_range(known)}")
+    return Section(f"Target {target.name} ({target.kind})", tuple(rows) if members else (), tuple(lines))
+
+
+def _range(values: NDArray[np.float64]) -> str:
+    if not len(values):
+        return "none"
+    return f"{values.min():g} to {values.max():g}, median {np.median(values):g}"
+
+
+def _tiles_of(cohort: Cohort, case: Case) -> int:
+    return sum(cohort.tiles.get(slide, 0) for slide in case.slides)
+
+
+def _bags(cohort: Cohort) -> Section:
+    sizes = {case.id: _tiles_of(cohort, case) for case in cohort.cases}
+    ordered = sorted(sizes, key=lambda name: (sizes[name], name))
+    low, high = ordered[0], ordered[-1]
+    rows = (
+        ("smallest", "median", "largest", "all tiles"),
+        (
+            f"{sizes[low]} ({low})",
+            f"{np.median(list(sizes.values())):g}",
+            f"{sizes[high]} ({high})",
+            str(sum(sizes.values())),
+        ),
+    )
+    return Section("Bags (tiles a case)", rows)
+
+
+def _sites(cohort: Cohort) -> Section:
+    target = cohort.targets[0]
+    names = _classes_of(target)
+    rows = [("site", "cases", "patients", *(f"{target.name}={name}" for name in names))]
+    for site in _sites_of(cohort.cases):
+        cases = [at for at, case in enumerate(cohort.cases) if case.site == site]
+        members = _members(cohort, target, cases)
+        counts = [str(_patients(members[name])) for name in names]
+        rows.append((site, str(len(cases)), str(_patients(cohort.cases[at] for at in cases)), *counts))
+    return Section("Sites (patients a class)", tuple(rows))
+
+
+def _folds(cohort: Cohort, splits: Splits) -> Section:
+    target = cohort.targets[0]
+    names = _classes_of(target)
+    rows = [("fold", "side", "cases", "patients", *(f"{target.name}={name}" for name in names))]
+    for fold in splits.folds:
+        for side in SIDES:
+            cases: tuple[int, ...] = getattr(fold, side)
+            members = _members(cohort, target, cases)
+            counts = [str(_patients(members[name])) for name in names]
+            rows.append((fold.name, side, str(len(cases)), str(_patients(cohort.cases[at] for at in cases)), *counts))
+    inner = sum(len(fold.inner) for fold in splits.folds)
+    lines = [f"scheme {splits.scheme}, sha256 {splits.digest}"] + ([f"{inner} inner folds"] if inner else [])
+    return Section("Folds (patients a class)", tuple(rows), tuple(lines))
+
+
+def _findings(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield what was found, at most ten of a kind."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.code].append(finding.message)
+    for code, messages in groups.items():
+        yield from (f"{code}: {message}" for message in messages[:SHOWN])
+        if len(messages) > SHOWN:
+            yield f"{code}: … and {len(messages) - SHOWN} more"
+
+
+def _warnings(cohort: Cohort, splits: Splits | None) -> Iterator[str]:
+    for target in cohort.targets:
+        yield from _warn_target(cohort, target)
+        yield from _warn_site(cohort, target)
+    slides = Counter(case.patient for case in cohort.cases)
+    patient, count = slides.most_common(1)[0] if slides else ("", 0)
+    if count > 1 and count > LARGE_PATIENT * len(cohort):
+        yield f"patient {patient} has {count} of {len(cohort)} cases"
+    differing = sum("their labels differ" in finding.message for finding in cohort.findings)
+    if differing:
+        yield f"{differing} copied slides have another label than their copy; see Findings"
+    if splits:
+        yield from _warn_folds(cohort, splits)
+
+
+def _warn_target(cohort: Cohort, target: Target) -> Iterator[str]:
+    for name, cases in _members(cohort, target, range(len(cohort))).items():
+        if _patients(cases) < FEW_PATIENTS:
+            yield f"{target.name}: {name} has {_patients(cases)} patients; fewer than {FEW_PATIENTS} can't be tested"
+    missing = float(np.isnan(cohort.labels(target.name)).any(axis=1).mean()) if len(cohort) else 0.0
+    if missing > MANY_MISSING:
+        yield f"{target.name}: {missing:.0%} of the cases have no label"
+
+
+def _warn_site(cohort: Cohort, target: Target) -> Iterator[str]:
+    """Warn where a site tells the label; each patient counts once in a site and class."""
+    sites, names = _sites_of(cohort.cases), _classes_of(target)
+    if len(sites) < 2 or len(names) < 2 or target.kind == "multilabel":
+        return
+    members = _members(cohort, target, range(len(cohort)))
+    counts = np.array([[_patients(c for c in members[name] if c.site == site) for name in names] for site in sites])
+    counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
+    if min(counts.shape) < 2:
+        return
+    tested = chi2_contingency(counts, correction=False)
+    strength = float(np.sqrt(tested.statistic / (counts.sum() * (min(counts.shape) - 1))))
+    pure = int(((counts > 0).sum(axis=1) == 1).sum())
+    if strength >= CONFOUNDED and tested.pvalue < 0.01:
+        yield (
+            f"{target.name}: the site tells the label (Cramér's V {strength:.2f}; {pure} of {len(counts)} sites have one "
+            "class only); a model can learn the site instead: keep sites together and test on other sites"
+        )
+
+
+def _warn_folds(cohort: Cohort, splits: Splits) -> Iterator[str]:
+    placed = {at for fold in splits.folds for side in SIDES for at in getattr(fold, side)}
+    if len(placed) < len(cohort):
+        left = [case.id for at, case in enumerate(cohort.cases) if at not in placed]
+        yield f"{len(left)} cases are in no fold: {', '.join(left[:SHOWN])}{', …' if len(left) > SHOWN else ''}"
+    for target in cohort.targets:
+        holes = [hole for fold in splits.folds for hole in _holes(cohort, target, fold)]
+        if holes and splits.scheme not in ("leave-one-out", "leave-site-out"):
+            rest = f"; and {len(holes) - SHOWN} more" if len(holes) > SHOWN else ""
+            yield f"{target.name}: {'; '.join(holes[:SHOWN])}{rest}"
+
+
+def _holes(cohort: Cohort, target: Target, fold: Fold) -> Iterator[str]:
+    for side in SIDES:
+        cases = getattr(fold, side)
+        lacking = [name for name, found in _members(cohort, target, cases).items() if not found]
+        if cases and lacking:
+            yield f"{fold.name} {side} has no {', '.join(lacking)}"
+
+
+def _as_text(section: Section) -> Iterator[str]:
+    yield section.title
+    if section.table:
+        widths = [max(map(len, column)) for column in zip(*section.table, strict=True)]
+        for row in section.table:
+            yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from (f"  {line}" for line in section.lines)
+
+
+def _printable(line: str) -> str:
+    """Return a line without what would steer a terminal: names come from a labels file."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
+
+
+def _as_markdown(section: Section) -> Iterator[str]:
+    yield f"## {section.title}\n"
+    if section.table:
+        head, *rows = section.table
+        yield _row(head)
+        yield _row(["---"] * len(head))
+        yield from map(_row, rows)
+        yield from [""] if section.lines else []
+    yield from (f"- {_escaped(line)}" for line in section.lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
+
+
+def _escaped(text: str) -> str:
+    """Return a name from a labels file as plain text in Markdown: no table, no HTML, no line of its own."""
+    for sign, plain in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
+        text = text.replace(sign, plain)
+    return _printable(text)
