@@ -8,12 +8,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from wsi.config import Positive, Share, Strict
+from wsi.card_head import Class, Finite, FromYaml, Head, Quantity, SurvivalTimes
+from wsi.config import Positive, Share
 
-Color = tuple[int, int, int]
+__all__ = [
+    "Accepts", "Architecture", "Calibration", "Class", "EncoderCard", "EncoderInput", "EncoderReference", "Evaluation",
+    "Head", "Licence", "ModelCard", "OutOfDistribution", "Quantity", "Referral", "Selftest", "SurvivalTimes",
+    "Threshold", "Training", "Transform", "Use", "Weights",
+]  # fmt: skip
+
 Triple = tuple[float, float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _plain(name: str) -> str:
@@ -23,13 +28,7 @@ def _plain(name: str) -> str:
     return name
 
 
-class _Yaml(Strict):
-    """A card is read from YAML, where a tuple is a list and 1 is a number like 1.0."""
-
-    model_config = {**Strict.model_config, "strict": False}
-
-
-class Licence(_Yaml):
+class Licence(FromYaml):
     weights: str
     """SPDX name or the name of the terms."""
     gated: bool = False
@@ -38,7 +37,7 @@ class Licence(_Yaml):
     note: str | None = None
 
 
-class Weights(_Yaml):
+class Weights(FromYaml):
     """Where an encoder's weights come from: a file in the folder, or a file on the hub."""
 
     file: str | None = None
@@ -53,7 +52,7 @@ class Weights(_Yaml):
     """Input size that the file's position grid was made for, when it isn't the network's: it is resampled."""
 
 
-class Architecture(_Yaml):
+class Architecture(FromYaml):
     library: Literal["timm", "transformers", "remote-code", "package"] = "timm"
     """Only timm is built here; the others are described so that `models check` can say what is missing."""
     name: str
@@ -61,7 +60,7 @@ class Architecture(_Yaml):
     """Plain arguments of timm.create_model. Layers are named by text: mlp_layer: SwiGLUPacked, act_layer: SiLU."""
 
 
-class Transform(_Yaml):
+class Transform(FromYaml):
     """From a tile (uint8 RGB) to the network's input, in this order: resize, center crop, scale to 0-1, normalize."""
 
     resize_px: int | None = None
@@ -72,14 +71,14 @@ class Transform(_Yaml):
     std: Triple
 
 
-class EncoderInput(_Yaml):
+class EncoderInput(FromYaml):
     tile_px: int
     mpp: Positive
     mpp_range: tuple[Positive, Positive] | None = None
     """The scales the publishers trained on, when it is more than one."""
 
 
-class EncoderCard(_Yaml):
+class EncoderCard(FromYaml):
     """models/encoders/<name>/model.yaml."""
 
     kind: Literal["encoder"]
@@ -103,14 +102,7 @@ class EncoderCard(_Yaml):
     """What the publishers run it in on a GPU."""
 
 
-class Class(_Yaml):
-    name: str
-    color: Color
-    code: str | None = None
-    """A terminology's code, e.g. SCT:108369006."""
-
-
-class Accepts(_Yaml):
+class Accepts(FromYaml):
     """What a model eats."""
 
     modality: Literal["brightfield"] = "brightfield"
@@ -120,41 +112,13 @@ class Accepts(_Yaml):
     foreground: Literal["tissue", "all"] = "tissue"
 
 
-class EncoderReference(_Yaml):
+class EncoderReference(FromYaml):
     name: str
     sha256: Sha256
     """Of the encoder's weights file: another encoder of that name is refused."""
 
 
-class Head(_Yaml):
-    type: Literal["binary", "multiclass", "ordinal"]
-    aggregate: Literal["gated-attention", "mean"] = "gated-attention"
-    activation: Literal["relu", "tanh", "identity"] = "relu"
-    members: Annotated[int, Field(ge=1, le=64)] = 1
-    """Networks of one shape that vote; their probabilities and attention are averaged."""
-    classes: Annotated[list[Class], Field(min_length=2)]
-    positive: str | None = None
-    """Class whose probability the heatmap shows; None: the last."""
-
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        names = [one.name for one in self.classes]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two classes of one name: {', '.join(names)}")
-        if self.type == "binary" and len(names) != 2:
-            raise ValueError(f"a binary head has 2 classes, found {len(names)}")
-        if self.positive is not None and self.positive not in names:
-            raise ValueError(f"positive must be one of {', '.join(names)}, found {self.positive!r}")
-        return self
-
-    @property
-    def positive_index(self) -> int:
-        """Place of the positive class in `classes`."""
-        names = [one.name for one in self.classes]
-        return len(names) - 1 if self.positive is None else names.index(self.positive)
-
-
-class Calibration(_Yaml):
+class Calibration(FromYaml):
     method: Literal["none", "temperature"] = "none"
     temperature: Positive = 1.0
     bias: Finite = 0.0
@@ -164,8 +128,13 @@ class Calibration(_Yaml):
     tile_bias: Finite | None = None
     fitted_on: str | None = None
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether the logits are shown as they are."""
+        return (self.temperature, self.bias, self.tile_temperature, self.tile_bias) == (1.0, 0.0, None, None)
 
-class Threshold(_Yaml):
+
+class Threshold(FromYaml):
     name: str
     value: Share
     chosen_by: str
@@ -174,7 +143,7 @@ class Threshold(_Yaml):
     achieved_on: str | None = None
 
 
-class Referral(_Yaml):
+class Referral(FromYaml):
     """Refer to a person when the positive probability lies in this band, or the slide is out of distribution."""
 
     low: Share
@@ -188,7 +157,7 @@ class Referral(_Yaml):
         return self
 
 
-class OutOfDistribution(_Yaml):
+class OutOfDistribution(FromYaml):
     """Distance of the bag's mean embedding from the training bags, in whitened principal axes.
 
     Arrays in the weights file: ood.mean (D,), ood.axes (K, D), ood.scale (K,).
@@ -199,7 +168,7 @@ class OutOfDistribution(_Yaml):
     chosen_by: str
 
 
-class Evaluation(_Yaml):
+class Evaluation(FromYaml):
     name: str
     metric: str
     value: float
@@ -209,7 +178,7 @@ class Evaluation(_Yaml):
     note: str | None = None
 
 
-class Training(_Yaml):
+class Training(FromYaml):
     data: list[str]
     data_licences: list[str]
     data_digest: str
@@ -219,22 +188,25 @@ class Training(_Yaml):
     script: str
 
 
-class Use(_Yaml):
+class Use(FromYaml):
     purpose: str
     not_for: list[str]
     status: Literal["research use only"]
 
 
-class Selftest(_Yaml):
+class Selftest(FromYaml):
     file: Annotated[str, AfterValidator(_plain)]
     """safetensors with features (N, D) and maybe tile (tile_px, tile_px, 3) uint8: what they must give is below."""
     embedding_norm: Positive | None = None
-    probability: list[Share]
+    probability: list[Share] = []
+    """One a class, of heads with classes."""
+    value: Finite | None = None
+    """Of heads without: the quantity, the log hazard (Cox), or the risk within the last time (discrete-time)."""
     tolerance: Annotated[float, Field(gt=0.0, le=0.01)] = 1e-3
-    """Of each probability; also the embedding norm's, relative."""
+    """Of each probability; also the embedding norm's and, where it is above 1, the value's, relative."""
 
 
-class ModelCard(_Yaml):
+class ModelCard(FromYaml):
     """models/<name>/model.yaml."""
 
     kind: Literal["model"]
@@ -263,6 +235,13 @@ class ModelCard(_Yaml):
             raise ValueError(f"two thresholds of one name: {', '.join(names)}")
         if names and self.head.type != "binary":
             raise ValueError(f"thresholds are for binary heads; a {self.head.type} one takes the likeliest class")
-        if len(self.selftest.probability) != len(self.head.classes):
-            raise ValueError(f"selftest.probability must have {len(self.head.classes)} numbers, one a class")
+        classes = len(self.head.classes)
+        if len(self.selftest.probability) != classes:
+            raise ValueError(f"selftest.probability must have {classes} numbers, one a class")
+        if (self.selftest.value is None) == (not classes):
+            raise ValueError(f"selftest.value is for heads without classes, this one has {classes}")
+        if self.referral is not None and not classes:
+            raise ValueError(f"referral is a band of probabilities, and a {self.head.type} head gives none")
+        if not self.calibration.is_identity and not classes and not self.head.cuts:
+            raise ValueError(f"calibration is for log odds, and a {self.head.type} head without time bins gives none")
         return self

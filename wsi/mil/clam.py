@@ -51,6 +51,7 @@ class ClamMulti(Head):
     """
 
     kinds = ("binary", "multiclass", "multilabel")
+    width_tensor = "attention.tanh.weight"
 
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__(spec, dim)

@@ -22,6 +22,8 @@ class DualStream(Head):
     Source: Li et al. 2021, masked non-local block; the scale of the softmax is that of the authors' experiments.
     """
 
+    width_tensor = "query.weight"
+
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__(spec, dim)
         self.instance = make_classifier(spec.kind, spec.hidden, spec.classes, cuts=spec.cuts)

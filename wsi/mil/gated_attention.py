@@ -28,6 +28,8 @@ class GatedAttention(PooledHead):
     Source: Ilse et al. 2018, eq. 8-9.
     """
 
+    width_tensor = "attention.tanh.weight"
+
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__(spec, dim)
         self.attention = GatedScore(spec.hidden, spec.width)

@@ -103,7 +103,8 @@ class Head(nn.Module):
     loss.
 
     Class attributes: kinds, the targets it can be trained for; any_order, whether the order of a bag's tiles means
-    nothing; attends, whether `forward` returns an attention.
+    nothing; attends, whether `forward` returns an attention; width_tensor, the name of a weight with `spec.width` rows,
+    None where no weight has that width.
 
     Args of the constructor: spec; dim, width of a feature.
 
@@ -114,6 +115,7 @@ class Head(nn.Module):
     kinds: ClassVar[tuple[Kind, ...]] = get_args(Kind)
     any_order: ClassVar[bool] = True
     attends: ClassVar[bool] = True
+    width_tensor: ClassVar[str | None] = None
 
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__()

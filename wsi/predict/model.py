@@ -11,15 +11,14 @@ from torch import Tensor
 
 from wsi.card import ModelCard
 from wsi.errors import ArtifactError, EncoderMismatchError, ModelError
-from wsi.mil import Reading, class_probabilities
 from wsi.model_folder import encoder_card, find_folder, model_card
 from wsi.predict.familiar import make_familiar
 from wsi.predict.selftest import check_selftest
+from wsi.predict.shown import calibrated, is_finite, mean_of, show, tile_scores
 from wsi.predict.verdict import BagReading
 from wsi.predict.weights import OOD, make_members, read_tensors
 
 WEIGHTS = "weights.safetensors"
-Floats = NDArray[np.float64]
 
 
 class LoadedModel:
@@ -38,7 +37,7 @@ class LoadedModel:
         return self._members[0].dim
 
     def read(self, features: NDArray[np.float32]) -> BagReading:
-        """Return calibrated probabilities, attention and tile scores of a bag `(N, D)`; means over the members.
+        """Return what is shown of a bag `(N, D)`, its attention and tile scores; means over the members.
 
         Raises:
             EncoderMismatchError: D isn't what the head was made for.
@@ -49,34 +48,19 @@ class LoadedModel:
         bag = torch.from_numpy(np.ascontiguousarray(features, np.float32))
         with one_thread():
             readings = [member.read(bag) for member in self._members]
-            found = BagReading(
-                np.mean([self._bag(r) for r in readings], axis=0),
-                np.mean([r.attention.double().numpy() for r in readings], axis=0),
-                np.mean([self._tiles(r) for r in readings], axis=0),
-            )
-        if not all(np.isfinite(v).all() for v in (found.probabilities, found.attention, found.tile_scores)):
+            shown = mean_of([show(calibrated(r.logits, self.card), self.card.head) for r in readings])
+            attention = np.mean([r.attention.double().numpy() for r in readings], axis=0)
+            scores = np.mean([tile_scores(r.tile_logits, self.card) for r in readings], axis=0)
+        if not (is_finite(shown) and np.isfinite(attention).all() and np.isfinite(scores).all()):
             raise ArtifactError(
                 f"features up to {np.abs(features).max():.3g} make the head overflow; no encoder gives such: encode the slide again"
             )
-        return found
+        value = None if self.card.head.classes else float(shown.values)
+        return BagReading(shown.probabilities, attention, scores, value=value, curve=shown.curve)
 
     def distance(self, features: NDArray[np.float32]) -> float | None:
         """Return how far the bag `(N, D)` is from the training bags; None where the card has no rule for it."""
         return None if self._familiar is None else self._familiar.distance(features)
-
-    def _bag(self, reading: Reading) -> Floats:
-        calibration = self.card.calibration
-        logits = reading.logits.double() / calibration.temperature + calibration.bias
-        found: Floats = class_probabilities(logits, self.card.head.type).numpy()
-        return found
-
-    def _tiles(self, reading: Reading) -> Floats:
-        c = self.card.calibration
-        temperature = c.temperature if c.tile_temperature is None else c.tile_temperature
-        bias = c.bias if c.tile_bias is None else c.tile_bias
-        logits = reading.tile_logits.double() / temperature + bias  # (N, C)
-        found: Floats = class_probabilities(logits, self.card.head.type).numpy()  # (N, K)
-        return found[:, self.card.head.positive_index]
 
     def _check_width(self, features: NDArray[np.float32]) -> None:
         if features.ndim != 2 or features.shape[1] != self.dim:

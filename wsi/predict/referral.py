@@ -31,7 +31,7 @@ class Referral:
 
 def find_reasons(
     card: ModelCard,
-    probability: float,
+    probability: float | None,
     *,
     out_of_distribution: float | None,
     tiles: int,
@@ -40,7 +40,7 @@ def find_reasons(
     """Return why a person must look at a slide.
 
     Args:
-        probability: of the positive class, calibrated.
+        probability: of the positive class, calibrated; None for targets without classes.
         out_of_distribution: distance from the training bags over the model's limit; None: not measured.
         quality: share of the tissue, 0-1, that each flaw takes.
     """
@@ -48,7 +48,7 @@ def find_reasons(
     if out_of_distribution is not None and out_of_distribution > 1:
         found.append(("the slide is unlike those the model learned from", "out-of-distribution"))
     band = card.referral
-    if band is not None and band.low <= probability <= band.high:
+    if band is not None and probability is not None and band.low <= probability <= band.high:
         found.append((band.reason, None))
     if tiles < FEW_TILES:
         found.append((f"only {tiles} tile{'' if tiles == 1 else 's'} of tissue", "few-tiles"))

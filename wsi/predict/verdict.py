@@ -1,7 +1,7 @@
 """From what a head reads in a bag to a verdict: probabilities, a grade, and whether a person must look. No torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from wsi.card import ModelCard, Threshold
 from wsi.errors import EmptyBagError, UsageError, did_you_mean
 from wsi.predict.referral import find_reasons
-from wsi.results import ClassScore, Scores
+from wsi.results import ClassScore, Scores, Survival, Value
 
 Floats = NDArray[np.float64]
+LIKELY = 0.5
+"""A label at or above this probability is given to the slide."""
+NO_LABEL = "none"
+"""The grade of a slide that gets no label."""
 
 
 class Model(Protocol):
@@ -32,11 +36,18 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BagReading:
-    """probabilities `(K,)` of the bag, calibrated; attention `(N,)`, sums to 1; tile_scores `(N,)` of the positive class."""
+    """What is shown of a bag, calibrated; empty or None where the kind of target has none.
+
+    probabilities `(K,)` of the classes; attention `(N,)`, sums to 1; tile_scores `(N,)`: the positive class's
+    probability, or the value, of each tile alone; value: a quantity, a log hazard or a risk; curve `(S,)`: the share
+    that lives beyond each time of the card.
+    """
 
     probabilities: Floats
     attention: Floats
     tile_scores: Floats
+    value: float | None = None
+    curve: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +55,16 @@ class Verdict:
     """What a model says of a slide; see `wsi.results.Result` for the fields.
 
     confidence is the calibrated probability of the class that `grade` names: where a threshold below one half chose
-    it, it is below one half.
+    it, it is below one half. Of several labels it is that of the least sure one being right.
     """
 
     classes: list[ClassScore]
-    positive: str
-    grade: str
-    confidence: float
+    positive: str | None
+    grade: str | None
+    labels: tuple[str, ...]
+    confidence: float | None
+    value: Value | None
+    survival: Survival | None
     refer: bool
     refer_reason: str
     flags: tuple[str, ...]
@@ -84,19 +98,21 @@ def judge(
         raise EmptyBagError("no tile of the slide could be read, so there is nothing to grade")
     card, reading = model.card, model.read(features)
     chosen_by = find_threshold(card, threshold)
-    positive = card.head.positive_index
-    chosen = _chosen(reading.probabilities, positive, chosen_by)
-    probability = float(reading.probabilities[positive])
+    grade = _grade(card, reading, chosen_by)
     far = _outside(model, features)
+    probability = float(reading.probabilities[card.head.positive_index]) if card.head.classes else None
     referral = find_reasons(card, probability, out_of_distribution=far, tiles=len(features), quality=quality or {})
     return Verdict(
         classes=[
             ClassScore(name=one.name, color=list(one.color), probability=float(p))
             for one, p in zip(card.head.classes, reading.probabilities, strict=True)
         ],
-        positive=card.head.classes[positive].name,
-        grade=card.head.classes[chosen].name,
-        confidence=float(reading.probabilities[chosen]),
+        positive=card.head.classes[card.head.positive_index].name if card.head.classes else None,
+        grade=grade.name,
+        labels=grade.labels,
+        confidence=grade.confidence,
+        value=_value(card, reading),
+        survival=_survival(card, reading),
         refer=bool(referral),
         refer_reason="; ".join(referral.reasons),
         flags=referral.flags,
@@ -121,11 +137,48 @@ def find_threshold(card: ModelCard, name: str | None) -> Threshold | None:
     return card.thresholds[names.index(name)]
 
 
-def _chosen(probabilities: Floats, positive: int, threshold: Threshold | None) -> int:
-    """Return the place of the grade: by the threshold on the positive class where there is one, else the likeliest."""
-    if threshold is None:
-        return int(np.argmax(probabilities))
-    return positive if probabilities[positive] >= threshold.value else 1 - positive
+@dataclass(frozen=True, slots=True)
+class _Grade:
+    """What a slide is called; all of it empty for targets without classes."""
+
+    name: str | None = None
+    confidence: float | None = None
+    labels: tuple[str, ...] = ()
+
+
+def _grade(card: ModelCard, reading: BagReading, threshold: Threshold | None) -> _Grade:
+    """Return the grade: by the threshold on the positive class where there is one, else the likeliest or all likely."""
+    names, probabilities = [one.name for one in card.head.classes], reading.probabilities
+    if not names:
+        return _Grade()
+    if card.head.type == "multilabel":
+        labels = tuple(name for name, p in zip(names, probabilities, strict=True) if p >= LIKELY)
+        return _Grade(" + ".join(labels) or NO_LABEL, float(np.maximum(probabilities, 1 - probabilities).min()), labels)
+    chosen, positive = int(np.argmax(probabilities)), card.head.positive_index
+    if threshold is not None:
+        chosen = positive if probabilities[positive] >= threshold.value else 1 - positive
+    return _Grade(names[chosen], float(probabilities[chosen]))
+
+
+def _value(card: ModelCard, reading: BagReading) -> Value | None:
+    """Return the value as people read it; None for targets with classes."""
+    if reading.value is None:
+        return None
+    if card.head.quantity is not None:
+        return Value(name=card.head.quantity.name, value=reading.value, unit=card.head.quantity.unit)
+    assert card.head.survival is not None
+    told = card.head.survival
+    if told.model == "cox":
+        return Value(name=f"log hazard of {told.event}", value=reading.value)
+    return Value(name=f"risk of {told.event} within {told.times[-1]:g} {told.unit}", value=reading.value)
+
+
+def _survival(card: ModelCard, reading: BagReading) -> Survival | None:
+    """Return the survival curve; None where the model gives none."""
+    told = card.head.survival
+    if told is None or not len(reading.curve):
+        return None
+    return Survival(event=told.event, unit=told.unit, times=told.times, shares=reading.curve.tolist())
 
 
 def _outside(model: Model, features: NDArray[np.float32]) -> float | None:

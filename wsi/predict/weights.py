@@ -11,9 +11,9 @@ from torch import Tensor
 
 from wsi.card import Head
 from wsi.encode.weights import check_header
-from wsi.errors import WeightsError
+from wsi.errors import ModelError, UsageError, WeightsError
 from wsi.mil import Head as Network
-from wsi.mil import HeadSpec, make_head
+from wsi.mil import HeadSpec, OrderedCuts, head_type, make_head
 
 MAX_BYTES = 64 << 20
 """A head of 1536 x 512 is 4 MB and ten that vote are 40 MB; a larger file is no head and isn't read."""
@@ -88,14 +88,7 @@ def make_members(head: Head, tensors: Mapping[str, Tensor], path: Path) -> list[
 
 
 def _make_member(head: Head, tensors: Mapping[str, Tensor], path: Path, prefix: str) -> Network:
-    hidden, dim = _matrix(tensors, "embed.weight", path, prefix)
-    gated = head.aggregate == "gated-attention"
-    width = _matrix(tensors, "attention.tanh.weight", path, prefix)[0] if gated else 1
-    with torch.device("meta"):
-        spec = HeadSpec(
-            head.aggregate, head.type, len(head.classes), hidden=hidden, width=width, activation=head.activation
-        )
-        network = make_head(spec, dim)
+    network = _empty(head, tensors, path, prefix)
     wanted = network.state_dict()
     missing, unexpected = [n for n in wanted if n not in tensors], [n for n in tensors if n not in wanted]
     if missing or unexpected:
@@ -108,9 +101,36 @@ def _make_member(head: Head, tensors: Mapping[str, Tensor], path: Path, prefix: 
             found, expected = tuple(tensors[name].shape), tuple(empty.shape)
             raise WeightsError(f"{path}: {prefix}{name} has shape {found}, this head expects {expected}")
     loaded = {name: sound(path, prefix + name, tensors[name]) for name in wanted}
-    _check_values(head, loaded, path, prefix)
     network.load_state_dict(loaded, strict=True, assign=True)
+    _check_values(head, network, path, prefix)
     return network.eval()
+
+
+def _empty(head: Head, tensors: Mapping[str, Tensor], path: Path, prefix: str) -> Network:
+    """Return the network that card and weights tell together, without memory for its own weights.
+
+    Raises:
+        ModelError: no such head, or none for this kind of target.
+        WeightsError: a tensor that tells a width is missing or no matrix.
+    """
+    hidden, dim = _matrix(tensors, "embed.weight", path, prefix)
+    try:
+        telling = head_type(head.aggregate).width_tensor
+        spec = HeadSpec(
+            head.aggregate,
+            head.type,
+            len(head.classes),
+            head.cuts,
+            hidden=hidden,
+            width=1 if telling is None else _matrix(tensors, telling, path, prefix)[0],
+            activation=head.activation,
+            heads=head.heads,
+            landmarks=head.landmarks,
+        )
+        with torch.device("meta"):
+            return make_head(spec, dim)
+    except UsageError as error:
+        raise ModelError(f"{path.parent}: the card asks for a {head.type} {head.aggregate} head: {error}") from error
 
 
 def _matrix(tensors: Mapping[str, Tensor], name: str, path: Path, prefix: str) -> tuple[int, int]:
@@ -122,14 +142,18 @@ def _matrix(tensors: Mapping[str, Tensor], name: str, path: Path, prefix: str) -
     return found.shape[0], found.shape[1]
 
 
-def _check_values(head: Head, tensors: Mapping[str, Tensor], path: Path, prefix: str) -> None:
-    if bool((tensors["norm.std"] <= 0).any()):
-        raise WeightsError(
-            f"{path}: {prefix}norm.std must be positive, its least is {float(tensors['norm.std'].min())}"
-        )
-    cuts = tensors["classifier.bias"]
-    if head.type == "ordinal" and bool((cuts[1:] > cuts[:-1]).any()):
-        raise WeightsError(f"{path}: {prefix}classifier.bias must fall from grade to grade, found {cuts.tolist()}")
+def _check_values(head: Head, network: Network, path: Path, prefix: str) -> None:
+    """Raise WeightsError when the head's numbers are finite, but no head's."""
+    std = network.norm.std
+    if bool((std <= 0).any()):
+        raise WeightsError(f"{path}: {prefix}norm.std must be positive, its least is {float(std.min())}")
+    for name, module in network.named_modules():
+        if not isinstance(module, OrderedCuts) or head.link != "cumulative":
+            continue
+        if bool((module.bias[1:] > module.bias[:-1]).any()):
+            raise WeightsError(
+                f"{path}: {prefix}{name}.bias must fall from grade to grade, found {module.bias.tolist()}"
+            )
 
 
 def _few(names: list[str]) -> str:

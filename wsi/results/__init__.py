@@ -2,7 +2,7 @@
 
 from wsi.results.case import Case, read_case
 from wsi.results.record import ARTIFACTS, Record, Status, TileCounts
-from wsi.results.result import RESEARCH_USE, ClassScore, Provenance, Result, Scale
+from wsi.results.result import RESEARCH_USE, ClassScore, Provenance, Result, Scale, Survival, Value
 from wsi.results.scores import Scores, read_scores, write_scores
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "Scale",
     "Scores",
     "Status",
+    "Survival",
     "TileCounts",
+    "Value",
     "read_case",
     "read_scores",
     "write_scores",

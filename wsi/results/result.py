@@ -1,8 +1,8 @@
 """The verdict on one slide, with all that is needed to show and to repeat it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsi.config import Share, Strict
 from wsi.results.record import Status, TileCounts
@@ -16,6 +16,30 @@ class ClassScore(Strict):
     name: str
     color: Annotated[list[int], Field(min_length=3, max_length=3)]
     probability: Share
+
+
+class Value(Strict):
+    """What a model without classes says of a slide: a quantity, a log hazard or a risk."""
+
+    name: str
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    unit: str = ""
+
+
+class Survival(Strict):
+    """The share of slides like this one to which nothing has happened beyond each time."""
+
+    event: str
+    unit: str
+    """Of the times."""
+    times: list[float]
+    shares: list[Share]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if len(self.times) != len(self.shares):
+            raise ValueError(f"{len(self.times)} times and {len(self.shares)} shares")
+        return self
 
 
 class Scale(Strict):
@@ -55,7 +79,8 @@ class Provenance(Strict):
 class Result(Strict):
     """result.json: the verdict on one slide.
 
-    `probability`, `grade` and `confidence` are None when there is no verdict; `reason` says why.
+    `grade` and `confidence` are None when there is no verdict, and `reason` says why; a model without classes gives a
+    `value` in their place.
     """
 
     slide: str
@@ -67,7 +92,11 @@ class Result(Strict):
     positive: str | None = None
     """The class whose tile scores the heatmap shows."""
     grade: str | None = None
+    labels: list[str] = []
+    """Of a model whose labels don't exclude each other: those the slide got; `grade` names them all."""
     confidence: Share | None = None
+    value: Value | None = None
+    survival: Survival | None = None
     refer: bool = True
     refer_reason: str = ""
     flags: list[str] = []
@@ -83,3 +112,13 @@ class Result(Strict):
     scale: Scale | None = None
     provenance: Provenance | None = None
     notice: Literal["Research use only. Not for diagnosis."] = "Research use only. Not for diagnosis."
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether a model says something of the slide."""
+        return self.grade is not None or self.value is not None
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the slide is of the positive class, or has its label."""
+        return self.positive is not None and (self.grade == self.positive or self.positive in self.labels)

@@ -15,7 +15,8 @@ class Scores:
     """Per tile: where it lies, how much it weighed, and what it looks like by itself.
 
     coords `(N, 2)` int32 level-0 top-left; attention `(N,)` float32 that sums to 1, no probability;
-    score `(N,)` float32, calibrated probability of the positive class for the tile alone.
+    score `(N,)` float32, calibrated probability of the positive class, or the value of a model without classes, for the
+    tile alone.
     """
 
     coords: NDArray[np.int32]
