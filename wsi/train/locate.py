@@ -1,5 +1,6 @@
 """Where the bags lie: the OUT of a run, a folder of CLAM or TRIDENT, or one archive."""
 
+import functools
 import re
 import zipfile
 from collections.abc import Mapping
@@ -132,8 +133,15 @@ def read_bag(file: BagFile) -> Features:
     return read_features(file.path)
 
 
+@functools.lru_cache(maxsize=1)
+def _held_archive(path: Path, _size: int, _changed_ns: int) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of the archive last read: it is read whole for each of its bags else."""
+    return open_archive(path)
+
+
 def _from_archive(file: BagFile) -> Features:
-    arrays = open_archive(file.path)
+    stamp = file.path.stat()
+    arrays = _held_archive(file.path, stamp.st_size, stamp.st_mtime_ns)
     tiles = arrays["x"][arrays["bag"] == file.bag].astype(np.float32, copy=False)
     if not np.isfinite(tiles).all():
         raise ArtifactError(f"{file.path}: bag {file.bag} holds NaN or infinity; make the archive again")
