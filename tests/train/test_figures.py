@@ -182,6 +182,7 @@ def test_discrete_time_survival_has_a_brier_score(tmp_path: Path) -> None:
     assert 0 < value(lines, "Brier score (integrated)") < 0.25
 
 
-def test_risk_is_higher_where_fewer_bins_are_lived_through() -> None:
-    curves = np.array([[0.9, 0.8], [0.5, 0.1]])
-    assert np.diff(risk_of(curves, in_bins=True))[0] > 0
+def test_risk_is_that_of_the_time_up_to_the_last_end() -> None:
+    curves = np.array([[0.9, 0.8, 0.1], [0.5, 0.3, 0.2]])
+    assert risk_of(curves, in_bins=True).tolist() == pytest.approx([0.2, 0.7])
+    assert risk_of(curves[:, :1], in_bins=False).tolist() == [0.9, 0.5]

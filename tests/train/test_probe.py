@@ -41,7 +41,7 @@ def test_balanced_multiclass_probe_is_that_of_scikit_learn(monkeypatch: pytest.M
 def test_regression_probe_is_ridge_regression(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "RIDGES", (3.0,))
     labels = 5 * ROWS[:, 1] + 20 + RNG.normal(0, 1, 40)
-    task = fitted(Task("regression"), labels[:30, None], balanced=False)
+    task = Task("regression", center=float(labels[:30].mean()), scale=float(labels[:30].std()))
     found = fit_probe(ROWS, labels[:, None], task, train=TRAIN, validation=VALIDATION)(ROWS)
     inputs, every = standard()
     expected = Ridge(alpha=1.5).fit(inputs, labels[:30]).predict(every)  # (y - Xw)^2 + 3/2 w^2

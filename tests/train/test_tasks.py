@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
 from wsi.mil import Kind
-from wsi.train.survival import Ties, cox_loss, discrete_loss, survival_curve
+from wsi.train.survival import Ties, cox_loss, discrete_loss
 from wsi.train.tasks import Task, fitted, is_known, loss_mass, loss_sum, predict
 
 Floats = NDArray[np.float64]
@@ -96,8 +96,7 @@ def test_multilabel_loss_leaves_missing_classes_out() -> None:
 
 def test_regression_is_learned_in_standard_units_and_told_in_its_own() -> None:
     labels = np.array([[10.0], [14.0], [NAN]])
-    task = fitted(Task("regression"), labels, balanced=False)
-    assert (task.center, task.scale) == (12.0, 2.0)
+    task = Task("regression", center=12.0, scale=2.0)
     logits = np.array([[0.0], [0.5], [9.0]])
     assert mean_loss(logits, torch.tensor(labels), task) == pytest.approx((1 + 0.25) / 2)
     assert predict(torch.tensor(logits), task)[:, 0].tolist() == [12.0, 13.0, 30.0]
@@ -145,7 +144,8 @@ def test_discrete_loss_is_a_sum_by_hand() -> None:
         torch.tensor(logits), torch.tensor(times), torch.tensor(events), edges=torch.tensor([2.0, 10.0])
     )
     assert float(found) == pytest.approx(expected, rel=1e-9)
-    np.testing.assert_allclose(survival_curve(torch.tensor(logits)), np.cumprod(1 - h, axis=1), rtol=1e-9)
+    said = predict(torch.tensor(logits), Task("survival", edges=(2.0, 10.0)))
+    np.testing.assert_allclose(said, np.cumprod(1 - h, axis=1), rtol=1e-9)
 
 
 @pytest.mark.parametrize("edges", [(), (2.5, 6.0)])

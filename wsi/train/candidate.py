@@ -1,7 +1,7 @@
 """One head with one recipe, trained on some cases of a study."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,11 @@ def train_head(
     head = start_head(candidate.spec, study.bags.dim, seed=study.seed(*place))
     fit = Fit(head, task, candidate.recipe, study.cases, train, validation, study.seed(*place))
     key = study.key(candidate, tuple(train), tuple(validation), place)
-    return Trained(head, task, fit.run(checkpoint, key=key, watch=watch))
+    trained = Trained(head, task, fit.run(checkpoint, key=key, watch=watch))
+    if task.joint:
+        center = float(logits_of(trained, study, train, candidate.recipe).mean())
+        return replace(trained, task=replace(task, center=center))
+    return trained
 
 
 def logits_of(trained: Trained, study: Study, places: Sequence[int], recipe: Recipe) -> Floats:

@@ -51,8 +51,12 @@ class Decisions:
         return self.referral.refer(test)
 
 
-def decide(validation: Validation | None, *, rule: str, alpha: float) -> Decisions:
+def decide(validation: Validation | None, *, rule: str, alpha: float, calibrate: bool = True) -> Decisions:
     """Return what these validation cases allow.
+
+    Args:
+        rule, alpha: see `choose_threshold` and `fit_referral`.
+        calibrate: False leaves the logits as they are.
 
     A target of two classes always has a threshold: where none can be chosen, a half that nobody chose.
     """
@@ -62,8 +66,8 @@ def decide(validation: Validation | None, *, rule: str, alpha: float) -> Decisio
     if validation.kind == "binary":
         stated = Threshold.stated(HALF, by="convention: no validation case chose it")
     try:
-        temperature = fit_temperature(validation)
-        calibrated = temperature.apply(validation)
+        temperature = fit_temperature(validation) if calibrate else None
+        calibrated = validation if temperature is None else temperature.apply(validation)
         referral = fit_referral(calibrated, alpha=alpha)
     except UsageError as error:
         return Decisions(threshold=stated, lacking=str(error))

@@ -177,8 +177,8 @@ def _survival(cases: _Known) -> list[Line]:
 
 
 def risk_of(said: Floats, *, in_bins: bool) -> Floats:
-    """Return one number a case `(n,)`, higher for an earlier event: the log hazard, or minus the bins lived through."""
-    return -said.sum(axis=1) if in_bins else said[:, 0]
+    """Return what a model folder shows as the risk `(n,)`: the log hazard, or the risk by the end of the last bin but one."""
+    return 1 - said[:, -2] if in_bins else said[:, 0]
 
 
 _KINDS: dict[str, Callable[[_Known], list[Line]]] = {

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wsi.evaluate import Test
+from wsi.evaluate import Test, Validation
 from wsi.train.crossval import FoldResult
 from wsi.train.decisions import Decisions, decide, test_of, validation_of
 from wsi.train.study import Study
@@ -82,7 +82,16 @@ def hold_out(study: Study, results: Sequence[FoldResult]) -> HeldOut:
 def fold_decisions(study: Study, result: FoldResult) -> Decisions:
     """Return the decisions of a fold, from its validation cases alone."""
     validation = validation_of(study, result.trained.task, result.fold.validation, result.head.validation)
-    return decide(validation, rule=study.config.model.rule, alpha=study.config.model.alpha)
+    return decided(study, validation)
+
+
+def decided(study: Study, validation: Validation | None) -> Decisions:
+    """Return the decisions that the study's settings make from validation cases.
+
+    Conditional grades (CORN) stay uncalibrated: a temperature of what is shown isn't one of their logits.
+    """
+    model = study.config.model
+    return decide(validation, rule=model.rule, alpha=model.alpha, calibrate=study.task.link == "cumulative")
 
 
 def _rows(study: Study, result: FoldResult) -> list[_Row]:
@@ -92,7 +101,7 @@ def _rows(study: Study, result: FoldResult) -> list[_Row]:
     test = test_of(study, task, places, result.head.test)
     if test is not None:
         calibrated, called, referred = _decided(test, fold_decisions(study, result))
-    baseline = _predicted(result.baseline.test, task)
+    baseline = _predicted(result.baseline.test, study.task)
     return [
         _Row(place, result.fold.name, raw[i], calibrated[i], baseline[i], int(called[i]), bool(referred[i]))
         for i, place in enumerate(places)

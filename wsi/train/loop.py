@@ -128,7 +128,8 @@ class Fit:
             torch.nn.utils.clip_grad_norm_(self.head.parameters(), self.recipe.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        keep_cuts_in_order(self.head)
+        if self.task.link == "cumulative":
+            keep_cuts_in_order(self.head)
         return told, weight
 
     def _forward(self, places: list[int], bags: Tensor) -> tuple[Tensor, Tensor]:
@@ -181,10 +182,10 @@ def _of_one_size(bags: Iterable[tuple[int, Bag]]) -> Iterator[tuple[list[int], T
 
 def keep_cuts_in_order(head: Head) -> None:
     """Let the cuts between ordered grades fall: a step may have carried one past its neighbor."""
-    classifier = getattr(head, "classifier", None)
-    if isinstance(classifier, OrderedCuts):
-        with torch.no_grad():
-            classifier.bias.copy_(torch.cummin(classifier.bias, dim=0).values)
+    with torch.no_grad():
+        for module in head.modules():
+            if isinstance(module, OrderedCuts):
+                module.bias.copy_(torch.cummin(module.bias, dim=0).values)
 
 
 def read_logits(head: Head, read: Callable[[int], Bag], cases: Sequence[int]) -> Tensor:

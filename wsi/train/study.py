@@ -104,11 +104,20 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     task = Task(asked.kind, asked.classes, link=config.target.link, ties=config.target.ties)
     if asked.kind == "survival":
         task = replace(task, edges=time_edges(labels, config))
-    elif config.target.edges or config.target.bins:
+    elif asked.kind == "regression":
+        center, scale = _unit(labels)
+        task = replace(task, center=center, scale=scale)
+    if asked.kind != "survival" and (config.target.edges or config.target.bins):
         raise UsageError(f"target {target!r} is {asked.kind}: time bins are for survival")
     study = Study(cohort, asked, splits, config, task, Bags(cohort))
     _ = study.spec  # refuses what no head can be
     return study
+
+
+def _unit(labels: Floats) -> tuple[float, float]:
+    """Return center and scale of a regression's values, to two digits: the unit it is learned in, the same for all folds."""
+    known = labels[np.isfinite(labels)]
+    return float(f"{known.mean():.2g}"), float(f"{known.std():.2g}") or 1.0
 
 
 def time_edges(labels: Floats, config: TrainConfig) -> tuple[float, ...]:

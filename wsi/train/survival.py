@@ -59,8 +59,3 @@ def discrete_loss(logits: Tensor, times: Tensor, events: Tensor, *, edges: Tenso
     happened = (bins[None, :] == at[:, None]) & events[:, None]  # (B, T)
     # log sigmoid(-x) = log(1 - h)
     return -(logsigmoid(logits) * happened + logsigmoid(-logits) * survived).sum()
-
-
-def survival_curve(logits: Tensor) -> Tensor:
-    """Return the share that lives through each bin, `(..., T)`, from the logits of the hazards."""
-    return torch.exp(logsigmoid(-logits).cumsum(dim=-1))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
-from wsi.mil import Kind, class_probabilities
-from wsi.train.survival import Ties, cox_loss, discrete_loss, survival_curve
+from wsi.mil import Kind, class_probabilities, cumulative_logits, discrete_curve
+from wsi.train.survival import Ties, cox_loss, discrete_loss
 
 Link = Literal["cumulative", "corn"]
 Floats = NDArray[np.float64]
@@ -28,7 +28,8 @@ class Task:
 
     classes are names, () for regression and survival. weights are one a class (for multilabel: of a label that is 1);
     () weighs all alike. edges are the ends of the time bins but the last, () makes survival a Cox model. center and
-    scale bring a regression's values to about 0 and 1.
+    scale bring a regression's values to about 0 and 1; the center of a Cox model is the log hazard of its mean training
+    case, which the partial likelihood leaves open.
     """
 
     kind: Kind
@@ -79,14 +80,12 @@ def is_known(labels: Floats, task: Task) -> NDArray[np.bool_]:
 
 
 def fitted(task: Task, labels: Floats, *, balanced: bool) -> Task:
-    """Return the task with class weights (when `balanced`), center and scale taken from training labels `(N, W)`.
+    """Return the task with class weights taken from training labels `(N, W)`, when `balanced`.
 
     The weight of a class is N / (K n_k), so all classes count alike and the mean weight of a bag is 1; that of a 1 in
     a multilabel column is its zeros over its ones. Classes that don't occur weigh 1.
     """
     known = labels[is_known(labels, task)]
-    if task.kind == "regression" and len(known):
-        return replace(task, center=float(known.mean()), scale=float(known.std()) or 1.0)
     if not balanced or not task.classes or not len(known):
         return task
     if task.kind == "multilabel":
@@ -203,7 +202,7 @@ def predict(logits: Tensor, task: Task) -> Tensor:
     if task.kind == "regression":
         return logits * task.scale + task.center
     if task.kind == "survival":
-        return logits if task.joint else survival_curve(logits)
+        return logits - task.center if task.joint else discrete_curve(logits)
     if task.kind == "multilabel":
         return torch.sigmoid(logits)
     return class_probabilities(cumulative(logits, task), task.kind)
@@ -211,7 +210,4 @@ def predict(logits: Tensor, task: Task) -> Tensor:
 
 def cumulative(logits: Tensor, task: Task) -> Tensor:
     """Return the log odds of being above each grade, `(..., K - 1)`, of CORN's logits; other tasks' as they are."""
-    if task.link != "corn" or task.kind != "ordinal":
-        return logits
-    log_above = logsigmoid(logits).cumsum(dim=-1)  # log P(above k)
-    return log_above - torch.log(-torch.expm1(log_above.clamp(max=-1e-7)))
+    return cumulative_logits(logits) if task.kind == "ordinal" and task.link == "corn" else logits
