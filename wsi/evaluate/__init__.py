@@ -8,6 +8,7 @@ from wsi.evaluate.compare import Comparison, compare_models
 from wsi.evaluate.decision import decision_curve
 from wsi.evaluate.delong import auc_interval
 from wsi.evaluate.figure import Figure
+from wsi.evaluate.jackknife import jackknife_interval
 from wsi.evaluate.multiclass import macro_auc, macro_auc_interval, one_vs_rest
 from wsi.evaluate.predictions import ClassKind, Predictions, Test, Validation
 from wsi.evaluate.proportion import sensitivity_specificity, share
@@ -51,6 +52,7 @@ __all__ = [
     "fit_referral",
     "fit_temperature",
     "integrated_brier",
+    "jackknife_interval",
     "kaplan_meier",
     "kappa",
     "macro_auc",

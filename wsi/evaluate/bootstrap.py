@@ -1,20 +1,18 @@
 """Intervals of any figure by drawing patients anew, all their cases together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from wsi.evaluate.binary import Floats, Ints, Patients, patient_index
 from wsi.evaluate.figure import Figure
+from wsi.evaluate.jackknife import Measure, blocks, left_out
 
-Measure = Callable[..., Figure]
 MOST_LOST = 0.2
 """Above this share of draws in which the figure isn't estimable, its interval isn't either."""
-MOST_LEFT_OUT = 400
-"""Patients that are left out one by one to see how skewed the figure is; of more, this many are drawn."""
 
 
 def bootstrap_interval(
@@ -53,7 +51,7 @@ def bootstrap_interval(
         return replace(figure, reason=f"no interval: {lost}")
     if np.ptp(drawn) < 1e-12:
         return replace(figure, reason="no interval: every draw of patients gives the same figure")
-    low, high = _bca(drawn, float(figure.value or 0.0), _left_out(measure, columns, _cases_of(owner), seed), level)
+    low, high = _bca(drawn, float(figure.value or 0.0), left_out(measure, columns, blocks(owner)), level)
     return replace(figure, low=low, high=high, reason=lost, method=f"bootstrap of patients, BCa, {rounds} draws")
 
 
@@ -78,27 +76,12 @@ def _cases_of(owner: Ints) -> list[Ints]:
     return np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
 
 
-def _left_out(measure: Measure, columns: list[NDArray[np.generic]], cases: list[Ints], seed: int) -> Floats:
-    """Return the figure without each patient in turn."""
-    chosen = range(len(cases))
-    if len(cases) > MOST_LEFT_OUT:
-        chosen = np.random.default_rng(seed).choice(len(cases), MOST_LEFT_OUT, replace=False)  # type: ignore[assignment]
-    everyone = np.ones(len(columns[0]), bool)
-    found = []
-    for one in chosen:
-        everyone[cases[one]] = False
-        value = measure(*(column[everyone] for column in columns)).value
-        everyone[cases[one]] = True
-        if value is not None:
-            found.append(value)
-    return np.array(found)
-
-
-def _bca(drawn: Floats, value: float, left_out: Floats, level: float) -> tuple[float, float]:
+def _bca(drawn: Floats, value: float, without: Floats, level: float) -> tuple[float, float]:
     """Return the ends of the interval: quantiles of the draws, moved for their bias and skew."""
     below = ((drawn < value).sum() + 0.5 * (drawn == value).sum()) / len(drawn)
     bias = float(norm.ppf(np.clip(below, 1 / (len(drawn) + 1), 1 - 1 / (len(drawn) + 1))))
-    away = left_out.mean() - left_out if len(left_out) else np.zeros(1)
+    left = without[~np.isnan(without)]
+    away = left.mean() - left if len(left) else np.zeros(1)
     spread = float((away**2).sum())
     skew = float((away**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
     ends = []

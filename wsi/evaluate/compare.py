@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from wsi.evaluate.binary import Patients, binary, patient_index
-from wsi.evaluate.bootstrap import Measure, bootstrap_interval, draws
+from wsi.evaluate.bootstrap import bootstrap_interval, draws
 from wsi.evaluate.delong import area_covariance, auc_interval
 from wsi.evaluate.figure import Figure
+from wsi.evaluate.jackknife import Measure
 from wsi.evaluate.roc import auc
 
 _NOTHING = 1e-18

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wsi.evaluate.binary import Patients
-from wsi.evaluate.bootstrap import bootstrap_interval
 from wsi.evaluate.classes import classified
 from wsi.evaluate.delong import auc_interval
 from wsi.evaluate.figure import Figure
+from wsi.evaluate.jackknife import jackknife_interval
 from wsi.evaluate.roc import auc
 
 
@@ -44,5 +44,5 @@ def macro_auc(truth: ArrayLike, probabilities: ArrayLike) -> Figure:
 
 
 def macro_auc_interval(truth: ArrayLike, probabilities: ArrayLike, *, patients: Patients = None) -> Figure:
-    """Return `macro_auc` with an interval by draws of patients."""
-    return bootstrap_interval(macro_auc, [truth, probabilities], patients=patients)
+    """Return `macro_auc` with an interval by leaving out patients."""
+    return jackknife_interval(macro_auc, [truth, probabilities], patients=patients)

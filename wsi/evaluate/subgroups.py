@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wsi.evaluate.binary import Bools, Patients, patient_index
-from wsi.evaluate.bootstrap import Measure
 from wsi.evaluate.figure import Figure
+from wsi.evaluate.jackknife import Measure
 
 LEAST = 10
 """Patients of a group below which it gets no figure: it would tell of persons, and nothing of the model."""
