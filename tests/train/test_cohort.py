@@ -106,7 +106,7 @@ def test_all_problems_of_a_file_are_told_together(tmp_path: Path) -> None:
     assert "line 4: column 'slide' is empty" in told
     assert "line 5: column 'patient' is empty" in told
     assert "lines 2 and 3: 's1' and 's1.svs' are one slide" in told
-    assert "line 6: no features of 'slide-22'" in told
+    assert "line 6: no features file of 'slide-22'" in told
     assert "Did you mean 'slide-2'" in told
 
 
@@ -132,7 +132,7 @@ def test_records_that_lead_out_of_the_folder_are_passed_over(tmp_path: Path) -> 
     foreign = first.replace("s1-0000", "../../elsewhere").replace("s1.svs", "s9.svs")
     journal.write_text(journal.read_text() + foreign + "\n{torn")
     rows = [*ROWS, {**ROWS[0], "slide": "s9"}]
-    with pytest.raises(LabelsError, match="no features of 's9'"):
+    with pytest.raises(LabelsError, match="no features file of 's9'"):
         read_cohort(write_csv(tmp_path / "l.csv", rows), out, targets=["label"])
 
 

@@ -24,7 +24,7 @@ def bag(features: NDArray[np.float32], coords: NDArray[np.int32] | None = None) 
 def stained(seed: int, count: int = 60, dim: int = 64) -> NDArray[np.float32]:
     """Tiles of one stain: a large part that all share, as encoders give it, and a small one of their own."""
     rng = np.random.default_rng(seed)
-    shared = np.random.default_rng(0).normal(size=dim) * 10
+    shared = np.random.default_rng(0).normal(size=dim) * 60
     slide = rng.normal(size=dim) * 0.5
     return (shared + slide + rng.normal(size=(count, dim))).astype(np.float32)
 

@@ -1,20 +1,33 @@
 """A labels file and its features as one cohort, checked whole before anything is trained."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from wsi.encode import Features, require_same_encoder
-from wsi.errors import ArtifactError, EncoderMismatchError, LabelsError
+from wsi.errors import LabelsError
 from wsi.table import SHOWN, Problems, Table, read_table
 from wsi.train.cohort import Case, Cohort, Finding
-from wsi.train.duplicates import BagFacts, bag_facts
 from wsi.train.labels import Target, Value, Wanted, infer_target, natural, parse_wanted
 from wsi.train.leaks import OnDuplicates, name_patients
-from wsi.train.locate import locate, read_bag
+from wsi.train.locate import Located, locate
+from wsi.train.look import Looked, look_into
 from wsi.train.rows import PATIENT_COLUMNS, Columns, Entry, archive_table, choose_columns, match, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How a cohort is wanted; see `read_cohort`."""
+
+    targets: tuple[str | Wanted, ...]
+    patient: str = PATIENT_COLUMNS[0]
+    slide: str | None = None
+    site: str | None = None
+    bag: Literal["slide", "patient"] = "slide"
+    absent: Literal["refuse", "drop"] = "refuse"
+    merge_ids: bool = True
+    duplicates: OnDuplicates = "merge"
 
 
 def read_cohort(
@@ -52,31 +65,42 @@ def read_cohort(
         LeakError: see `duplicates`.
     """
     table = archive_table(features) if labels is None else read_table(labels)
-    located = locate(features)
+    wanted = Ask(tuple(targets), patient, slide, site, bag, absent, merge_ids, duplicates)
+    return assemble(table, locate(features), wanted, look=look_into if inspect else None)
+
+
+def assemble(
+    table: Table, located: Located, ask: Ask, *, look: Callable[[Sequence[Entry]], Looked] | None = None
+) -> Cohort:
+    """Return the cohort of a table and what was located; see `read_cohort`.
+
+    Args:
+        look: goes over all slides once and returns what it found; None looks into none.
+    """
     problems = Problems(table.path)
-    known = _targets(targets, table, problems)
-    columns = choose_columns(table, patient=patient, slide=slide, site=site)
+    known = _targets(ask.targets, table, problems)
+    columns = choose_columns(table, patient=ask.patient, slide=ask.slide, site=ask.site)
     lines = list(read_rows(table, columns, known, problems))
-    matched = match(lines, located, problems, drop_absent=absent == "drop")
+    matched = match(lines, located, problems, drop_absent=ask.absent == "drop")
     problems.raise_any()
     entries = [entry for entry in matched if entry.bag is not None]
     if not entries:
-        raise LabelsError(f"{table.path}: none of its {len(lines)} lines has features in {features}")
-    facts = _inspect(entries) if inspect else {}
-    names, found = name_patients(entries, facts, merge_ids=merge_ids, duplicates=duplicates)
+        raise LabelsError(f"{table.path}: none of its {len(lines)} lines has a {located.what} in {located.path}")
+    looked = look(entries) if look else Looked({}, ())
+    names, found = name_patients(entries, looked.pairs, merge_ids=ask.merge_ids, duplicates=ask.duplicates)
     entries = [replace(entry, patient=names[entry.patient]) for entry in entries]
-    whole = [entry for entry in entries if entry.slide not in facts or facts[entry.slide].tiles]
-    cases = _cases(whole, known, problems, by_patient=bag == "patient")
+    whole = [entry for entry in entries if looked.tiles.get(entry.slide, 1)]
+    cases = _cases(whole, known, problems, by_patient=ask.bag == "patient")
     problems.raise_any()
     labeled = [case for case in cases if any(value is not None for value in case.targets.values())]
     findings = [
         *_told_columns(columns, known),
-        *_told_lines(matched, entries, whole, located.path, {one.name for one in located.bags}),
+        *_told_lines(matched, entries, whole, located),
         *_told_cases(cases, labeled, known, entries),
         *found,
     ]
     files = {entry.slide: entry.bag for entry in whole if entry.bag is not None}
-    tiles = {slide: one.tiles for slide, one in facts.items() if slide in files}
+    tiles = {slide: count for slide, count in looked.tiles.items() if slide in files}
     ordered = sorted(labeled, key=lambda case: (natural(case.id), case.id))
     return Cohort(tuple(ordered), known, tuple(findings), files, tiles)
 
@@ -90,34 +114,6 @@ def _targets(wanted: Sequence[str | Wanted], table: Table, problems: Problems) -
         if count > 1:
             problems.add(f"target {name!r} is named {count} times")
     return tuple(found)
-
-
-def _inspect(entries: Sequence[Entry]) -> dict[str, BagFacts]:
-    """Read every bag once; what is wrong with several files is told together."""
-    facts: dict[str, BagFacts] = {}
-    damaged: list[str] = []
-    first: tuple[Entry, Features] | None = None
-    for entry in entries:
-        assert entry.bag is not None
-        try:
-            bag = read_bag(entry.bag)
-        except ArtifactError as error:
-            damaged.append(str(error))
-            continue
-        first = first or (entry, replace(bag, coords=bag.coords[:0], features=bag.features[:0]))
-        _require_one_encoder(*first, entry, bag)
-        facts[entry.slide] = bag_facts(bag)
-    if damaged:
-        rest = f"\n  … and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else ""
-        raise ArtifactError("\n  ".join(damaged[:SHOWN]) + rest)
-    return facts
-
-
-def _require_one_encoder(first: Entry, its: Features, entry: Entry, bag: Features) -> None:
-    try:
-        require_same_encoder(its, bag)
-    except EncoderMismatchError as error:
-        raise EncoderMismatchError(f"{first.slide} and {entry.slide}: {error}") from error
 
 
 def _cases(entries: Sequence[Entry], targets: Sequence[Target], problems: Problems, *, by_patient: bool) -> list[Case]:
@@ -163,17 +159,17 @@ def _told_columns(columns: Columns, targets: Sequence[Target]) -> Iterator[Findi
 
 
 def _told_lines(
-    matched: Sequence[Entry], entries: Sequence[Entry], whole: Sequence[Entry], features: Path, bags: set[str]
+    matched: Sequence[Entry], entries: Sequence[Entry], whole: Sequence[Entry], located: Located
 ) -> Iterator[Finding]:
     without = [entry.slide for entry in matched if entry.bag is None]
     if without:
-        yield _named("no-features", "labeled but without features in " + features.name, without)
+        yield _named("no-features", f"labeled but without a {located.what} in {located.path.name}", without)
     empty = sorted({entry.slide for entry in entries} - {entry.slide for entry in whole})
     if empty:
         yield _named("empty-bags", "without a tile", empty)
-    unlabeled = sorted(bags - {entry.bag.name for entry in entries if entry.bag is not None})
+    unlabeled = sorted({bag.name for bag in located.bags} - {e.bag.name for e in entries if e.bag is not None})
     if unlabeled:
-        yield _named("unlabeled-features", "with features but without a line in the labels", unlabeled)
+        yield _named("unlabeled-features", f"with a {located.what} but without a line in the labels", unlabeled)
 
 
 def _told_cases(

@@ -6,7 +6,7 @@ from typing import Literal
 from wsi.errors import LeakError
 from wsi.table import SHOWN
 from wsi.train.cohort import Finding
-from wsi.train.duplicates import BagFacts, Duplicate, find_duplicates, named
+from wsi.train.duplicates import Duplicate, named
 from wsi.train.identity import Joined, merge_patients
 from wsi.train.labels import natural
 from wsi.train.rows import Entry
@@ -15,13 +15,13 @@ OnDuplicates = Literal["merge", "refuse", "report"]
 
 
 def name_patients(
-    entries: Sequence[Entry], facts: Mapping[str, BagFacts], *, merge_ids: bool, duplicates: OnDuplicates
+    entries: Sequence[Entry], pairs: Sequence[Duplicate], *, merge_ids: bool, duplicates: OnDuplicates
 ) -> tuple[dict[str, str], list[Finding]]:
     """Return the name of each id's patient, and what was found on the way.
 
     Args:
         entries: the slides with their ids as the file spells them.
-        facts: of the slides' bags; may be empty.
+        pairs: slides that are the same tissue.
         merge_ids: False only reports ids that look like one.
         duplicates: what becomes of patients who share a slide.
 
@@ -39,7 +39,6 @@ def name_patients(
     if not merge_ids:
         names = {patient: patient for patient in slides_of}
     owner = {entry.slide: names[entry.patient] for entry in entries}
-    pairs = find_duplicates(facts)
     across = [pair for pair in pairs if len({owner[slide] for slide in pair.slides}) == 2]
     if across and duplicates == "refuse":
         raise LeakError(

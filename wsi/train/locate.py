@@ -35,11 +35,12 @@ class BagFile:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """All bags of a features folder or archive; refused: slides without features, by name, and why."""
+    """All bags of a features folder or archive; refused: slides without features, by name, and why; what: they are."""
 
     path: Path
     bags: tuple[BagFile, ...]
     refused: Mapping[str, str]
+    what: str = "features file"
 
 
 def locate(features: Path) -> Located:

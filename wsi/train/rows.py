@@ -117,7 +117,7 @@ def match(entries: Sequence[Entry], located: Located, problems: Problems, *, dro
             problems.add(f"line {entry.line}: {entry.slide!r} may be {_both(bags)}; write more of its path")
         elif not bags and not whole_case and not drop_absent and not refused.find(entry.slide):
             hint = names.hint(entry.slide)
-            problems.add(f"line {entry.line}: no features of {entry.slide!r} in {located.path}.{hint}")
+            problems.add(f"line {entry.line}: no {located.what} of {entry.slide!r} in {located.path}.{hint}")
         elif not bags and not whole_case:
             found.append(entry)
         for bag in bags if len(bags) == 1 else whole_case or []:
