@@ -1,6 +1,6 @@
 """The same figure for each site, scanner, sex or age: where a model is worse than its mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ class Subgroup:
 
 
 def subgroup_table(
-    columns: dict[str, Sequence[str]], measure: Measure, arrays: Sequence[ArrayLike], *, patients: Patients = None
+    columns: Mapping[str, Sequence[str]], measure: Measure, arrays: Sequence[ArrayLike], *, patients: Patients = None
 ) -> tuple[Subgroup, ...]:
     """Return the figure of each group of each column, in alphabetic order; cases without a value are a group, too.
 

@@ -1,0 +1,106 @@
+"""The figures of a yes-or-no target."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from wsi.evaluate.agreement import balanced_accuracy, f1, kappa
+from wsi.evaluate.binary import Bools, Patients
+from wsi.evaluate.bootstrap import bootstrap_interval
+from wsi.evaluate.calibration import brier, calibration_slope, expected_calibration_error
+from wsi.evaluate.compare import Comparison, compare_models
+from wsi.evaluate.delong import auc_interval
+from wsi.evaluate.figure import Figure
+from wsi.evaluate.jackknife import Measure, jackknife_interval
+from wsi.evaluate.predictions import Test
+from wsi.evaluate.proportion import sensitivity_specificity, share
+from wsi.evaluate.referral import ReferralRule
+from wsi.evaluate.roc import average_precision
+from wsi.evaluate.section import Section, referral_sections
+from wsi.evaluate.study import Study
+from wsi.evaluate.threshold import Threshold
+
+
+def binary_sections(study: Study, threshold: Threshold, rule: ReferralRule | None) -> tuple[Section, ...]:
+    """Return how well positive cases are ranked, called, foretold and referred.
+
+    Raises:
+        UsageError: the threshold or the rule was made from patients of this study.
+    """
+    test = study.test()
+    called = threshold.call(test)
+    return (
+        _ranked(study, test),
+        _called(study, called, threshold),
+        _foretold(study, test),
+        *referral_sections(study, test, called == (study.truth == 1), rule),
+    )
+
+
+def _ranked(study: Study, test: Test) -> Section:
+    arrays = [study.truth, test.score]
+    note = f"How well {study.classes[1]} is ranked above {study.classes[0]}, whatever the threshold."
+    prevalence = share(f"Share of {study.classes[1]} (what the AUPRC of a guess is)", study.truth == 1)
+    figures = (
+        auc_interval(study.truth, test.score, patients=study.patients),
+        jackknife_interval(average_precision, arrays, patients=study.patients),
+        prevalence,
+    )
+    return Section("Ranking", note, figures)
+
+
+def _called(study: Study, called: Bools, threshold: Threshold) -> Section:
+    patients, positive = np.array(study.patients, object), study.truth == 1
+    note = f"Called {study.classes[1]} at a probability of {threshold.value:.4g} or more ({threshold.rule})."
+    figures = [*sensitivity_specificity(study.truth, called, patients=study.patients)]
+    for name, side, hits in (
+        ("Positive predictive value", called, positive),
+        ("Negative predictive value", ~called, ~positive),
+    ):
+        figures.append(share(name, hits[side], patients=patients[side]))
+    arrays = [study.truth, called]
+    figures += [bootstrap_interval(one, arrays, patients=study.patients) for one in (balanced_accuracy, f1, kappa)]
+    figures.append(share("Accuracy", positive == called, patients=study.patients))
+    return Section("Calls at the threshold", note, tuple(figures))
+
+
+def _foretold(study: Study, test: Test) -> Section:
+    chances = test.probabilities[:, 1]
+    note = "Whether probabilities say what happens: slope 1 and intercept 0 are right, a slope below 1 is too sure."
+    error = expected_calibration_error(study.truth, chances)
+    figures = (
+        bootstrap_interval(brier, [study.truth, chances], patients=study.patients),
+        error,
+        *calibration_slope(study.truth, chances),
+    )
+    return Section("Calibration", note, figures)
+
+
+def binary_measures(threshold: Threshold, study: Study) -> tuple[tuple[Measure, tuple[ArrayLike, ...]], ...]:
+    """Return what each subgroup is measured by, and the arrays it is made from."""
+    test = study.test()
+    called = threshold.call(test)
+    return (
+        (auc_interval, (study.truth, test.score)),
+        (_sensitivity, (study.truth, called)),
+        (_specificity, (study.truth, called)),
+    )
+
+
+def _sensitivity(labels: ArrayLike, called: ArrayLike, *, patients: Patients = None) -> Figure:
+    return sensitivity_specificity(labels, called, patients=patients)[0]
+
+
+def _specificity(labels: ArrayLike, called: ArrayLike, *, patients: Patients = None) -> Figure:
+    return sensitivity_specificity(labels, called, patients=patients)[1]
+
+
+def binary_contest(study: Study, other: Study) -> tuple[Comparison, ...]:
+    """Return how another model differs on the same cases, in the same order."""
+    both = study.test(), other.test()
+    scores = both[0].score, both[1].score
+    chances = both[0].probabilities[:, 1], both[1].probabilities[:, 1]
+    return (
+        compare_models(study.truth, scores, patients=study.patients),
+        compare_models(study.truth, scores, patients=study.patients, method="bootstrap", measure=average_precision),
+        compare_models(study.truth, chances, patients=study.patients, method="bootstrap", measure=brier),
+    )
