@@ -18,6 +18,7 @@ def describe(book: Book) -> Result:
     tissue, encode, predict = (facts.get(name, {}) for name in ("tissue", "encode", "predict"))
     tiles = tile_counts(book)
     status, refusal = verdict(book)
+    graded = bool(predict.get("classes") or predict.get("value"))
     flaws = tissue.get("flaws", {})
     flags = [name for name, share in flaws.items() if share >= FLAW_SHOWN]
     flags += ["unreadable-tiles"] if tiles.unreadable else []
@@ -31,11 +32,11 @@ def describe(book: Book) -> Result:
         tissue_mm2=tissue.get("area_mm2", 0.0),
         tiles=tiles,
         flags=flags,
-        refer_reason="" if predict.get("classes") else "no grade",
+        refer_reason="" if graded else "no grade",
         scale=Scale.model_validate(facts["tile"]["scale"]) if "scale" in facts.get("tile", {}) else None,
         provenance=_provenance(book, tissue.get("info", {}), encode, predict),
     )
-    if not predict.get("classes"):
+    if not graded:
         return result
     told = {**predict, "flags": flags + [flag for flag in predict["flags"] if flag not in flags]}
     told.pop("model")

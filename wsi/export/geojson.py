@@ -6,9 +6,11 @@ annotations hold tissue and regions. Text is streamed: 100,000 tiles never stand
 
 import hashlib
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi.export.grid import percentile
+from wsi.export.heat import heat_of
 from wsi.export.place import Origin, shown
 from wsi.export.regions import HotRegion, clip, hot_regions
 from wsi.export.words import model_hash, notice, printable, referral, verdict
@@ -26,7 +29,6 @@ from wsi.results import RESEARCH_USE, Case, Result, Scale, Scores
 SUFFIX = ".geojson.gz"
 NAMESPACE = hashlib.sha1(b"wsi-run/geojson", usedforsecurity=False).digest()[:16]
 TISSUE_COLOR = (0, 158, 115)
-DEFAULT_THRESHOLD = 0.5
 _BATCH = 4096
 _HEAD_BYTES = 16384
 """The first feature starts before: what the file says of itself is within."""
@@ -97,13 +99,16 @@ def _features(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, are
         flaws = {f"Share of tissue: {name}": share for name, share in result.quality.items()}
         measurements = {"Area mm^2": shape.area * px_mm2, **flaws}
         yield _annotation(result, "Tissue", shape, ("Tissue", TISSUE_COLOR), measurements)
-    if case.scores is None or result.grade is None or not result.positive:
+    heat = heat_of(result)
+    if case.scores is None or heat is None:
         return
-    threshold = DEFAULT_THRESHOLD if result.threshold is None else result.threshold
-    hot, _ = _classes(result)
-    for number, region in enumerate(hot_regions(case.scores, scale, area, threshold=threshold), 1):
+    if heat.threshold is None:
+        yield from _tiles(result, case.scores, scale, area, _Looks(heat.name, math.inf, None, None))
+        return
+    hot, cold = _classes(result)
+    for number, region in enumerate(hot_regions(case.scores, scale, area, threshold=heat.threshold), 1):
         yield _annotation(result, f"{hot[0]} region {number}", region.shape, hot, _measured(region, hot, px_mm2))
-    yield from _tiles(result, case.scores, scale, area, threshold)
+    yield from _tiles(result, case.scores, scale, area, _Looks(f"P({hot[0]})", heat.threshold, hot, cold))
 
 
 def _measured(region: HotRegion, hot: tuple[str, tuple[int, ...]], px_mm2: float) -> dict[str, float]:
@@ -170,18 +175,24 @@ def _rings(rings: Iterable[shapely.LinearRing]) -> str:
     return "[" + ",".join(f"[{text}]" for text in texts) + "]"
 
 
-def _tiles(result: Result, scores: Scores, scale: Scale, area: Bounds, threshold: float) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """How tiles are told: the name of their score, and the class at and above the threshold and below it, if any."""
+
+    score: str
+    threshold: float
+    hot: tuple[str, tuple[int, ...]] | None
+    cold: tuple[str, tuple[int, ...]] | None
+
+
+def _tiles(result: Result, scores: Scores, scale: Scale, area: Bounds, looks: _Looks) -> Iterator[str]:
     """Yield the tiles, `_BATCH` at a time, clipped to the slide; those beyond it are left out."""
-    hot, cold = _classes(result)
-    kinds = (
-        f'"classification":{_json(_classification(cold))},' if cold else "",
-        f'"classification":{_json(_classification(hot))},',
-    )
-    labels = [f"{_json(name)}:" for name in (f"P({hot[0]})", "Attention", "Attention percentile")]
+    kinds = [f'"classification":{_json(_classification(of))},' if of else "" for of in (looks.cold, looks.hot)]
+    labels = [f"{_json(name)}:" for name in (looks.score, "Attention", "Attention percentile")]
     corners, kept = _rectangles(scores.coords, scale, area)
     columns = [scores.score, scores.attention, percentile(scores.attention)]
     values = np.stack(columns, axis=1).astype(np.float64)[kept]
-    is_hot = (scores.score >= threshold)[kept]
+    is_hot = (scores.score >= looks.threshold)[kept]
     seed = _seed(result)
     for start in range(0, len(values), _BATCH):
         batch = slice(start, start + _BATCH)

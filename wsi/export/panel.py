@@ -18,12 +18,18 @@ _WHOLE = 1600
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What the colors and lines mean: ramp `(256, 3)`, its title, where the threshold lies, lines with their meaning."""
+    """What the colors and lines mean.
+
+    ramp `(256, 3)`, its title, where the threshold lies on it (None: nowhere), lines with their meaning; low and high:
+    the numbers at the ramp's ends.
+    """
 
     ramp: NDArray[np.uint8]
     title: str
-    threshold: float
+    threshold: float | None
     rows: tuple[tuple[Color, str], ...]
+    low: float = 0.0
+    high: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +91,12 @@ def _colors(draw: ImageDraw.ImageDraw, key: Key, unit: Unit, place: tuple[int, i
         x = left + value * (width - 1)
         draw.line((x, bar_bottom, x, bar_bottom + unit.px(7)), fill=GRAY, width=max(1, unit.px(2)))
         anchor = "la" if value == 0 else "ra" if value == 1 else "ma"
-        write(draw, (x, bar_bottom + unit.px(10)), f"{value:g}", unit.exact(20), color=GRAY, anchor=anchor)
-    x = left + key.threshold * (width - 1)
-    draw.line((x, bar_top, x, bar_bottom), fill=WHITE, width=max(3, unit.px(5)))
-    draw.line((x, bar_top, x, bar_bottom), fill=BLACK, width=max(1, unit.px(2)))
+        told = f"{key.low + value * (key.high - key.low):.3g}"
+        write(draw, (x, bar_bottom + unit.px(10)), told, unit.exact(20), color=GRAY, anchor=anchor)
+    if key.threshold is not None:
+        x = left + key.threshold * (width - 1)
+        draw.line((x, bar_top, x, bar_bottom), fill=WHITE, width=max(3, unit.px(5)))
+        draw.line((x, bar_top, x, bar_bottom), fill=BLACK, width=max(1, unit.px(2)))
     _lines(draw, key, unit, (left, bar_bottom + unit.px(52)), width)
 
 

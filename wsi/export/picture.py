@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageOps, PngImagePlugin, UnidentifiedImageErr
 
 from wsi.errors import ArtifactError
 from wsi.export.colors import HEAT, heat_index
-from wsi.export.geojson import DEFAULT_THRESHOLD, TISSUE_COLOR
+from wsi.export.geojson import TISSUE_COLOR
 from wsi.export.grid import lay_out, smooth
+from wsi.export.heat import Heat, heat_of, heat_share
 from wsi.export.ink import BLACK, WHITE, Lines, width_of, write
 from wsi.export.panel import Key, Unit, draw_panel
 from wsi.export.place import shown
@@ -48,18 +49,19 @@ def write_heatmap_png(case: Case, scores: Scores, tissue: shapely.MultiPolygon |
 
 def compose(case: Case, scores: Scores, tissue: shapely.MultiPolygon | None, *, longest_px: int) -> Image.Image:
     """Return the picture."""
-    result = case.result
+    result, heat = case.result, heat_of(case.result)
     assert result.scale is not None
+    assert heat is not None
     area = shown(result.scale)
     unit = Unit(max(longest_px, SMALLEST_PX))
     size = unit.picture(area.size.width * result.scale.mpp_x, area.size.height * result.scale.mpp_y)
     sheet = Image.new("RGB", unit.sheet(size), WHITE)
-    slide = _slide(case, scores, tissue, area, size, unit)
+    slide = _slide(case, scores, tissue, area, size, unit, heat)
     left, top = (sheet.width - size[0]) // 2, unit.px(28)
     sheet.paste(slide, (left, top))
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((left - 1, top - 1, left + size[0], top + size[1]), outline=EDGE)
-    draw_panel(draw, result, unit, sheet.size, key=_key(result))
+    draw_panel(draw, result, unit, sheet.size, key=_key(heat))
     if max(sheet.size) > longest_px:
         sheet = ImageOps.contain(sheet, (longest_px, longest_px), Image.Resampling.LANCZOS)
     return sheet
@@ -76,23 +78,27 @@ def _facts(result: Result) -> dict[str, str]:
 
 
 def _slide(
-    case: Case, scores: Scores, tissue: shapely.MultiPolygon | None, area: Bounds, size: tuple[int, int], unit: Unit
+    case: Case,
+    scores: Scores,
+    tissue: shapely.MultiPolygon | None,
+    area: Bounds,
+    size: tuple[int, int],
+    unit: Unit,
+    heat: Heat,
 ) -> Image.Image:
     result = case.result
     assert result.scale is not None
-    values = smooth(lay_out(scores.coords, scores.score, result.scale), area, width=size[0], height=size[1])
+    grid = lay_out(scores.coords, heat_share(heat, scores), result.scale)
+    values = smooth(grid, area, width=size[0], height=size[1])
     picture = Image.fromarray(heat_over(_thumbnail(case.thumbnail, size), values))
     if tissue is not None:
         _outline(picture, [clip(tissue, area)], area, TISSUE_COLOR, unit.exact(2.2))
-    hot = [region.shape for region in hot_regions(scores, result.scale, area, threshold=_threshold(result))]
-    _outline(picture, hot, area, WHITE, unit.exact(6))
-    _outline(picture, hot, area, BLACK, unit.exact(3))
+    if heat.threshold is not None:
+        hot = [region.shape for region in hot_regions(scores, result.scale, area, threshold=heat.threshold)]
+        _outline(picture, hot, area, WHITE, unit.exact(6))
+        _outline(picture, hot, area, BLACK, unit.exact(3))
     _scale_bar(picture, result.scale, area, unit)
     return picture
-
-
-def _threshold(result: Result) -> float:
-    return DEFAULT_THRESHOLD if result.threshold is None else result.threshold
 
 
 def _thumbnail(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -161,10 +167,10 @@ def _scale_bar(picture: Image.Image, scale: Scale, area: Bounds, unit: Unit) -> 
     draw.rectangle((start, bar - unit.exact(6), start + round(length) - 1, bar), fill=BLACK)
 
 
-def _key(result: Result) -> Key:
+def _key(heat: Heat) -> Key:
     """Return what the panel explains: the colors as they look over tissue of a middling gray."""
     ramp = blend(np.full(256, 190, np.float32), HEAT)
-    title = f"P({printable(result.positive or '')}) of each tile"
-    threshold = _threshold(result)
-    rows = ((TISSUE_COLOR, "tissue"), (BLACK, f"tiles with P >= {threshold:.2f}"))
-    return Key(ramp, title, threshold, rows)
+    rows: tuple[tuple[tuple[int, int, int], str], ...] = ((TISSUE_COLOR, "tissue"),)
+    if heat.threshold is not None:
+        rows += ((BLACK, f"tiles with P >= {heat.threshold:.2f}"),)
+    return Key(ramp, f"{heat.name} of each tile", heat.threshold, rows, low=heat.low, high=heat.high)

@@ -146,7 +146,19 @@ def _description(result: Result) -> str:
     return ". ".join(filter(None, (verdict(result), referral(result), printable(result.reason), notice(result))))
 
 
-_KEYS = ("Grade", "Probability", "Confidence", "Refer", "Status", "Code", "Flags", "Model SHA-256", "Notice", ID_KEY)
+_KEYS = (
+    "Grade",
+    "Probability",
+    "Value",
+    "Confidence",
+    "Refer",
+    "Status",
+    "Code",
+    "Flags",
+    "Model SHA-256",
+    "Notice",
+    ID_KEY,
+)
 
 
 def _metadata(result: Result) -> dict[str, str]:
@@ -155,6 +167,7 @@ def _metadata(result: Result) -> dict[str, str]:
     values = (
         printable(result.grade or ""),
         "" if probability is None else f"{probability:.3f}",
+        "" if result.value is None else f"{result.value.value:.4g}",
         "" if result.confidence is None else f"{result.confidence:.3f}",
         "yes" if result.refer else "no",
         result.status,

@@ -37,9 +37,9 @@ def write_report(out: Path, records: Iterable[Record]) -> None:
 
 
 def suspicion(result: Result) -> tuple[int, float, int, str]:
-    """Return the key that sorts slides: graded by falling probability, then without a grade, refused, failed."""
-    probability = positive_probability(result)
-    rank = 0 if result.grade is not None else {"ok": 1, "partial": 1, "refused": 2, "failed": 3}[result.status]
+    """Return the key that sorts slides: by falling probability or value, then without a verdict, refused, failed."""
+    probability = result.value.value if result.value else positive_probability(result)
+    rank = 0 if result.has_verdict else {"ok": 1, "partial": 1, "refused": 2, "failed": 3}[result.status]
     return rank, -(probability or 0.0), int(not result.refer), result.path
 
 

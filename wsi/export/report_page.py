@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from wsi.export.words import area, flag, positive_probability, printable, probability
+from wsi.export.heat import heat_of
+from wsi.export.words import area, flag, positive_probability, printable, probability, quantity
 from wsi.results import RESEARCH_USE, Result
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -22,28 +23,19 @@ class Summary:
     graded: int = 0
     stopped: int = 0
     models: dict[tuple[str, str, str], None] = field(default_factory=dict)
-    classes: dict[str, None] = field(default_factory=dict)
-    """The positive classes, whose probability the table shows."""
+    shown: dict[str, None] = field(default_factory=dict)
+    """What the table shows of the slides: the probability of a positive class, or a value."""
 
     def add(self, result: Result) -> None:
         self.slides += 1
-        self.graded += result.grade is not None
-        self.positive += is_positive(result)
-        self.referred += result.grade is not None and result.refer
-        if result.grade is not None and result.positive:
-            self.classes[result.positive] = None
+        self.graded += result.has_verdict
+        self.positive += result.is_positive
+        self.referred += result.has_verdict and result.refer
+        if heat := heat_of(result):
+            self.shown[heat.name] = None
         self.stopped += result.status in ("refused", "failed")
         if (made := result.provenance) and made.model:
             self.models[(made.model, made.model_version, made.model_sha256)] = None
-
-
-def is_positive(result: Result) -> bool:
-    return result.grade is not None and result.grade == result.positive
-
-
-def text(value: str) -> str:
-    """Return text as HTML: no tag, no attribute, no invisible character comes out of it."""
-    return escape(printable(value), quote=True)
 
 
 def opening(counts: Summary, mark: str) -> str:
@@ -82,7 +74,7 @@ def _models(counts: Summary) -> str:
 
 
 def _table_head(counts: Summary) -> str:
-    shown = f"P({text(next(iter(counts.classes)))})" if len(counts.classes) == 1 else "Probability"
+    shown = text(next(iter(counts.shown))) if len(counts.shown) == 1 else "Probability"
     columns = ("Slide", "Verdict", shown, "Refer", "Quality", "Tiles read", "Tissue", "Status")
     cells = "".join(f'<th scope="col">{name}</th>' for name in columns)
     return (
@@ -94,10 +86,11 @@ def _table_head(counts: Summary) -> str:
 def table_row(result: Result) -> str:
     """Return a slide's row."""
     value = positive_probability(result)
+    told = text(quantity(result.value)) if result.value else meter(value) if value is not None else "–"
     cells = (
         f'<th scope="row"><a href="#slide-{text(result.slide)}">{text(result.path)}</a></th>',
         f"<td>{badge(result)}</td>",
-        f"<td>{meter(value) if value is not None else '–'}</td>",
+        f"<td>{told}</td>",
         f"<td>{refer_mark(result)}</td>",
         f"<td>{flags(result) or '–'}</td>",
         f'<td class="figure">{tiles(result)}</td>',
@@ -109,10 +102,11 @@ def table_row(result: Result) -> str:
 
 def badge(result: Result) -> str:
     """Return the verdict as a label; its words say all that its color says."""
-    if result.grade is None:
+    if not result.has_verdict:
         return '<span class="badge none">No verdict</span>'
-    kind = "hot" if is_positive(result) else "cold"
-    return f'<span class="badge {kind}">{text(result.grade)}</span>'
+    kind = "hot" if result.is_positive else "cold"
+    told = quantity(result.value) if result.value else result.grade or ""
+    return f'<span class="badge {kind}">{text(told)}</span>'
 
 
 def meter(value: float) -> str:
@@ -124,7 +118,7 @@ def meter(value: float) -> str:
 
 
 def refer_mark(result: Result) -> str:
-    if result.grade is None:
+    if not result.has_verdict:
         return "–"
     return '<span class="badge refer">Refer</span>' if result.refer else "no"
 

@@ -1,12 +1,14 @@
 """One slide's section of report.html."""
 
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from wsi.export.cohort import SLIDES, Entry
 from wsi.export.embed import Budget, embedded
+from wsi.export.heat import heat_of
 from wsi.export.report_page import badge, flags, meter, refer_mark, status, text, tiles
-from wsi.export.words import area, next_step, probability, referral, verdict
+from wsi.export.words import area, next_step, probability, quantity, referral, verdict
 from wsi.results import Result, Scale
 
 _FROM = {
@@ -32,13 +34,13 @@ def section(entry: Entry, budget: Budget) -> str:
 
 
 def _mark(result: Result) -> str:
-    return refer_mark(result) if result.refer and result.grade is not None else ""
+    return refer_mark(result) if result.refer and result.has_verdict else ""
 
 
 def _words(result: Result) -> str:
     """Return the verdict, why to refer, and what stopped the slide with what to do about it."""
-    lines = f'<p class="verdict">{text(verdict(result))}</p>\n' if result.grade is not None else ""
-    if result.grade is not None and result.refer:
+    lines = f'<p class="verdict">{text(verdict(result))}</p>\n' if result.has_verdict else ""
+    if result.has_verdict and result.refer:
         lines += f'<p class="referral">{text(referral(result))}</p>\n'
     if result.code:
         lines += (
@@ -49,20 +51,19 @@ def _words(result: Result) -> str:
 
 
 def _overview(entry: Entry, budget: Budget) -> str:
-    graded = entry.result.grade is not None
-    path = entry.folder / ("heatmap.png" if graded else "thumbnail.jpg")
+    heat = heat_of(entry.result)
+    path = entry.folder / ("heatmap.png" if heat else "thumbnail.jpg")
     picture = embedded(path, budget.heatmap, longest_px=_HEATMAP_PX)
     if picture is None:
         return ""
-    positive = text(entry.result.positive or "")
-    alt = f"Heatmap of the slide: P({positive}) of each tile over the tissue" if graded else "Overview of the slide"
+    alt = f"Heatmap of the slide: {text(heat.name)} of each tile over the tissue" if heat else "Overview of the slide"
     return f'<figure class="overview"><img src="{picture}" alt="{alt}" loading="lazy"></figure>\n'
 
 
 def _strip(entry: Entry, budget: Budget) -> str:
     result = entry.result
     path = entry.folder / "top_tiles.jpg"
-    if result.grade is None or result.scale is None or not path.is_file():
+    if not result.has_verdict or result.scale is None or not path.is_file():
         return ""
     picture = embedded(path, budget.strip, longest_px=_STRIP_PX)
     if picture is None:
@@ -79,6 +80,7 @@ def _facts(entry: Entry) -> str:
     result = entry.result
     rows = [
         *((f"P({text(c.name)})", meter(c.probability)) for c in result.classes),
+        *_values(result),
         *([("Confidence", probability(result.confidence))] if result.confidence is not None else []),
         *([("Threshold", f"{result.threshold:.2f}")] if result.threshold is not None else []),
         *_quality(result),
@@ -92,6 +94,15 @@ def _facts(entry: Entry) -> str:
     ]
     items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in rows)
     return f'<dl class="facts">\n{items}</dl>\n'
+
+
+def _values(result: Result) -> list[tuple[str, str]]:
+    """Return the value of a model without classes, and its survival curve."""
+    rows = [(text(result.value.name), text(quantity(result.value)))] if result.value else []
+    if curve := result.survival:
+        points = (f"{time:g}: {probability(share)}" for time, share in zip(curve.times, curve.shares, strict=True))
+        rows.append((f"Free of {text(curve.event)} beyond ({text(curve.unit)})", escape(", ".join(points))))
+    return rows
 
 
 def _quality(result: Result) -> list[tuple[str, str]]:

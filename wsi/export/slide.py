@@ -6,6 +6,7 @@ import shapely
 
 from wsi.config import ExportConfig
 from wsi.export import geojson, picture, tiff
+from wsi.export.heat import heat_of
 from wsi.results import Case
 
 _MAX_STEM = 80
@@ -24,7 +25,7 @@ def export_slide(case: Case, config: ExportConfig) -> dict[str, str]:
         return {}
     name, polygons = objects_name(result.path), _tissue(case)
     made = {name: geojson.write_geojson(case.folder / name, case, polygons, origin=config.origin)}
-    if scores is not None and len(scores.coords) and result.grade is not None and result.positive is not None:
+    if scores is not None and len(scores.coords) and heat_of(result) is not None:
         path = case.folder / tiff.NAME
         made[tiff.NAME] = tiff.write_heatmap_tiff(path, result, scores, origin=config.origin)
         made[picture.NAME] = picture.write_heatmap_png(case, scores, polygons, longest_px=config.heatmap_px)

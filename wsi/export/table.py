@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from wsi.export.cohort import Entry, publish_changes
-from wsi.export.words import printable
+from wsi.printable import safe_cell
+from wsi.results import Result
 
 NAME = "predictions.csv"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _COLUMNS = (
     "id", "path", "status", "code", "label", "probability", "confidence", "refer", "refer_reason", "flags",
     "tiles_wanted", "tiles_read", "tiles_unreadable", "tissue_mm2", "mpp", "mpp_source", "reason",
@@ -18,10 +18,10 @@ _LAST = ("model", "model_version", "model_sha256", "notice")
 
 
 def write_predictions(out: Path, slides: Iterable[Entry]) -> None:
-    """Write predictions.csv: a column for the probability of each class that any slide of the run has."""
+    """Write predictions.csv: a column for each class's probability, value and time of survival that any slide has."""
     rows = [_row(entry) for entry in slides]
-    classes = list(dict.fromkeys(name for row in rows for name in row if name.startswith("P(")))
-    publish_changes(out / NAME, _lines(rows, [*_COLUMNS, *classes, *_LAST]))
+    own = list(dict.fromkeys(name for row in rows for name in row if name not in (*_COLUMNS, *_LAST)))
+    publish_changes(out / NAME, _lines(rows, [*_COLUMNS, *own, *_LAST]))
 
 
 def _lines(rows: Iterable[dict[str, str]], columns: list[str]) -> Iterator[bytes]:
@@ -34,12 +34,6 @@ def _line(cells: Iterable[str]) -> bytes:
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\n").writerow(map(safe_cell, cells))
     return buffer.getvalue().encode()
-
-
-def safe_cell(text: str) -> str:
-    """Return text that no spreadsheet runs as a formula, on one line."""
-    spelled = printable(text)
-    return "'" + spelled if text.startswith(_FORMULA) else spelled
 
 
 def _row(entry: Entry) -> dict[str, str]:
@@ -69,7 +63,18 @@ def _row(entry: Entry) -> dict[str, str]:
         "model_sha256": model.model_sha256 if model else "",
         "notice": result.notice,
     }
-    return row | {f"P({c.name})": _number(c.probability) for c in result.classes}
+    return row | {f"P({c.name})": _number(c.probability) for c in result.classes} | _values(result)
+
+
+def _values(result: Result) -> dict[str, str]:
+    """Return what a model without classes says, by column."""
+    found = {}
+    if result.value is not None:
+        found = {"value": _number(result.value.value), "unit": result.value.unit, "value_is": result.value.name}
+    if curve := result.survival:
+        shares = zip(curve.times, curve.shares, strict=True)
+        found |= {f"S({time:g} {curve.unit})": _number(share) for time, share in shares}
+    return found
 
 
 def _number(value: float | None) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wsi.export.colors import HEAT, heat_index
 from wsi.export.grid import Grid, fit, lay_out, sample
+from wsi.export.heat import Heat, heat_of, heat_share
 from wsi.export.place import Origin, shown
 from wsi.export.words import model_hash, notice, printable, referral, verdict
 from wsi.geometry import Bounds
@@ -43,12 +44,14 @@ def write_heatmap_tiff(path: Path, result: Result, scores: Scores, *, origin: Or
     Args:
         origin: "qupath" covers the slide's bounds, "level0" the whole of the file's level 0.
     """
+    heat = heat_of(result)
     assert result.scale is not None
+    assert heat is not None
     area = shown(result.scale, origin)
-    grid = lay_out(scores.coords, scores.score, result.scale)
+    grid = lay_out(scores.coords, heat_share(heat, scores), result.scale)
     width, height, levels = pyramid_size(*fit(area, LONGEST_PX, finest=min(grid.cell_x, grid.cell_y) / PX_A_CELL))
     shades = _shades(grid, area, width, height)
-    description = _describe(result, area, origin, width, height)
+    description = _describe(result, heat, area, origin, width, height)
     with publishing(path) as part:
         _write(part, shades, levels, description, _px_um(result.scale, area, width, height))
         return sha256_file(part)
@@ -136,7 +139,7 @@ def _write(path: Path, shades: NDArray[np.uint8], levels: int, description: byte
                 shades = _halve(shades)
 
 
-def _describe(result: Result, area: Bounds, origin: Origin, width: int, height: int) -> bytes:
+def _describe(result: Result, heat: Heat, area: Bounds, origin: Origin, width: int, height: int) -> bytes:
     """Return the OME-XML, in ASCII: what the picture is, how large a px is, and where its corner lies on the slide."""
     assert result.scale is not None
     x_um, y_um = _px_um(result.scale, area, width, height)
@@ -144,7 +147,7 @@ def _describe(result: Result, area: Bounds, origin: Origin, width: int, height: 
     facts = {
         "Notice": result.notice,
         "Slide": result.slide,
-        "Shows": f"P({result.positive}) of each tile",
+        "Shows": f"{heat.name} of each tile",
         "Verdict": verdict(result),
         "Refer": referral(result),
         "Model": f"{model.model} {model.model_version}" if model else "",

@@ -2,7 +2,8 @@
 
 import math
 
-from wsi.results import RESEARCH_USE, Result
+from wsi.printable import printable
+from wsi.results import RESEARCH_USE, Result, Value
 
 REFER = "Refer to a pathologist"
 
@@ -40,11 +41,6 @@ FLAGS = {
 }
 
 
-def printable(text: str) -> str:
-    """Return `text` with control, direction and other invisible characters spelled out as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def probability(value: float) -> str:
     """Return a probability with two decimals; never a false 0.00 or 1.00."""
     if value < 0.01:
@@ -72,8 +68,20 @@ def positive_probability(result: Result) -> float | None:
     return next((c.probability for c in result.classes if c.name == result.positive), None)
 
 
+def quantity_name(value: Value) -> str:
+    """Return what a value is, with its unit: `Ki-67 index, %`."""
+    return printable(f"{value.name}, {value.unit}" if value.unit else value.name)
+
+
+def quantity(value: Value) -> str:
+    """Return a value with its unit: `23.4 %`."""
+    return printable(f"{value.value:.3g} {value.unit}" if value.unit else f"{value.value:.3g}")
+
+
 def verdict(result: Result) -> str:
-    """Return the verdict in one line: `Malignant, P(Malignant) = 0.93`, or that there is none."""
+    """Return the verdict in one line: `Malignant, P(Malignant) = 0.93`, `Ki-67 index = 23.4 %`, or that there is none."""
+    if result.value is not None:
+        return f"{printable(result.value.name)} = {quantity(result.value)}"
     if result.grade is None:
         return "No verdict"
     value = positive_probability(result)

@@ -15,6 +15,8 @@ from wsi.results import ClassScore, Scores, Survival, Value
 Floats = NDArray[np.float64]
 LIKELY = 0.5
 """A label at or above this probability is given to the slide."""
+USUAL = 2.0
+"""Tiles are shown as cold and hot this many standard deviations from the middle; a log hazard, this far from 0."""
 NO_LABEL = "none"
 """The grade of a slide that gets no label."""
 
@@ -165,11 +167,13 @@ def _value(card: ModelCard, reading: BagReading) -> Value | None:
     if reading.value is None:
         return None
     if card.head.quantity is not None:
-        return Value(name=card.head.quantity.name, value=reading.value, unit=card.head.quantity.unit)
+        q = card.head.quantity
+        ends = {"low": q.center - USUAL * q.scale, "high": q.center + USUAL * q.scale}
+        return Value(name=q.name, value=reading.value, unit=q.unit, **ends)
     assert card.head.survival is not None
     told = card.head.survival
     if told.model == "cox":
-        return Value(name=f"log hazard of {told.event}", value=reading.value)
+        return Value(name=f"log hazard of {told.event}", value=reading.value, low=-USUAL, high=USUAL)
     return Value(name=f"risk of {told.event} within {told.times[-1]:g} {told.unit}", value=reading.value)
 
 

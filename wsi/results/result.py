@@ -24,6 +24,15 @@ class Value(Strict):
     name: str
     value: Annotated[float, Field(allow_inf_nan=False)]
     unit: str = ""
+    low: float = 0.0
+    """What a tile's own value is shown as cold at, and as hot at below."""
+    high: float = 1.0
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low} isn't below high {self.high}")
+        return self
 
 
 class Survival(Strict):
