@@ -105,3 +105,12 @@ def best_level(levels: tuple[Level, ...], downsample: float) -> int:
     """
     fine = [i for i, level in enumerate(levels) if level.downsample <= downsample * SLACK]
     return max(fine, key=lambda i: levels[i].downsample, default=0)
+
+
+def best_shrink(ratio: float, shrinks: tuple[int, ...] = (1, 2, 4, 8)) -> int:
+    """Return by how much a level may be shrunk as it is decoded, so that a resample still gives what all px would.
+
+    By 2 where a tile's px is 2 px of the level (`ratio`) or more. By more only to twice as fine as the tile: the rest
+    is left to the resample, whose filter keeps more of the detail than the mean of 4 x 4 or 8 x 8 px.
+    """
+    return max(s for s in shrinks if s == 1 or ratio * SLACK >= (2 if s == 2 else 2 * s))

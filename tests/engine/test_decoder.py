@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests import make
 from tests.traps import environment, write_trap
 from wsi.config import EngineConfig, ReadConfig
 from wsi.engine.decoder import Decoder
 from wsi.errors import ChildError, CrashError, UnreadableError
+from wsi.geometry import Point, Region, Size
+from wsi.read import open_slide
 from wsi.tile import Footprint
 
 TILE_PX = 64
@@ -33,8 +36,7 @@ def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoder
 def read_all(decoder: Decoder, path: Path) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     decoder.open(path, path.name, ReadConfig())
     batches = [
-        (batch.tiles.copy(), batch.bad)
-        for batch in decoder.tiles(COORDS, footprint=FOOTPRINT, tile_px=TILE_PX, batch=8)
+        (batch.px.copy(), batch.bad) for batch in decoder.tiles(COORDS, footprint=FOOTPRINT, tile_px=TILE_PX, batch=8)
     ]
     return np.concatenate([b[0] for b in batches]), np.concatenate([b[1] for b in batches])
 
@@ -51,6 +53,32 @@ def test_harm_at_one_tile_costs_that_tile(decoder: Decoder, tmp_path: Path, kind
     tiles, bad = read_all(decoder, write_trap(tmp_path / "trap.svs", harm=harm(kind)))
     assert np.flatnonzero(bad).tolist() == [HARMED]
     assert (tiles[~bad] == clean[~bad]).all()
+
+
+def test_tiles_that_are_resampled_come_as_windows(decoder: Decoder, tmp_path: Path) -> None:
+    path, wide = make.write_svs(tmp_path / "a.svs", make.small_picture()), Footprint(64 * 1.3, 64 * 1.3)
+    info = decoder.open(path, path.name, ReadConfig())
+    assert info.mpp.x == 0.5
+    batches = list(decoder.tiles(COORDS, footprint=wide, tile_px=TILE_PX, batch=100))
+    window = batches[0].window
+    assert window is not None
+    assert window.size == Size(84, 84)
+    assert window.scale == pytest.approx((1.3, 1.3))
+    source = open_slide(path)
+    for (x, y), px in zip(COORDS.tolist(), batches[0].px, strict=False):
+        assert np.array_equal(px, source.read_region(Region(Point(x, y), 0, Size(84, 84))))
+    source.close()
+
+
+@pytest.mark.parametrize("kind", ["segv", "region"])
+def test_harm_in_a_window_costs_that_tile(decoder: Decoder, tmp_path: Path, kind: str) -> None:
+    path = write_trap(tmp_path / "trap.svs", harm=harm(kind))
+    decoder.open(path, path.name, ReadConfig())
+    batches = decoder.tiles(COORDS[::2], footprint=Footprint(96.0, 96.0), tile_px=TILE_PX, batch=8)
+    bad = np.concatenate([batch.bad for batch in batches])
+    x, y = COORDS[HARMED] + 30
+    inside = [i for i, (left, top) in enumerate(COORDS[::2].tolist()) if left <= x < left + 96 and top <= y < top + 96]
+    assert np.flatnonzero(bad).tolist() == inside
 
 
 def test_harm_done_once_costs_nothing(decoder: Decoder, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wsi.errors import ResolutionError
 from wsi.geometry import Bounds, Mpp, Point, Size
-from wsi.tile import Footprint, TilePlan, plan_tiles, tile_footprint
+from wsi.tile import Footprint, TilePlan, plan_tiles, tile_footprint, tile_grain
 
 SCANNERS = (0.2, 0.2265, 0.25, 0.2527, 0.263, 0.3452, 0.4, 0.499, 0.5, 0.5026, 0.65)
 
@@ -110,8 +110,9 @@ def test_share_of_tissue_is_shapelys_area_and_decides_alone(
     plan = _plan(tissue, bounds, side, overlap, least)
     kept = {(int(x), int(y)): float(share) for (x, y), share in zip(plan.coords, plan.tissue, strict=True)}
     step = side * (1 - overlap)
-    for y in (round(i * step) for i in range(math.ceil(900 / step))):
-        for x in (round(i * step) for i in range(math.ceil(900 / step))):
+    starts = [start for start in (round(i * step) for i in range(math.ceil(900 / step))) if start < 900]
+    for y in starts:
+        for x in starts:
             share = tissue.intersection(shapely.box(x, y, x + side, y + side)).area / side**2
             if (x, y) in kept:
                 assert kept[x, y] == pytest.approx(share, abs=1e-6)
@@ -147,3 +148,23 @@ def test_overlap_repeats_its_share_of_the_tile() -> None:
     plan = _plan(_everything(bounds), bounds, 100, 0.5, 0.35)
     assert plan.stride == Footprint(50, 50)
     assert np.unique(plan.coords[:, 0]).tolist() == [0, 50, 100, 150, 200, 250, 300, 350]
+
+
+@pytest.mark.parametrize(
+    ("scale", "downsamples", "grain"),
+    [(1.0, (1.0, 4.0), 1), (1.9, (1.0,), 1), (2.0, (1.0,), 2), (4.0, (1.0, 4.0), 4), (8.5, (1.0, 4.0), 8),
+     (9.0, (1.0,), 4), (4.1, (1.0, 4.0003), 1)],
+)  # fmt: skip
+def test_corners_fall_on_px_of_what_is_read(scale: float, downsamples: tuple[float, ...], grain: int) -> None:
+    footprint = Footprint(224 * scale, 224 * scale)
+    assert tile_grain(footprint, 224, downsamples) == grain
+
+
+def test_grain_moves_no_corner_by_more_than_half_of_it() -> None:
+    footprint, bounds = Footprint(448.7, 448.7), Bounds(Point(3, 5), Size(20000, 9000))
+    polygons = shapely.MultiPolygon([shapely.box(0, 0, 20100, 9100)])
+    exact = plan_tiles(polygons, bounds, tile_px=224, mpp=0.5, footprint=footprint)
+    snapped = plan_tiles(polygons, bounds, tile_px=224, mpp=0.5, footprint=footprint, grain=4)
+    assert not (snapped.coords % 4).any()
+    assert len(snapped) == len(exact)
+    assert np.abs(snapped.coords - exact.coords).max() <= 3  # half the grain, and the rounding of the exact corners

@@ -13,7 +13,8 @@ from wsi.engine.reader import footprint_message
 from wsi.engine.ring import Ring, shared_file
 from wsi.engine.slide_info import SlideInfo
 from wsi.errors import ChildError, CrashError
-from wsi.tile import Footprint
+from wsi.geometry import Size
+from wsi.tile import Footprint, Window, find_window
 
 SLOTS = 4
 """Batches that may wait between decoder and encoder: enough to overlap, little to hold."""
@@ -27,12 +28,14 @@ MAX_DEATHS = 24
 class Batch:
     """Some tiles of a plan: `start` is the index of the first; `bad` marks the unreadable ones.
 
-    tiles `(B, tile_px, tile_px, 3)` uint8, valid until the next batch is asked for; bad `(B,)` bool.
+    px `(B, height, width, 3)` uint8, valid until the next batch is asked for; bad `(B,)` bool. The px are the tiles
+    themselves, or with a `window` what each is to be resampled from.
     """
 
     start: int
-    tiles: NDArray[np.uint8]
+    px: NDArray[np.uint8]
     bad: NDArray[np.bool_]
+    window: Window | None
 
 
 class Decoder:
@@ -82,14 +85,18 @@ class Decoder:
         return message, blobs[0], blobs[1]
 
     def tiles(self, coords: NDArray[np.int32], *, footprint: Footprint, tile_px: int, batch: int) -> Iterator[Batch]:
-        """Yield all tiles in order, batch by batch, while the decoder reads on ahead.
+        """Yield all tiles in order, batch by batch, while the decoder reads on ahead: see Batch.
 
         A tile that kills or hangs the decoder is tried once more, then counted as unreadable.
 
         Raises:
             ChildError: the decoder died too often.
         """
-        ring = Ring(self._shared, slots=SLOTS, slot_bytes=batch * tile_px * tile_px * 3)
+        asked = {"do": "reading", "footprint": footprint_message(footprint), "tile_px": tile_px}
+        step = self._ask(asked)[0]["step"]
+        window = find_window(step, coords, footprint=footprint, tile_px=tile_px)
+        size = window.size if window else Size(tile_px, tile_px)
+        ring = Ring(self._shared, slots=SLOTS, slot_bytes=batch * size.area * 3)
         request = {
             "do": "tiles",
             "slots": SLOTS,
@@ -97,6 +104,7 @@ class Decoder:
             "footprint": footprint_message(footprint),
             "tile_px": tile_px,
             "batch": batch,
+            "window": [size.width, size.height] if window else None,
         }
         lost: set[int] = set()
         suspects: list[int] = []
@@ -104,7 +112,7 @@ class Decoder:
         while start < len(coords):
             try:
                 for message in self._stream(request, coords, start, lost, ring):
-                    yield _batch(message, ring, tile_px)
+                    yield _batch(message, ring, size, window)
                     start = message["start"] + message["count"]
                 return
             except ChildError as error:
@@ -159,8 +167,8 @@ class Decoder:
         self._child.stop()
 
 
-def _batch(message: Message, ring: Ring, tile_px: int) -> Batch:
+def _batch(message: Message, ring: Ring, size: Size, window: Window | None) -> Batch:
     count = message["count"]
     bad = np.zeros(count, bool)
     bad[message["bad"]] = True
-    return Batch(message["start"], ring.tiles(message["slot"], tile_px)[:count], bad)
+    return Batch(message["start"], ring.tiles(message["slot"], size)[:count], bad, window)

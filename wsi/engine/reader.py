@@ -18,9 +18,9 @@ from wsi.engine.child import Message, receive, send, serve
 from wsi.engine.ring import Ring
 from wsi.engine.slide_info import SlideInfo
 from wsi.errors import RegionError, WsiError
-from wsi.geometry import Mpp, Point
+from wsi.geometry import Mpp, Point, Size
 from wsi.read import Source, check_brightfield, open_slide, resolve_mpp
-from wsi.tile import Footprint, read_tile
+from wsi.tile import Footprint, best_reading, read_tile, read_window
 from wsi.tissue import Thumbnail, drawn_tissue, find_tissue, measure_blur, read_thumbnail, to_geojson
 
 THUMBNAIL_PX = 2048
@@ -40,6 +40,10 @@ class Desk:
                 send(pipe, self._open(message))
             case "survey":
                 self._survey(pipe, message)
+            case "reading":
+                source, footprint = self._slide()[0], Footprint(**message["footprint"])
+                reading = best_reading(source, footprint, message["tile_px"], scaled=self._scaled)
+                send(pipe, {"step": reading.step})
             case "tiles":
                 self._tiles(pipe, message, np.frombuffer(blobs[0], np.int32).reshape(-1, 2))
             case "hello":
@@ -85,11 +89,13 @@ class Desk:
         ring = Ring(int(sys.argv[4]), slots=message["slots"], slot_bytes=message["slot_bytes"])
         footprint, tile_px, batch = Footprint(**message["footprint"]), message["tile_px"], message["batch"]
         free, lost = list(range(ring.slots)), set(message["lost"])
+        size = Size(*message["window"]) if message["window"] else None
+        reading = best_reading(source, footprint, tile_px, scaled=self._scaled)
         for start in range(message["start"], len(coords), batch):
             if not free:
                 free.append(receive(pipe)[0]["free"])
             slot, bad = free.pop(0), []
-            tiles = ring.tiles(slot, tile_px)
+            tiles = ring.tiles(slot, size or Size(tile_px, tile_px))
             count = min(batch, len(coords) - start)
             for i in range(count):
                 ring.mark(start + i)
@@ -97,7 +103,10 @@ class Desk:
                 try:
                     if start + i in lost:
                         raise RegionError(f"the tile at {x}, {y} stopped the decoder before")
-                    tiles[i] = read_tile(source, x, y, footprint=footprint, tile_px=tile_px, scaled=self._scaled)
+                    if size:
+                        tiles[i] = read_window(source, x, y, reading=reading, size=size)
+                    else:
+                        tiles[i] = read_tile(source, x, y, footprint=footprint, tile_px=tile_px, scaled=self._scaled)
                 except RegionError:
                     tiles[i] = 0
                     bad.append(i)

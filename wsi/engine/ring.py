@@ -8,6 +8,8 @@ import tempfile
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi.geometry import Size
+
 _HEADER = 4096
 _SIGN = struct.Struct("<qq")
 
@@ -24,12 +26,12 @@ class Ring:
             os.ftruncate(descriptor, size)
         self._map = mmap.mmap(descriptor, size)
 
-    def tiles(self, slot: int, tile_px: int) -> NDArray[np.uint8]:
-        """Return the slot as `(B, tile_px, tile_px, 3)` uint8, B as many as fit; a view, not a copy."""
-        one = tile_px * tile_px * 3
+    def tiles(self, slot: int, size: Size) -> NDArray[np.uint8]:
+        """Return the slot as `(B, height, width, 3)` uint8, B as many as fit; a view, not a copy."""
+        one = size.area * 3
         count = self.slot_bytes // one
         flat = np.frombuffer(self._map, np.uint8, count * one, _HEADER + slot * self.slot_bytes)
-        return flat.reshape(count, tile_px, tile_px, 3)
+        return flat.reshape(count, size.height, size.width, 3)
 
     @property
     def sign(self) -> tuple[int, int]:

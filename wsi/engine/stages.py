@@ -23,11 +23,11 @@ from wsi.export import export_slide
 from wsi.predict import Model, Verdict, judge
 from wsi.publish import publish
 from wsi.results import Scores, read_case, write_scores
-from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, write_coords
+from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, tile_grain, write_coords
 from wsi.tile.coords import patch_attributes
 from wsi.tissue import find_annotation, from_geojson
 
-STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 1, "encode": 1, "predict": 1, "export": 2}
+STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 2, "predict": 1, "export": 2}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 TOP_TILE_QUALITY = 88
 
@@ -82,9 +82,12 @@ class Bench:
         self, plan: TilePlan, coords: NDArray[np.int32], *, batch: int
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
         """Yield tiles `(B, tile_px, tile_px, 3)` and which of them are readable `(B,)`, in order."""
+        from wsi.encode.resample import resample  # loads torch, which the parent has no use for
+
         decoder, _ = self.open()
         for read in decoder.tiles(coords, footprint=plan.footprint, tile_px=plan.tile_px, batch=batch):
-            yield read.tiles, ~read.bad
+            tiles = resample(read.px, scale=read.window.scale, tile_px=plan.tile_px) if read.window else read.px
+            yield tiles, ~read.bad
 
 
 def run_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
@@ -139,12 +142,14 @@ def plan_of(info: SlideInfo, geojson: bytes, recipe: Recipe) -> TilePlan:
         ResolutionError: the slide is too coarse for the tiles wanted.
     """
     downsamples = tuple(level.downsample for level in info.pyramid)
+    footprint = tile_footprint(recipe.tile_px, recipe.mpp, info.mpp, downsamples=downsamples)
     return plan_tiles(
         from_geojson(geojson).polygons,
         info.bounds,
         tile_px=recipe.tile_px,
         mpp=recipe.mpp,
-        footprint=tile_footprint(recipe.tile_px, recipe.mpp, info.mpp, downsamples=downsamples),
+        footprint=footprint,
+        grain=tile_grain(footprint, recipe.tile_px, downsamples),
         overlap=recipe.config.tile.overlap,
         min_tissue=recipe.config.tile.min_tissue,
     )
@@ -207,7 +212,10 @@ def _verdict_facts(verdict: Verdict, recipe: Recipe) -> dict[str, object]:
         "classes": [score.model_dump() for score in verdict.classes],
         "positive": verdict.positive,
         "grade": verdict.grade,
+        "labels": list(verdict.labels),
         "confidence": verdict.confidence,
+        "value": verdict.value.model_dump() if verdict.value else None,
+        "survival": verdict.survival.model_dump() if verdict.survival else None,
         "refer": verdict.refer,
         "refer_reason": verdict.refer_reason,
         "flags": list(verdict.flags),

@@ -1,17 +1,23 @@
 """Read one tile's pixels at its exact footprint, from the best level, antialiased."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi.geometry import SLACK, Point, Region, Size, best_level
+from wsi.geometry import Point, Region, Size, best_level, best_shrink
 from wsi.read import Shrinking, Source
 from wsi.tile.plan import Footprint
 
 MAX_READ_PX = 4096
 """A tile that needs more px than this along a side is cut in quarters, so that memory stays bounded."""
+
+
+MAX_WINDOW = 2.05
+"""Windows to resample elsewhere hold up to this many px per px of a tile's side; where a level or the decoder halves,
+none has more."""
 
 
 def read_tile(
@@ -31,16 +37,14 @@ def read_tile(
     Raises:
         RegionError: a part of the tile can't be decoded.
     """
-    wanted = min(footprint.x, footprint.y) / tile_px
-    level = best_level(source.levels, wanted)
-    shrink = _best_shrink(source, level, wanted) if scaled else 1
-    step = source.levels[level].downsample * shrink
+    reading = best_reading(source, footprint, tile_px, scaled=scaled)
+    step = reading.step
     start_x, left, width = _span(x / step, footprint.x / step)
     start_y, top, height = _span(y / step, footprint.y / step)
     if max(width, height) > MAX_READ_PX and tile_px > 1:
         return _quarters(source, x, y, footprint, tile_px, scaled)
     at = Point(round(start_x * step), round(start_y * step))
-    pixels = source.read_region(Region(at, level, Size(width, height), shrink))
+    pixels = source.read_region(Region(at, reading.level, Size(width, height), reading.shrink))
     box = (left, top, min(left + footprint.x / step, width), min(top + footprint.y / step, height))
     if all(abs(edge - whole) < 1e-6 for edge, whole in zip(box, (0, 0, tile_px, tile_px), strict=True)):
         return pixels
@@ -48,16 +52,22 @@ def read_tile(
     return np.asarray(image)
 
 
-def _best_shrink(source: Source, level: int, wanted: float) -> int:
-    """Return the most that the level may be shrunk by and still give what a resample of all its px would.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """From which px tiles are made: a level, shrunk as it is decoded, and the level-0 px per px that this gives."""
 
-    By 2 where that is as fine as the `wanted` level-0 px per px. By more only to twice as fine: the rest is left to
-    the resample, whose filter keeps more of the detail than the mean of 4 x 4 or 8 x 8 px.
-    """
-    ratio = wanted * SLACK / source.levels[level].downsample
-    if ratio < 2 or not isinstance(source, Shrinking):
-        return 1
-    return max(shrink for shrink in source.shrinks(level) if shrink == 1 or ratio >= (2 if shrink == 2 else 2 * shrink))
+    level: int
+    shrink: int
+    step: float
+
+
+def best_reading(source: Source, footprint: Footprint, tile_px: int, *, scaled: bool = True) -> Reading:
+    """Return the coarsest px that are at least as fine as the tile's; `scaled` as `read_tile` has it."""
+    wanted = min(footprint.x, footprint.y) / tile_px
+    level = best_level(source.levels, wanted)
+    step = source.levels[level].downsample
+    shrink = best_shrink(wanted / step, source.shrinks(level)) if scaled and isinstance(source, Shrinking) else 1
+    return Reading(level, shrink, step * shrink)
 
 
 def _span(start: float, length: float) -> tuple[int, float, int]:
@@ -67,6 +77,41 @@ def _span(start: float, length: float) -> tuple[int, float, int]:
     offset = max(start - first, 0.0)
     offset = 0.0 if offset < 1e-3 else offset
     return first, offset, math.ceil(offset + length - 1e-6)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The px that each tile of a plan is resampled from, tile and window having one top-left corner.
+
+    `size` in px as they are read; `scale` (x, y): of them per px of the tile, not rounded.
+    """
+
+    size: Size
+    scale: tuple[float, float]
+
+
+def find_window(step: float, coords: NDArray[np.int32], *, footprint: Footprint, tile_px: int) -> Window | None:
+    """Return the window of tiles at `coords` `(N, 2)` that are read at `step` level-0 px per px.
+
+    None where the px are the tile's own; where a tile starts between two px; and where windows would be more than
+    MAX_WINDOW times as wide as tiles. Such tiles are made by `read_tile`.
+    """
+    scale = (footprint.x / step / tile_px, footprint.y / step / tile_px)
+    width, height = (math.ceil(side * tile_px - 1e-6) for side in scale)
+    if all(abs(side - 1) * tile_px < 1e-6 for side in scale) or max(scale) > MAX_WINDOW:
+        return None
+    if not float(step).is_integer() or (coords % round(step)).any():
+        return None
+    return Window(Size(width, height), scale)
+
+
+def read_window(source: Source, x: int, y: int, *, reading: Reading, size: Size) -> NDArray[np.uint8]:
+    """Return the px `(height, width, 3)` from level-0 `(x, y)` on that a tile is resampled from. Don't write to them.
+
+    Raises:
+        RegionError: a part of them can't be decoded.
+    """
+    return source.read_region(Region(Point(x, y), reading.level, size, reading.shrink))
 
 
 def _quarters(

@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 
 from wsi.errors import ResolutionError
-from wsi.geometry import Bounds, Mpp
+from wsi.geometry import SLACK, Bounds, Mpp, best_shrink
 
 SNAP = 0.0025
 """A scale within 0.25 % of a stored level is read without resampling: sharper, and inside the 0.5 % allowed."""
@@ -70,6 +70,17 @@ def _snap(scale: float, downsamples: tuple[float, ...]) -> float:
     return near if abs(near / scale - 1) <= SNAP else scale
 
 
+def tile_grain(footprint: Footprint, tile_px: int, downsamples: tuple[float, ...]) -> int:
+    """Return the level-0 px of which corners of tiles are multiples, so that they fall on px of what is read.
+
+    A tile that starts between two px of its level has to be resampled, even where level and tile have one scale. By
+    this grain a corner moves by at most half a px of the tile.
+    """
+    wanted = min(footprint.x, footprint.y) / tile_px
+    step = max((d for d in downsamples if d <= wanted * SLACK), default=1.0)
+    return round(step) * best_shrink(wanted / step) if step.is_integer() else 1
+
+
 def plan_tiles(
     polygons: shapely.MultiPolygon,
     bounds: Bounds,
@@ -77,6 +88,7 @@ def plan_tiles(
     tile_px: int,
     mpp: float,
     footprint: Footprint,
+    grain: int = 1,
     overlap: float = 0.0,
     min_tissue: float = 0.35,
 ) -> TilePlan:
@@ -85,12 +97,13 @@ def plan_tiles(
     Args:
         polygons: tissue in level-0 px.
         bounds: the scan; the grid starts at its corner, and its last tiles may reach beyond it.
+        grain: corners are multiples of this many level-0 px; see `tile_grain`.
         overlap: share of a tile's side that the next one repeats, 0 <= overlap < 1.
         min_tissue: least share of a tile's area inside the polygons, above 0 at any rate.
     """
     stride = Footprint(footprint.x * (1 - overlap), footprint.y * (1 - overlap))
-    columns = _starts(bounds.location.x, bounds.size.width, stride.x)
-    rows = _starts(bounds.location.y, bounds.size.height, stride.y)
+    columns = _starts(bounds.location.x, bounds.size.width, stride.x, grain)
+    rows = _starts(bounds.location.y, bounds.size.height, stride.y, grain)
     shapely.prepare(polygons)
     kept, shares = [], []
     for y in rows:
@@ -103,10 +116,11 @@ def plan_tiles(
     return TilePlan(tile_px, mpp, footprint, stride, coords, tissue)
 
 
-def _starts(start: int, length: int, step: float) -> NDArray[np.int64]:
-    """Return integer starts every `step` px, none of them outside `length`."""
-    starts: NDArray[np.int64] = start + np.rint(np.arange(math.ceil(length / step)) * step).astype(np.int64)
-    inside: NDArray[np.int64] = starts[(starts < start + length) | (starts == start)]
+def _starts(start: int, length: int, step: float, grain: int) -> NDArray[np.int64]:
+    """Return multiples of `grain` every `step` px from `start` on, none of them beyond `length`."""
+    exact = start + np.arange(math.ceil(length / step)) * step
+    starts: NDArray[np.int64] = np.rint(exact / grain).astype(np.int64) * grain
+    inside: NDArray[np.int64] = np.unique(starts[(starts < start + length) | (starts == starts[0])])
     return inside  # rounding may have pushed the last one out
 
 
