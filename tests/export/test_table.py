@@ -8,7 +8,8 @@ import pytest
 
 from tests.export.cases import MODEL_SHA256, NO_VERDICT, make_case, make_record, make_result, make_scale
 from wsi.export.cohort import entries
-from wsi.export.table import safe_cell, write_predictions
+from wsi.export.table import write_predictions
+from wsi.printable import safe_cell
 from wsi.results import Record, Result
 
 

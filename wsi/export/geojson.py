@@ -21,8 +21,9 @@ from wsi.export.grid import percentile
 from wsi.export.heat import heat_of
 from wsi.export.place import Origin, shown
 from wsi.export.regions import HotRegion, clip, hot_regions
-from wsi.export.words import model_hash, notice, printable, referral, verdict
+from wsi.export.words import model_hash, notice, referral, verdict
 from wsi.geometry import Bounds
+from wsi.printable import printable
 from wsi.publish import publishing, sha256_file
 from wsi.results import RESEARCH_USE, Case, Result, Scale, Scores
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.export.words import printable, quantity_name
+from wsi.export.words import quantity_name
+from wsi.printable import printable
 from wsi.results import Result, Scores
 
 DEFAULT_THRESHOLD = 0.5

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from wsi.export.ink import BLACK, GRAY, WHITE, Color, write
-from wsi.export.words import area, notice, printable, referral, verdict
+from wsi.export.words import area, notice, referral, verdict
+from wsi.printable import printable
 from wsi.results import Result
 
 REFER_COLOR: Color = (164, 52, 0)

@@ -18,8 +18,9 @@ from wsi.export.ink import BLACK, WHITE, Lines, width_of, write
 from wsi.export.panel import Key, Unit, draw_panel
 from wsi.export.place import shown
 from wsi.export.regions import clip, hot_regions
-from wsi.export.words import model_hash, notice, printable, referral, round_length, verdict
+from wsi.export.words import model_hash, notice, referral, round_length, verdict
 from wsi.geometry import Bounds
+from wsi.printable import printable
 from wsi.publish import publish
 from wsi.results import Case, Result, Scale, Scores
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from wsi.export.cohort import SLIDES, Entry, publish_changes
 from wsi.export.geojson import TISSUE_COLOR, class_name, read_origin
-from wsi.export.words import model_hash, notice, positive_probability, printable, referral, verdict
+from wsi.export.words import model_hash, notice, positive_probability, referral, verdict
+from wsi.printable import printable
 from wsi.results import RESEARCH_USE, Result
 
 FOLDER = "qupath"

@@ -5,7 +5,8 @@ from html import escape
 from pathlib import Path
 
 from wsi.export.heat import heat_of
-from wsi.export.words import area, flag, positive_probability, printable, probability, quantity
+from wsi.export.words import area, flag, positive_probability, probability, quantity
+from wsi.printable import html_text
 from wsi.results import RESEARCH_USE, Result
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -69,12 +70,14 @@ def _counts(counts: Summary) -> str:
 
 
 def _models(counts: Summary) -> str:
-    made = [f"{text(f'{name} {version}')} <code>{text(sha256)}</code>" for name, version, sha256 in counts.models]
+    made = [
+        f"{html_text(f'{name} {version}')} <code>{html_text(sha256)}</code>" for name, version, sha256 in counts.models
+    ]
     return f'<p class="model">Model {"; ".join(made)}</p>\n' if made else ""
 
 
 def _table_head(counts: Summary) -> str:
-    shown = text(next(iter(counts.shown))) if len(counts.shown) == 1 else "Probability"
+    shown = html_text(next(iter(counts.shown))) if len(counts.shown) == 1 else "Probability"
     columns = ("Slide", "Verdict", shown, "Refer", "Quality", "Tiles read", "Tissue", "Status")
     cells = "".join(f'<th scope="col">{name}</th>' for name in columns)
     return (
@@ -86,9 +89,9 @@ def _table_head(counts: Summary) -> str:
 def table_row(result: Result) -> str:
     """Return a slide's row."""
     value = positive_probability(result)
-    told = text(quantity(result.value)) if result.value else meter(value) if value is not None else "–"
+    told = html_text(quantity(result.value)) if result.value else meter(value) if value is not None else "–"
     cells = (
-        f'<th scope="row"><a href="#slide-{text(result.slide)}">{text(result.path)}</a></th>',
+        f'<th scope="row"><a href="#slide-{html_text(result.slide)}">{html_text(result.path)}</a></th>',
         f"<td>{badge(result)}</td>",
         f"<td>{told}</td>",
         f"<td>{refer_mark(result)}</td>",
@@ -106,7 +109,7 @@ def badge(result: Result) -> str:
         return '<span class="badge none">No verdict</span>'
     kind = "hot" if result.is_positive else "cold"
     told = quantity(result.value) if result.value else result.grade or ""
-    return f'<span class="badge {kind}">{text(told)}</span>'
+    return f'<span class="badge {kind}">{html_text(told)}</span>'
 
 
 def meter(value: float) -> str:
@@ -125,7 +128,7 @@ def refer_mark(result: Result) -> str:
 
 def flags(result: Result) -> str:
     return " ".join(
-        f'<span class="badge {"refer" if name in _SERIOUS else "flag"}">{text(flag(name))}</span>'
+        f'<span class="badge {"refer" if name in _SERIOUS else "flag"}">{html_text(flag(name))}</span>'
         for name in result.flags
     )
 
@@ -137,7 +140,7 @@ def tiles(result: Result) -> str:
 def status(result: Result) -> str:
     word = _STATUS[result.status]
     kind = "stopped" if result.status in ("refused", "failed") else "flag" if result.status == "partial" else "plain"
-    code = f" <code>{text(result.code)}</code>" if result.code else ""
+    code = f" <code>{html_text(result.code)}</code>" if result.code else ""
     return f'<span class="badge {kind}">{word}</span>{code}'
 
 

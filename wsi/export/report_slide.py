@@ -7,8 +7,9 @@ from urllib.parse import quote
 from wsi.export.cohort import SLIDES, Entry
 from wsi.export.embed import Budget, embedded
 from wsi.export.heat import heat_of
-from wsi.export.report_page import badge, flags, meter, refer_mark, status, text, tiles
+from wsi.export.report_page import badge, flags, meter, refer_mark, status, tiles
 from wsi.export.words import area, next_step, probability, quantity, referral, verdict
+from wsi.printable import html_text
 from wsi.results import Result, Scale
 
 _FROM = {
@@ -23,10 +24,10 @@ _HEATMAP_PX, _STRIP_PX = 1200, 2000
 def section(entry: Entry, budget: Budget) -> str:
     """Return the section; pictures that don't fit the budget or aren't there are left out."""
     result = entry.result
-    title = f"title-{text(result.slide)}"
+    title = f"title-{html_text(result.slide)}"
     return (
-        f'<article id="slide-{text(result.slide)}" aria-labelledby="{title}">\n'
-        f'<header><h2 id="{title}">{text(result.path)}</h2><p>{badge(result)} {_mark(result)} {flags(result)} '
+        f'<article id="slide-{html_text(result.slide)}" aria-labelledby="{title}">\n'
+        f'<header><h2 id="{title}">{html_text(result.path)}</h2><p>{badge(result)} {_mark(result)} {flags(result)} '
         f"{status(result)}</p></header>\n"
         f'{_words(result)}<div class="columns">{_overview(entry, budget)}{_facts(entry)}</div>\n'
         f'{_strip(entry, budget)}<p class="back"><a href="#cohort">Back to all slides</a></p></article>\n'
@@ -39,13 +40,13 @@ def _mark(result: Result) -> str:
 
 def _words(result: Result) -> str:
     """Return the verdict, why to refer, and what stopped the slide with what to do about it."""
-    lines = f'<p class="verdict">{text(verdict(result))}</p>\n' if result.has_verdict else ""
+    lines = f'<p class="verdict">{html_text(verdict(result))}</p>\n' if result.has_verdict else ""
     if result.has_verdict and result.refer:
-        lines += f'<p class="referral">{text(referral(result))}</p>\n'
+        lines += f'<p class="referral">{html_text(referral(result))}</p>\n'
     if result.code:
         lines += (
-            f'<div class="trouble"><p><code>{text(result.code)}</code> {text(result.reason)}</p>'
-            f"<p><strong>Next step:</strong> {text(next_step(result.code))}</p></div>\n"
+            f'<div class="trouble"><p><code>{html_text(result.code)}</code> {html_text(result.reason)}</p>'
+            f"<p><strong>Next step:</strong> {html_text(next_step(result.code))}</p></div>\n"
         )
     return lines
 
@@ -56,7 +57,11 @@ def _overview(entry: Entry, budget: Budget) -> str:
     picture = embedded(path, budget.heatmap, longest_px=_HEATMAP_PX)
     if picture is None:
         return ""
-    alt = f"Heatmap of the slide: {text(heat.name)} of each tile over the tissue" if heat else "Overview of the slide"
+    alt = (
+        f"Heatmap of the slide: {html_text(heat.name)} of each tile over the tissue"
+        if heat
+        else "Overview of the slide"
+    )
     return f'<figure class="overview"><img src="{picture}" alt="{alt}" loading="lazy"></figure>\n'
 
 
@@ -79,7 +84,7 @@ def _strip(entry: Entry, budget: Budget) -> str:
 def _facts(entry: Entry) -> str:
     result = entry.result
     rows = [
-        *((f"P({text(c.name)})", meter(c.probability)) for c in result.classes),
+        *((f"P({html_text(c.name)})", meter(c.probability)) for c in result.classes),
         *_values(result),
         *([("Confidence", probability(result.confidence))] if result.confidence is not None else []),
         *([("Threshold", f"{result.threshold:.2f}")] if result.threshold is not None else []),
@@ -98,15 +103,15 @@ def _facts(entry: Entry) -> str:
 
 def _values(result: Result) -> list[tuple[str, str]]:
     """Return the value of a model without classes, and its survival curve."""
-    rows = [(text(result.value.name), text(quantity(result.value)))] if result.value else []
+    rows = [(html_text(result.value.name), html_text(quantity(result.value)))] if result.value else []
     if curve := result.survival:
         points = (f"{time:g}: {probability(share)}" for time, share in zip(curve.times, curve.shares, strict=True))
-        rows.append((f"Free of {text(curve.event)} beyond ({text(curve.unit)})", escape(", ".join(points))))
+        rows.append((f"Free of {html_text(curve.event)} beyond ({html_text(curve.unit)})", escape(", ".join(points))))
     return rows
 
 
 def _quality(result: Result) -> list[tuple[str, str]]:
-    shares = ", ".join(f"{text(name)} {share:.0%}" for name, share in result.quality.items())
+    shares = ", ".join(f"{html_text(name)} {share:.0%}" for name, share in result.quality.items())
     rows = [("Flaws, share of the tissue", shares)] if shares else []
     if result.out_of_distribution is not None:
         rows.append(("Distance to the training slides", f"{result.out_of_distribution:.2f} of the limit"))
@@ -114,7 +119,9 @@ def _quality(result: Result) -> list[tuple[str, str]]:
 
 
 def _scale(scale: Scale) -> list[tuple[str, str]]:
-    mpp = f"{scale.mpp_x:.4g} × {scale.mpp_y:.4g} µm/px, from {_FROM.get(scale.mpp_source, text(scale.mpp_source))}"
+    mpp = (
+        f"{scale.mpp_x:.4g} × {scale.mpp_y:.4g} µm/px, from {_FROM.get(scale.mpp_source, html_text(scale.mpp_source))}"
+    )
     return [("Scale", mpp), ("Slide", f"{scale.width:,} × {scale.height:,} px")]
 
 
@@ -123,10 +130,16 @@ def _made_by(result: Result) -> list[tuple[str, str]]:
     if made is None:
         return []
     rows = [
-        ("Model", f"{text(made.model)} {text(made.model_version)} <code>{text(made.model_sha256)}</code>"),
-        ("Encoder", f"{text(made.encoder)} <code>{text(made.encoder_sha256)}</code> {text(made.precision)}"),
-        ("Slide's SHA-256", f"<code>{text(made.slide_sha256)}</code>"),
-        ("Made with", f"wsi-run {text(made.wsi_run)}, {text(made.reader)}"),
+        (
+            "Model",
+            f"{html_text(made.model)} {html_text(made.model_version)} <code>{html_text(made.model_sha256)}</code>",
+        ),
+        (
+            "Encoder",
+            f"{html_text(made.encoder)} <code>{html_text(made.encoder_sha256)}</code> {html_text(made.precision)}",
+        ),
+        ("Slide's SHA-256", f"<code>{html_text(made.slide_sha256)}</code>"),
+        ("Made with", f"wsi-run {html_text(made.wsi_run)}, {html_text(made.reader)}"),
     ]
     present = (made.model, made.encoder, made.slide_sha256, made.reader)
     return [row for row, there in zip(rows, present, strict=True) if there]
@@ -135,5 +148,8 @@ def _made_by(result: Result) -> list[tuple[str, str]]:
 def _files(entry: Entry) -> list[tuple[str, str]]:
     """Return links to the slide's files, which work as long as the report lies beside the folder slides."""
     names = [n for n in (entry.objects, "heatmap.ome.tiff", "heatmap.png") if n and n in entry.record.artifacts]
-    links = [f'<a href="{text(quote(f"{SLIDES}/{entry.result.slide}/{n}"))}">{text(Path(n).name)}</a>' for n in names]
+    links = [
+        f'<a href="{html_text(quote(f"{SLIDES}/{entry.result.slide}/{n}"))}">{html_text(Path(n).name)}</a>'
+        for n in names
+    ]
     return [("Files", "<br>".join(links))] if links else []

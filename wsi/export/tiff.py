@@ -17,8 +17,9 @@ from wsi.export.colors import HEAT, heat_index
 from wsi.export.grid import Grid, fit, lay_out, sample
 from wsi.export.heat import Heat, heat_of, heat_share
 from wsi.export.place import Origin, shown
-from wsi.export.words import model_hash, notice, printable, referral, verdict
+from wsi.export.words import model_hash, notice, referral, verdict
 from wsi.geometry import Bounds
+from wsi.printable import printable
 from wsi.publish import publishing, sha256_file
 from wsi.results import Result, Scale, Scores
 
