@@ -69,8 +69,8 @@ def positive_probability(result: Result) -> float | None:
 
 
 def quantity_name(value: Value) -> str:
-    """Return what a value is, with its unit: `Ki-67 index, %`."""
-    return printable(f"{value.name}, {value.unit}" if value.unit else value.name)
+    """Return what a value is, with its unit: `Ki-67 index (%)`."""
+    return printable(f"{value.name} ({value.unit})" if value.unit else value.name)
 
 
 def quantity(value: Value) -> str:
