@@ -17,7 +17,8 @@ def test_interval_equals_the_plain_loop() -> None:
     for one in range(30):
         kept = drawn.patients != one
         without.append(logit(average_precision(drawn.labels[kept], drawn.scores[kept]).value))
-    width = t.ppf(0.975, 29) * np.sqrt(29 / 30 * np.sum((np.array(without) - np.mean(without)) ** 2))
+    away = (np.array(without) - np.mean(without)) ** 2
+    width = t.ppf(0.975, 2 * away.sum() ** 2 / np.sum(away**2)) * np.sqrt(29 / 30 * away.sum())
     center = logit(average_precision(drawn.labels, drawn.scores).value)
     assert (figure.low, figure.high) == pytest.approx(tuple(expit([center - width, center + width])), abs=1e-9)
     assert figure.patients == 30

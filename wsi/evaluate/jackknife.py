@@ -27,6 +27,8 @@ def jackknife_interval(
         arrays: each `(n, ...)`, a row a case.
         patients: `(n,)`; all cases of a patient are left out together.
 
+    Student's quantile has Satterthwaite's degrees of freedom: few where few patients make most of the variance.
+
     A figure of 0 or 1, or one that isn't estimable without some patient, has no interval.
 
     Source: Efron and Tibshirani 1993, eq. 11.5; the logit scale as Boyd et al. 2013 advise for the AUPRC.
@@ -46,9 +48,12 @@ def jackknife_interval(
     if np.isnan(values).any():
         return replace(figure, reason="no interval: without one of the patients there is no figure")
     count = len(values)
-    spread = logit(np.clip(values, _EDGE, 1 - _EDGE))
-    deviation = float(np.sqrt((count - 1) / count * ((spread - spread.mean()) ** 2).sum()))
-    width = float(t.ppf((1 + level) / 2, count - 1)) * deviation
+    scaled = logit(np.clip(values, _EDGE, 1 - _EDGE))
+    away = (scaled - scaled.mean()) ** 2
+    if not away.any():
+        return replace(figure, reason="no interval: no patient makes a difference")
+    freedom = 2 * away.sum() ** 2 / (away**2).sum()
+    width = float(t.ppf((1 + level) / 2, freedom) * np.sqrt((count - 1) / count * away.sum()))
     low, high = expit(logit(value) - width), expit(logit(value) + width)
     return replace(figure, low=float(low), high=float(high), method="jackknife of patients, logit scale")
 
