@@ -12,6 +12,7 @@ from wsi.table import SHOWN
 from wsi.train.cohort import Case, Cohort, Finding
 from wsi.train.labels import Target
 from wsi.train.seal import SIDES, Fold, Splits
+from wsi.train.sections import Section, as_markdown, as_text
 
 FEW_PATIENTS = 5
 """A class of fewer patients can't be learnt and tested."""
@@ -19,15 +20,6 @@ MANY_MISSING = 0.2
 LARGE_PATIENT = 0.2
 CONFOUNDED = 0.3
 """Cramér's V of site and label from which on a model may learn the site; with p under 0.01."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading, a table (its first row is the head) and lines below it."""
-
-    title: str
-    table: tuple[tuple[str, ...], ...] = ()
-    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +34,11 @@ class Briefing:
 
     def text(self) -> str:
         """Return the report for a terminal, columns aligned."""
-        return "\n\n".join("\n".join(map(_printable, _as_text(section))) for section in self.sections) + "\n"
+        return as_text(self.sections)
 
     def markdown(self) -> str:
         """Return the report as Markdown."""
-        return "\n\n".join("\n".join(_as_markdown(section)) for section in self.sections) + "\n"
+        return as_markdown(self.sections)
 
 
 def brief(cohort: Cohort, splits: Splits | None = None) -> Briefing:
@@ -242,39 +234,3 @@ def _holes(cohort: Cohort, target: Target, fold: Fold) -> Iterator[str]:
         lacking = [name for name, found in _members(cohort, target, cases).items() if not found]
         if cases and lacking:
             yield f"{fold.name} {side} has no {', '.join(lacking)}"
-
-
-def _as_text(section: Section) -> Iterator[str]:
-    yield section.title
-    if section.table:
-        widths = [max(map(len, column)) for column in zip(*section.table, strict=True)]
-        for row in section.table:
-            yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    yield from (f"  {line}" for line in section.lines)
-
-
-def _printable(line: str) -> str:
-    """Return a line without what would steer a terminal: names come from a labels file."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
-
-
-def _as_markdown(section: Section) -> Iterator[str]:
-    yield f"## {section.title}\n"
-    if section.table:
-        head, *rows = section.table
-        yield _row(head)
-        yield _row(["---"] * len(head))
-        yield from map(_row, rows)
-        yield from [""] if section.lines else []
-    yield from (f"- {_escaped(line)}" for line in section.lines)
-
-
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
-
-
-def _escaped(text: str) -> str:
-    """Return a name from a labels file as plain text in Markdown: no table, no HTML, no line of its own."""
-    for sign, plain in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
-        text = text.replace(sign, plain)
-    return _printable(text)

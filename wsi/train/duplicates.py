@@ -43,9 +43,9 @@ class BagFacts:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Two slides of the same tissue: equal features, equal coords, or near features (`share` of the tiles compared)."""
+    """Two slides of the same tissue: equal files, features or coords, or near ones (`share` of what was compared)."""
 
-    kind: Literal["features", "coords", "near"]
+    kind: Literal["file", "features", "coords", "near"]
     slides: tuple[str, str]
     share: float
 
@@ -144,5 +144,5 @@ def _usual_distance(sketches: NDArray[np.float32]) -> float:
 
 def named(duplicates: Iterable[Duplicate]) -> str:
     """Return the pairs as a person reads them."""
-    how = {"features": "equal features", "coords": "equal tile places", "near": "nearly equal tiles"}
+    how = {"file": "the same file", "features": "equal features", "coords": "equal tile places", "near": "nearly equal"}
     return "; ".join(f"{one.slides[0]} and {one.slides[1]} ({how[one.kind]})" for one in duplicates)

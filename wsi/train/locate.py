@@ -64,7 +64,7 @@ def locate(features: Path) -> Located:
 
 def _in_out(out: Path) -> tuple[list[BagFile], dict[str, str]]:
     bags, refused = [], {}
-    for record in _records(out / JOURNAL).values():
+    for record in read_records(out / JOURNAL).values():
         path = out / "slides" / record.slide / "features.h5"
         if record.status in ("ok", "partial") and path.is_file():
             bags.append(BagFile(record.path, path, None, record.artifacts.get("features.h5", "")))
@@ -73,7 +73,7 @@ def _in_out(out: Path) -> tuple[list[BagFile], dict[str, str]]:
     return bags, refused
 
 
-def _records(journal: Path) -> dict[str, Record]:
+def read_records(journal: Path) -> dict[str, Record]:
     """Return the last record of each slide; lines that aren't records, or lead elsewhere, are passed over."""
     found: dict[str, Record] = {}
     with journal.open("rb") as file:
