@@ -19,15 +19,22 @@ def command() -> None:
 
 
 @command.command("init")
-def init() -> None:
-    """Print a settings file with every default and what it means.
+@click.argument("of", type=click.Choice(["run", "train"]), default="run")
+def init(of: str) -> None:
+    """Print a settings file with every default and what it means: of a run, or of a training run.
 
     \b
       wsi-run config init > my.yaml
+      wsi-run config init train > my-train.yaml
     """
     from wsi.config import Config, as_yaml
 
-    click.echo(as_yaml(Config(model="tumor")), nl=False)
+    if of == "train":
+        from wsi.train.settings import TrainConfig
+
+        click.echo(as_yaml(TrainConfig()), nl=False)
+    else:
+        click.echo(as_yaml(Config(model="tumor")), nl=False)
 
 
 @command.command("show")
@@ -38,10 +45,11 @@ def show(name: Path) -> None:
     \b
       wsi-run config show tumor
     """
-    from wsi.cli.settings import find_config
-    from wsi.config import Config, as_yaml, read_yaml
+    from wsi.cli.settings import find_config, schema_of
+    from wsi.config import as_yaml, read_yaml
 
-    click.echo(as_yaml(read_yaml(find_config(name), Config)), nl=False)
+    path = find_config(name)
+    click.echo(as_yaml(read_yaml(path, schema_of(path))), nl=False)
 
 
 @command.command("validate")
@@ -54,9 +62,9 @@ def validate(name: Path) -> None:
 
     Exit status: 0 good, 2 not.
     """
-    from wsi.cli.settings import find_config
-    from wsi.config import Config, read_yaml
+    from wsi.cli.settings import find_config, schema_of
+    from wsi.config import read_yaml
 
     path = find_config(name)
-    read_yaml(path, Config)
+    read_yaml(path, schema_of(path))
     click.echo(f"{path}: good")

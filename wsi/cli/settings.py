@@ -1,9 +1,10 @@
 """From a settings file and options to one checked Config."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from wsi.cli.options import DEFAULT_RECIPE, option_of, settings
 from wsi.config import Config, read_yaml
@@ -46,6 +47,20 @@ def find_config(named: Path) -> Path:
         return names[str(named)]
     hint = did_you_mean(str(named), names) or f" Shipped: {', '.join(sorted(names))}."
     raise ConfigError(f"{named}: no such settings file.{hint}")
+
+
+def schema_of(path: Path) -> type[BaseModel]:
+    """Return what a settings file is of: a training run, when it has a section that only those have; else a run."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return Config  # reading it then says what is wrong
+    sections = set(re.findall(r"^(\w+):", text, flags=re.MULTILINE))
+    if not sections & {"data", "target", "head", "fit", "splits", "search"}:
+        return Config
+    from wsi.train.settings import TrainConfig
+
+    return TrainConfig
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

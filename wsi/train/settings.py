@@ -35,7 +35,7 @@ class TargetConfig(Strict):
     kind: Kind | None = None
     """binary, multiclass, multilabel, ordinal, regression, survival; None sees it from the values."""
     link: Link = "cumulative"
-    """Ordered grades: cumulative (McCullagh) or corn (Shi et al. 2023; not for a model folder yet)."""
+    """Ordered grades: cumulative (McCullagh 1980) or corn (Shi et al. 2023)."""
     ties: Ties = "efron"
     """Cox's model: what becomes of events at one time."""
     bins: Annotated[int, Field(ge=0, le=64)] = 0

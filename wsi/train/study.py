@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from wsi.errors import UsageError
-from wsi.mil import HeadSpec
+from wsi.mil import HeadSpec, make_head
 from wsi.publish import sha256_bytes, sha256_file
 from wsi.train.bags import Bags
 from wsi.train.cohort import Cohort
@@ -110,7 +111,8 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     if asked.kind != "survival" and (config.target.edges or config.target.bins):
         raise UsageError(f"target {target!r} is {asked.kind}: time bins are for survival")
     study = Study(cohort, asked, splits, config, task, Bags(cohort))
-    _ = study.spec  # refuses what no head can be
+    with torch.device("meta"):
+        make_head(study.spec, 1)  # refuses what no head can be
     return study
 
 
