@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
@@ -105,3 +106,27 @@ def test_what_is_not_estimable_says_why() -> None:
     assert reliability([0, 1], [0.1, np.nan]) == ()
     with pytest.raises(ValueError, match="from 0 to 1"):
         brier([0, 1], [0.1, 1.5])
+
+
+def test_repeated_cases_add_no_evidence_to_the_slope() -> None:
+    drawn = study(6)
+    once = calibration_slope(drawn.labels, drawn.scores)[0]
+    patients = np.repeat(np.arange(len(drawn.labels)), 3)
+    thrice = calibration_slope(np.repeat(drawn.labels, 3), np.repeat(drawn.scores, 3), patients=patients)[0]
+    assert thrice.value == pytest.approx(once.value)
+    x, y = logit(drawn.scores), drawn.labels
+    slope, intercept = once.value, calibration_slope_intercept(x, y, once.value or 0.0)
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    chance = expit(design @ np.array([slope, intercept]))
+    bread = np.linalg.inv((design * (chance * (1 - chance))[:, None]).T @ design)
+    pull = design * (y - chance)[:, None]
+    n = len(y)
+    variance = (bread @ (pull.T @ pull) @ bread)[0, 0] * n / (n - 1)  # of patients, whatever their repeats
+    assert thrice.low is not None
+    assert thrice.value is not None
+    assert thrice.value - thrice.low == pytest.approx(1.959963985 * np.sqrt(variance), abs=1e-6)
+
+
+def calibration_slope_intercept(x: np.ndarray, y: np.ndarray, slope: float) -> float:
+    """Return the intercept that goes with a slope: the mean of the probabilities is that of the labels."""
+    return float(brentq(lambda b: expit(slope * x + b).mean() - y.mean(), -50, 50))

@@ -39,7 +39,9 @@ def binary_sections(study: Study, threshold: Threshold, rule: ReferralRule | Non
 def _ranked(study: Study, test: Test) -> Section:
     arrays = [study.truth, test.score]
     note = f"How well {study.classes[1]} is ranked above {study.classes[0]}, whatever the threshold."
-    prevalence = share(f"Share of {study.classes[1]} (what the AUPRC of a guess is)", study.truth == 1)
+    prevalence = share(
+        f"Share of {study.classes[1]} (what the AUPRC of a guess is)", study.truth == 1, patients=study.patients
+    )
     figures = (
         auc_interval(study.truth, test.score, patients=study.patients),
         jackknife_interval(average_precision, arrays, patients=study.patients),
@@ -70,7 +72,7 @@ def _foretold(study: Study, test: Test) -> Section:
     figures = (
         bootstrap_interval(brier, [study.truth, chances], patients=study.patients),
         error,
-        *calibration_slope(study.truth, chances),
+        *calibration_slope(study.truth, chances, patients=study.patients),
     )
     return Section("Calibration", note, figures)
 

@@ -1,16 +1,16 @@
 """Whether probabilities say what happens: Brier score, calibration error, reliability, slope and intercept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from wsi.evaluate.binary import Binary, Ints, Patients, binary
+from wsi.evaluate.binary import Binary, Ints, Patients, binary, patient_index
 from wsi.evaluate.classes import classified
 from wsi.evaluate.figure import Figure
-from wsi.evaluate.logistic import fit_line
+from wsi.evaluate.logistic import Line, fit_line
 from wsi.evaluate.predictions import log_odds
 from wsi.evaluate.proportion import share
 
@@ -70,7 +70,8 @@ def expected_calibration_error(
     if cases.reason:
         return cases.no(name)
     gap = sum(len(p) * abs(cases.labels[p].mean() - cases.scores[p].mean()) for p in _parts(cases, bins, by))
-    return Figure(name, float(gap / cases.n), n=cases.n, count=cases.positives)
+    why = "no interval: of few cases the error looks larger than it is, and draws of them larger still"
+    return Figure(name, float(gap / cases.n), n=cases.n, count=cases.positives, reason=why)
 
 
 def reliability(
@@ -90,28 +91,36 @@ def reliability(
     )
 
 
-def calibration_slope(labels: ArrayLike, probabilities: ArrayLike, *, level: float = 0.95) -> tuple[Figure, Figure]:
+def calibration_slope(
+    labels: ArrayLike, probabilities: ArrayLike, *, patients: Patients = None, level: float = 0.95
+) -> tuple[Figure, Figure]:
     """Return the slope of the outcome over the log odds that were said (1 is right, less: too sure), and the intercept
-    with that slope held at 1 (0 is right, less: probabilities are too high). Intervals are Wald's.
+    with that slope held at 1 (0 is right, less: probabilities are too high).
 
-    Source: Cox 1958; Steyerberg 2019, section 15.3.
+    Intervals are Wald's; where patients have several cases, of the sandwich variance over patients.
+
+    Source: Cox 1958; Steyerberg 2019, section 15.3; Liang and Zeger 1986 for the sandwich.
     """
     names = ("Calibration slope", "Calibration intercept")
     cases = _chances(labels, probabilities, both=True)
     if cases.reason:
         return cases.no(names[0]), cases.no(names[1])
-    x, y = log_odds(cases.scores), cases.labels.astype(np.float64)
-    lines = fit_line(x, y), fit_line(x, y, slope=1.0)
-    found = []
-    for place, (name, line) in enumerate(zip(names, lines, strict=True)):
-        if not line.converged:
-            reason = "the probabilities tell the classes apart without error, or are all the same"
-            found.append(Figure.not_estimable(name, reason, n=cases.n, count=cases.positives))
-            continue
-        value = (line.slope, line.intercept)[place]
-        width = float(norm.ppf((1 + level) / 2) * np.sqrt(line.covariance[place, place]))
-        found.append(Figure(name, value, value - width, value + width, n=cases.n, count=cases.positives, method="Wald"))
-    return found[0], found[1]
+    x, y, owner = log_odds(cases.scores), cases.labels.astype(np.float64), patient_index(patients, cases.n)
+    free, held = fit_line(x, y, owner=owner), fit_line(x, y, slope=1.0, owner=owner)
+    z = float(norm.ppf((1 + level) / 2))
+    slope = _line_figure(names[0], free, free.slope, z * float(free.covariance[0, 0]) ** 0.5, cases, owner)
+    return slope, _line_figure(names[1], held, held.intercept, z * float(held.covariance[1, 1]) ** 0.5, cases, owner)
+
+
+def _line_figure(name: str, line: Line, value: float, width: float, cases: Binary, owner: Ints) -> Figure:
+    figure = Figure(name, value, n=cases.n, count=cases.positives, patients=int(owner.max()) + 1)
+    if not line.converged:
+        reason = "the probabilities tell the classes apart without error, or are all the same"
+        return Figure.not_estimable(name, reason, n=cases.n, count=cases.positives)
+    if figure.patients == 1:
+        return replace(figure, reason="no interval: all cases are of one patient")
+    method = "Wald" if figure.patients == cases.n else "Wald, sandwich over patients"
+    return replace(figure, low=value - width, high=value + width, method=method)
 
 
 def _chances(labels: ArrayLike, probabilities: ArrayLike, *, both: bool = False) -> Binary:

@@ -136,6 +136,7 @@ def _joined(outputs: Outputs, labels: Table, matched: Matched, question: Questio
         rows=tuple(row for row, keep in zip(outputs.table.rows, kept, strict=True) if keep),
         left_out=left_out,
         notes=() if patient else (NO_PATIENTS,),
+        unit=question.names[0] if question.kind == "survival" else "",
     )
 
 

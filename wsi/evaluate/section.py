@@ -7,6 +7,7 @@ import numpy as np
 
 from wsi.evaluate.abstain import risk_coverage
 from wsi.evaluate.binary import Bools, Floats
+from wsi.evaluate.bootstrap import bootstrap_interval
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.predictions import Test
 from wsi.evaluate.proportion import share
@@ -31,7 +32,7 @@ def referral_sections(study: Study, test: Test, right: Bools, rule: ReferralRule
     Args:
         right: `(n,)` which cases were called right.
     """
-    found = [_abstaining(test.probabilities, right)]
+    found = [_abstaining(study, test.probabilities, right)]
     if rule is not None:
         known = ~np.isnan(study.truth)
         hits = rule.likely(test)[np.arange(study.n), np.where(known, study.truth, 0).astype(np.int64)]
@@ -46,10 +47,19 @@ def referral_sections(study: Study, test: Test, right: Bools, rule: ReferralRule
     return tuple(found)
 
 
-def _abstaining(probabilities: Floats, right: Bools) -> Section:
-    curve = risk_coverage(right, probabilities.max(axis=1))
+def _abstaining(study: Study, probabilities: Floats, right: Bools) -> Section:
+    arrays = [right, probabilities.max(axis=1)]
     note = "Share of wrong calls when only the surest cases are called and the rest is left to a person."
-    return Section("Abstaining", note, (curve.area, curve.at(_KEPT), curve.at(1.0)))
+    found = tuple(bootstrap_interval(one, arrays, patients=study.patients) for one in (_area, _risk))
+    return Section("Abstaining", note, found)
+
+
+def _area(right: Bools, confidence: Floats) -> Figure:
+    return risk_coverage(right, confidence).area
+
+
+def _risk(right: Bools, confidence: Floats) -> Figure:
+    return risk_coverage(right, confidence).at(_KEPT)
 
 
 def _kept(study: Study, right: Bools, refer: Bools) -> tuple[Figure, ...]:

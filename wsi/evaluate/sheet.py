@@ -20,10 +20,13 @@ from wsi.evaluate.threshold import Threshold
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Another model on the same cases; without: cases that only one of the two predicted, which are in neither figure."""
+    """Another model on the same cases: `other` has those that both predicted.
+
+    without: cases that only one of the two predicted, which are in neither figure.
+    """
 
     name: str
-    cases: int
+    other: Study
     without: int
     comparisons: tuple[Comparison, ...]
 
@@ -92,7 +95,7 @@ def _contest(study: Study, name: str, other: Study) -> Contest:
         found = binary_contest(mine, theirs)
     else:
         found = class_contest(mine, theirs) if study.has_classes else number_contest(mine, theirs)
-    return Contest(name, len(shared), study.n + other.n - 2 * len(shared), found)
+    return Contest(name, theirs, study.n + other.n - 2 * len(shared), found)
 
 
 def _only(study: Study, cases: Sequence[str]) -> Study:

@@ -42,6 +42,8 @@ class Study:
     rows: tuple[Row, ...]
     left_out: tuple[Account, ...]
     notes: tuple[str, ...]
+    unit: str = ""
+    """Of survival's times: what their column is called."""
 
     @property
     def n(self) -> int:
