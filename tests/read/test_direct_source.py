@@ -1,6 +1,5 @@
 """Frames decoded without OpenSlide: what they show is what OpenSlide shows, or it isn't believed."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from wsi.errors import RegionError
 from wsi.geometry import Point, Region, Size
 from wsi.read import Source, open_slide
 from wsi.read.direct_source import DirectSource
+from wsi.read.frame_cache import Buffers
 from wsi.read.frames import Frames
 from wsi.read.jpeg import JpegFrames
 from wsi.read.openslide_reader import OpenSlideSource
@@ -155,33 +155,33 @@ def test_what_is_no_whole_jpeg_is_an_error(stored: bytes, shrink: int) -> None:
 
 def test_each_frame_is_decoded_once_whatever_the_threads() -> None:
     asked: Counter[int] = Counter()
-    together = threading.Barrier(4)
 
-    def decode(index: int, shrink: int) -> NDArray[np.uint8]:
+    def decode(index: int, shrink: int, memory: object) -> NDArray[np.uint8]:
         asked[index] += 1
         return np.full((64, 64, 3), index, np.uint8)
 
     frames = Frames(Size(640, 640), Size(64, 64), decode)
+    places = [(x, y) for y in range(0, 64, 8) for x in range(0, 576, 8)]
 
-    def look(_: int) -> list[int]:
-        together.wait()
-        return [int(frames.read(x * 64 + 30, y * 64 + 30, Size(8, 8))[0, 0, 0]) for y in range(10) for x in range(10)]
+    def look(place: tuple[int, int]) -> list[int]:
+        return [int(v) for v in np.unique(frames.read(*place, Size(65, 65)))]
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(look, range(4)))
-    assert found == [list(range(100))] * 4
-    assert set(asked.values()) == {1}
+        found = list(pool.map(look, places))
+    touched = [[(y + j) // 64 * 10 + (x + i) // 64 for j in (0, 64) for i in (0, 64)] for x, y in places]
+    assert found == [sorted(set(each)) for each in touched]
+    assert asked == dict.fromkeys(range(20), 1)
 
 
 def test_frame_that_fails_fails_for_all_threads_and_no_other_does() -> None:
-    def decode(index: int, shrink: int) -> NDArray[np.uint8]:
+    def decode(index: int, shrink: int, memory: object) -> NDArray[np.uint8]:
         if index == 1:
             raise ValueError("torn")
         return np.zeros((64, 64, 3), np.uint8)
 
     frames = Frames(Size(128, 64), Size(64, 64), decode)
     for _ in range(2):
-        with pytest.raises(RegionError, match="frame 1 can't be decoded: torn"):
+        with pytest.raises(RegionError, match="frame 0, 1 can't be decoded: torn"):
             frames.read(70, 0, Size(10, 10))
     assert not frames.read(0, 0, Size(64, 64)).any()
 
@@ -190,13 +190,37 @@ def test_frames_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsi.read.frames.CACHE_BYTES", 5 * 64 * 64 * 3)
     asked: Counter[int] = Counter()
 
-    def decode(index: int, shrink: int) -> NDArray[np.uint8]:
+    def decode(index: int, shrink: int, memory: object) -> NDArray[np.uint8]:
         asked[index] += 1
         return np.zeros((64 // shrink, 64 // shrink, 3), np.uint8)
 
     frames = Frames(Size(6400, 64), Size(64, 64), decode, shrinks=(1, 2))
     for _ in range(2):
         for x in range(6):
-            frames.read(x * 64, 0, Size(64, 64))
+            frames.read(x * 64, 0, Size(60, 60))
     assert asked == dict.fromkeys(range(6), 2)
     assert len(frames._cache) == 5
+
+
+def test_memory_is_used_again_only_when_nobody_looks_at_it() -> None:
+    buffers = Buffers()
+    first = buffers.take(8, 8)
+    place, view = first.ctypes.data, first[2:4]
+    buffers.give(first)
+    assert buffers.take(8, 8).ctypes.data != place
+    buffers.give(first)
+    del first
+    assert buffers.take(8, 8).ctypes.data != place
+    buffers.give(view.base)
+    del view
+    assert buffers.take(8, 8).ctypes.data == place
+
+
+def test_frames_read_one_by_one_leave_no_trace_in_each_other(tmp_path: Path) -> None:
+    source = open_slide(make.write_svs(tmp_path / "slide.svs", PICTURE))
+    places = [Point(x, y) for y in (0, 256) for x in (0, 256, 512)]
+    kept = [source.read_region(Region(at, 0, Size(256, 256))) for at in places]
+    alone = [source.read_region(Region(at, 0, Size(256, 256))).copy() for at in places]
+    assert all(np.array_equal(a, b) for a, b in zip(kept, alone, strict=True))
+    assert not any(found.flags.writeable for found in kept)
+    source.close()

@@ -13,7 +13,7 @@ from tests import make
 from wsi.errors import RegionError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
 from wsi.read import Source, open_slide
-from wsi.tile import Footprint, cut, read_tile, tile_footprint
+from wsi.tile import Footprint, best_reading, cut, read_tile, tile_footprint
 
 GRAY_LEVELS = 2.0
 """Mean difference from an antialiased resample of level 0: levels are stored rounded, and averaged by a box."""
@@ -187,5 +187,6 @@ class Shrinking(Memory):
 def test_jpeg_level_is_shrunk_as_far_as_the_tile_allows(ratio: float, shrink: int) -> None:
     source, footprint = Shrinking(np.zeros((64, 64, 3), np.uint8)), Footprint(32 * ratio, 32 * ratio)
     read_tile(source, 0, 0, footprint=footprint, tile_px=32)
-    read_tile(source, 0, 0, footprint=footprint, tile_px=32, scaled=False)
+    plain = best_reading(source, footprint, 32, scaled=False)
+    read_tile(source, 0, 0, footprint=footprint, tile_px=32, reading=plain)
     assert [region.shrink for region in source.asked] == [shrink, 1]

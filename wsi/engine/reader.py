@@ -106,7 +106,7 @@ class Desk:
                     if size:
                         tiles[i] = read_window(source, x, y, reading=reading, size=size)
                     else:
-                        tiles[i] = read_tile(source, x, y, footprint=footprint, tile_px=tile_px, scaled=self._scaled)
+                        tiles[i] = read_tile(source, x, y, footprint=footprint, tile_px=tile_px, reading=reading)
                 except RegionError:
                     tiles[i] = 0
                     bad.append(i)

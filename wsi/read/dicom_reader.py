@@ -1,7 +1,7 @@
 """DICOM slides that OpenSlide refuses (no ImageType, for one): frames found here, decoded by imagecodecs."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def _frames(instance: _Instance) -> Frames:
     syntax = header.file_meta.TransferSyntaxUID
     jpeg = JpegFrames(b"", "RGB" if header.PhotometricInterpretation == "RGB" else "YCBCR")
 
-    def decode(index: int, shrink: int) -> NDArray[np.uint8] | None:
+    def decode(index: int, shrink: int, memory: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
         if index not in stored_as:
             return None
         offset, length = instance.places[stored_as[index]]
@@ -172,9 +172,9 @@ def _frames(instance: _Instance) -> Frames:
             stored = file.read(length)
         if syntax in _RAW:
             return np.frombuffer(stored, np.uint8).reshape(frame.height, frame.width, 3)
-        check_stored(stored, frame)
+        is_whole = check_stored(stored, frame)
         if syntax == _JPEG:
-            return jpeg.decode(stored, frame, shrink=shrink)
+            return jpeg.decode(stored, frame, shrink=shrink, out=memory() if is_whole and shrink == 1 else None)
         found = imagecodecs.jpeg2k_decode(stored)
         return np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
 

@@ -1,35 +1,22 @@
 """Regions put together from stored frames, so that an undecodable frame is known, never painted."""
 
 import struct
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.errors import RegionError, TooLargeError
+from wsi.errors import TooLargeError
 from wsi.geometry import Size
+from wsi.read.frame_cache import FrameCache
 
 CACHE_BYTES = 192 << 20
-"""Decoded frames kept a level: two rows of frames across a slide of 100,000 px, so that each is decoded once."""
+"""Decoded frames kept a level at most: two rows of frames across a slide of 100,000 px, so that each is decoded once."""
+ROWS_KEPT = 1
+"""Rows of frames kept above the one that is read: tiles come in rows, and a thread may lag behind."""
 MAX_FRAME_PX = 64 << 20
 """A frame (tile or strip) is decoded whole; a larger one than this would need hundreds of MB."""
-DECODER_FAULTS = (ValueError, IndexError, RuntimeError, OSError, TypeError, MemoryError, OverflowError, struct.error)
-"""What decoders raise on damaged frames."""
-
-Decoder = Callable[[int, int], NDArray[np.uint8] | None]
-
-
-class _Slot:
-    """A frame that is decoded by one thread while the others that want it wait."""
-
-    __slots__ = ("error", "pixels", "ready")
-
-    def __init__(self) -> None:
-        self.ready = threading.Event()
-        self.pixels: NDArray[np.uint8] | None = None
-        self.error: Exception | None = None
+Decoder = Callable[[int, int, Callable[[], NDArray[np.uint8]]], NDArray[np.uint8] | None]
 
 
 class Frames:
@@ -39,18 +26,17 @@ class Frames:
         """Take the level's size, the size of its frames and how to decode one.
 
         Args:
-            decode: (i, shrink) to frame `i`, counted in rows, as `(height, width, 3)` RGB, both over `shrink` and
-                rounded up; None where nothing is stored because it is glass; one of DECODER_FAULTS when it can't
-                be decoded.
+            decode: (i, shrink, memory) to frame `i`, counted in rows, as `(height, width, 3)` RGB, both over
+                `shrink` and rounded up; None where nothing is stored because it is glass; one of DECODER_FAULTS when
+                it can't be decoded. `memory()` is a place to decode a frame of full size into.
             shrinks: what `decode` can shrink by; those by which a frame doesn't divide are left out.
         """
         check_frame(frame)
         self.size, self._frame_size, self._decode = size, frame, decode
         self.shrinks = tuple(s for s in shrinks if frame.width % s == 0 and frame.height % s == 0)
         self._columns = -(-size.width // frame.width)
-        self._cache: OrderedDict[tuple[int, int], _Slot] = OrderedDict()
-        self._lock = threading.Lock()
-        self._room = max(1, CACHE_BYTES // (frame.area * 3))
+        self._cache = FrameCache(CACHE_BYTES // (frame.area * 3))
+        self._is_shared = False
 
     def read(self, x: int, y: int, size: Size, *, shrink: int = 1) -> NDArray[np.uint8]:
         """Return px from (x, y) of this level over `shrink` as `(height, width, 3)`; white beyond it. Don't write to it.
@@ -64,54 +50,37 @@ class Frames:
         if left >= right or top >= bottom:
             return np.full((size.height, size.width, 3), 255, np.uint8)
         across, down = self._frame_size.width // shrink, self._frame_size.height // shrink
+        self._cache.drop_above(top // down - ROWS_KEPT)
         rows, columns = range(top // down, (bottom - 1) // down + 1), range(left // across, (right - 1) // across + 1)
         inside = (left, top, right, bottom) == (x, y, x + size.width, y + size.height)
         if inside and len(rows) == len(columns) == 1:
-            frame = self._frame(rows[0] * self._columns + columns[0], shrink)
+            self._is_shared = self._is_shared or (size.width, size.height) != (across, down)
+            frame = self._frame(rows[0], columns[0], shrink, once=not self._is_shared)
             if frame is not None:
                 x0, y0 = columns[0] * across, rows[0] * down
                 return frame[top - y0 : bottom - y0, left - x0 : right - x0]
+        self._is_shared = True
         pixels = (np.empty if inside else _white)((size.height, size.width, 3), np.uint8)
         for row in rows:
             for column in columns:
                 x0, y0 = max(left, column * across), max(top, row * down)
                 x1, y1 = min(right, (column + 1) * across), min(bottom, (row + 1) * down)
-                frame = self._frame(row * self._columns + column, shrink)
+                frame = self._frame(row, column, shrink, once=False)
                 part = 255 if frame is None else frame[y0 - row * down :, x0 - column * across :][: y1 - y0, : x1 - x0]
                 pixels[y0 - y : y1 - y, x0 - x : x1 - x] = part
         return pixels
 
-    def decoded(self, index: int) -> NDArray[np.uint8] | None:
-        """Return frame `index` at full size; None where it is glass; RegionError when it can't be decoded."""
-        return self._frame(index, 1)
+    def _frame(self, row: int, column: int, shrink: int, *, once: bool) -> NDArray[np.uint8] | None:
+        index = row * self._columns + column
+        get = self._cache.once if once else self._cache.get
+        return get(row, column, shrink, lambda: self._whole(index, shrink))
 
-    def _frame(self, index: int, shrink: int) -> NDArray[np.uint8] | None:
-        key = (index, shrink)
-        with self._lock:
-            slot = self._cache.get(key)
-            is_mine = slot is None
-            if slot is None:
-                slot = self._cache[key] = _Slot()
-                if len(self._cache) > self._room * shrink**2:
-                    self._cache.popitem(last=False)
-            else:
-                self._cache.move_to_end(key)
-        if is_mine:
-            try:
-                frame = self._decode(index, shrink)
-                slot.pixels = None if frame is None else self._whole(frame, shrink)
-            except DECODER_FAULTS as error:
-                slot.error = error
-            finally:
-                slot.ready.set()
-        slot.ready.wait()
-        if slot.error is not None:
-            raise RegionError(f"frame {index} can't be decoded: {slot.error}") from slot.error
-        return slot.pixels
-
-    def _whole(self, frame: NDArray[np.uint8], shrink: int) -> NDArray[np.uint8]:
+    def _whole(self, index: int, shrink: int) -> NDArray[np.uint8] | None:
         """Return a frame at its full size, not to be written to: those at the border may be stored smaller."""
         height, width = self._frame_size.height // shrink, self._frame_size.width // shrink
+        frame = self._decode(index, shrink, lambda: self._cache.buffers.take(height, width))
+        if frame is None:
+            return None
         if frame.shape[:2] != (height, width):
             full = _white((height, width, 3), np.uint8)
             full[: frame.shape[0], : frame.shape[1]] = frame[:height, :width]
@@ -138,8 +107,10 @@ def check_frame(frame: Size) -> None:
         )
 
 
-def check_stored(stored: bytes, frame: Size) -> None:
+def check_stored(stored: bytes, frame: Size) -> bool:
     """Refuse a JPEG or JPEG 2000 stream that claims to be larger than its frame, before memory is taken for it.
+
+    Returns whether it claims to be just as large.
 
     Raises:
         ValueError: it claims more px.
@@ -147,6 +118,7 @@ def check_stored(stored: bytes, frame: Size) -> None:
     claimed = _claimed(stored)
     if claimed is not None and (claimed.width > frame.width or claimed.height > frame.height):
         raise ValueError(f"it holds {claimed.width} x {claimed.height} px, expected {frame.width} x {frame.height}")
+    return claimed == frame
 
 
 def _claimed(stored: bytes) -> Size | None:

@@ -26,11 +26,16 @@ class JpegFrames:
     tables: bytes
     colors: Literal["YCBCR", "RGB"]
 
-    def decode(self, stored: bytes, size: Size, *, shrink: int = 1) -> NDArray[np.uint8]:
+    def decode(
+        self, stored: bytes, size: Size, *, shrink: int = 1, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
         """Return a frame of `size` as `(height, width, 3)` RGB, each side over `shrink` and rounded up.
 
         At `shrink` 1 it is what libjpeg-turbo's exact integer transform gives; else the lowest 8 / shrink cosine
         terms of each block (its side 8 / shrink px).
+
+        Args:
+            out: where to put it, when the frame is known to be whole; `shrink` 1 only.
 
         Raises:
             ValueError, RuntimeError, OSError: it isn't a whole JPEG of that size.
@@ -38,7 +43,8 @@ class JpegFrames:
         if shrink == 1:
             tables = self.tables or None
             return np.asarray(
-                imagecodecs.jpeg8_decode(stored, tables=tables, colorspace=self.colors, outcolorspace="RGB"), np.uint8
+                imagecodecs.jpeg8_decode(stored, tables=tables, colorspace=self.colors, outcolorspace="RGB", out=out),
+                np.uint8,
             )
         width, height = -(-size.width // shrink), -(-size.height // shrink)
         mode = "YCbCr" if self.colors == "YCBCR" else "RGB"

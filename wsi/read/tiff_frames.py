@@ -1,6 +1,7 @@
 """The frames of a TIFF page, decoded one by one: JPEG by libjpeg-turbo alone, the rest as tifffile does."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,13 @@ def tiff_frames(page: Any) -> Frames:
     frame = Size(page.tilewidth, page.tilelength) if page.is_tiled else strip
     jpeg = _jpeg(page)
 
-    def decode(index: int, shrink: int) -> NDArray[np.uint8] | None:
+    def decode(index: int, shrink: int, memory: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
         stored = stored_frame(page, index)
         if stored is None:
             return None
-        check_stored(stored, frame)
+        is_whole = check_stored(stored, frame)
         if jpeg is not None:
-            return jpeg.decode(stored, frame, shrink=shrink)
+            return jpeg.decode(stored, frame, shrink=shrink, out=memory() if is_whole and shrink == 1 else None)
         decoded, _, _ = page.decode(stored, index, jpegtables=page.jpegtables)
         if decoded is None:
             raise ValueError("it holds nothing")

@@ -20,38 +20,6 @@ MAX_WINDOW = 2.05
 none has more."""
 
 
-def read_tile(
-    source: Source, x: float, y: float, *, footprint: Footprint, tile_px: int, scaled: bool = True
-) -> NDArray[np.uint8]:
-    """Return the tile at level-0 `(x, y)` as `(tile_px, tile_px, 3)` uint8 RGB.
-
-    The best level is the coarsest that is at least as fine as the tile. Its px are returned as they are
-    where they fit one to one, else the exact (sub-pixel) footprint is resampled by an antialiased bicubic.
-    Beyond the slide is white.
-
-    Args:
-        scaled: take px of a JPEG level at 1/2, 1/4 or 1/8 as they come out of its decoder, where that is at least as
-            fine as the tile and no stored level is as near: several times faster, and on average within 2 gray
-            levels of the tile that is resampled from all px.
-
-    Raises:
-        RegionError: a part of the tile can't be decoded.
-    """
-    reading = best_reading(source, footprint, tile_px, scaled=scaled)
-    step = reading.step
-    start_x, left, width = _span(x / step, footprint.x / step)
-    start_y, top, height = _span(y / step, footprint.y / step)
-    if max(width, height) > MAX_READ_PX and tile_px > 1:
-        return _quarters(source, x, y, footprint, tile_px, scaled)
-    at = Point(round(start_x * step), round(start_y * step))
-    pixels = source.read_region(Region(at, reading.level, Size(width, height), reading.shrink))
-    box = (left, top, min(left + footprint.x / step, width), min(top + footprint.y / step, height))
-    if all(abs(edge - whole) < 1e-6 for edge, whole in zip(box, (0, 0, tile_px, tile_px), strict=True)):
-        return pixels
-    image = Image.fromarray(pixels).resize((tile_px, tile_px), Image.Resampling.BICUBIC, box=box)
-    return np.asarray(image)
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """From which px tiles are made: a level, shrunk as it is decoded, and the level-0 px per px that this gives."""
@@ -61,8 +29,44 @@ class Reading:
     step: float
 
 
+def read_tile(
+    source: Source, x: float, y: float, *, footprint: Footprint, tile_px: int, reading: Reading | None = None
+) -> NDArray[np.uint8]:
+    """Return the tile at level-0 `(x, y)` as `(tile_px, tile_px, 3)` uint8 RGB.
+
+    The best level is the coarsest that is at least as fine as the tile. Its px are returned as they are
+    where they fit one to one, else the exact (sub-pixel) footprint is resampled by an antialiased bicubic.
+    Beyond the slide is white.
+
+    Args:
+        reading: what `best_reading` says of these tiles; None: it is asked.
+
+    Raises:
+        RegionError: a part of the tile can't be decoded.
+    """
+    reading = reading or best_reading(source, footprint, tile_px)
+    step = reading.step
+    start_x, left, width = _span(x / step, footprint.x / step)
+    start_y, top, height = _span(y / step, footprint.y / step)
+    if max(width, height) > MAX_READ_PX and tile_px > 1:
+        return _quarters(source, x, y, footprint, tile_px, reading)
+    at = Point(round(start_x * step), round(start_y * step))
+    pixels = source.read_region(Region(at, reading.level, Size(width, height), reading.shrink))
+    box = (left, top, min(left + footprint.x / step, width), min(top + footprint.y / step, height))
+    if all(abs(edge - whole) < 1e-6 for edge, whole in zip(box, (0, 0, tile_px, tile_px), strict=True)):
+        return pixels
+    image = Image.fromarray(pixels).resize((tile_px, tile_px), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(image)
+
+
 def best_reading(source: Source, footprint: Footprint, tile_px: int, *, scaled: bool = True) -> Reading:
-    """Return the coarsest px that are at least as fine as the tile's; `scaled` as `read_tile` has it."""
+    """Return the coarsest px that are at least as fine as the tile's.
+
+    Args:
+        scaled: take px of a JPEG level at 1/2, 1/4 or 1/8 as they come out of its decoder, where that is at least as
+            fine as the tile and no stored level is as near: several times faster, and on average within 2 gray
+            levels of the tile that is resampled from all px.
+    """
     wanted = min(footprint.x, footprint.y) / tile_px
     level = best_level(source.levels, wanted)
     step = source.levels[level].downsample
@@ -115,18 +119,25 @@ def read_window(source: Source, x: int, y: int, *, reading: Reading, size: Size)
 
 
 def _quarters(
-    source: Source, x: float, y: float, footprint: Footprint, tile_px: int, scaled: bool
+    source: Source, x: float, y: float, footprint: Footprint, tile_px: int, reading: Reading
 ) -> NDArray[np.uint8]:
     tile = np.empty((tile_px, tile_px, 3), np.uint8)
     half = tile_px // 2
     for rows in (slice(0, half), slice(half, tile_px)):
         for columns in (slice(0, half), slice(half, tile_px)):
-            tile[rows, columns] = _part(source, x, y, footprint, tile_px, rows, columns, scaled)
+            tile[rows, columns] = _part(source, x, y, footprint, tile_px, rows, columns, reading)
     return tile
 
 
 def _part(
-    source: Source, x: float, y: float, footprint: Footprint, tile_px: int, rows: slice, columns: slice, scaled: bool
+    source: Source,
+    x: float,
+    y: float,
+    footprint: Footprint,
+    tile_px: int,
+    rows: slice,
+    columns: slice,
+    reading: Reading,
 ) -> NDArray[np.uint8]:
     side = max(rows.stop - rows.start, columns.stop - columns.start)
     unit_x, unit_y = footprint.x / tile_px, footprint.y / tile_px
@@ -136,6 +147,6 @@ def _part(
         y + rows.start * unit_y,
         footprint=Footprint(side * unit_x, side * unit_y),
         tile_px=side,
-        scaled=scaled,
+        reading=reading,
     )
     return part[: rows.stop - rows.start, : columns.stop - columns.start]

@@ -1,0 +1,117 @@
+"""Decoded frames, each decoded once and kept while tiles may still want it; their memory is used again."""
+
+import struct
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsi.errors import RegionError
+
+DECODER_FAULTS = (ValueError, IndexError, RuntimeError, OSError, TypeError, MemoryError, OverflowError, struct.error)
+"""What decoders raise on damaged frames."""
+MAX_LOOSE = 64
+"""Frames' memory held for the next ones. New memory costs a quarter of what decoding a frame into it does."""
+
+Pixels = NDArray[np.uint8]
+
+
+class Buffers:
+    """Memory of frames that nobody looks at any more."""
+
+    def __init__(self) -> None:
+        self._loose: list[Pixels] = []
+        self._lock = threading.Lock()
+
+    def take(self, height: int, width: int) -> Pixels:
+        """Return `(height, width, 3)` uint8 of any content."""
+        with self._lock:
+            for _ in range(min(2, len(self._loose))):
+                found = self._loose.pop()
+                if found.shape == (height, width, 3) and sys.getrefcount(found) == 2:  # `found` and the argument
+                    found.flags.writeable = True
+                    return found
+        return np.empty((height, width, 3), np.uint8)
+
+    def give(self, pixels: Pixels | None) -> None:
+        """Take memory back; it is used again once the last view of it is gone."""
+        if pixels is not None and pixels.base is None:
+            with self._lock:
+                if len(self._loose) < MAX_LOOSE:
+                    self._loose.append(pixels)
+
+
+class _Slot:
+    """A frame that one thread decodes while the others that want it wait."""
+
+    __slots__ = ("error", "pixels", "ready")
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.pixels: Pixels | None = None
+        self.error: Exception | None = None
+
+
+class FrameCache:
+    """Frames by row, column and shrink, the ones not wanted for longest forgotten first. For any number of threads."""
+
+    def __init__(self, room: int) -> None:
+        """Take how many frames at full size are kept at most."""
+        self._room = max(1, room)
+        self._slots: OrderedDict[tuple[int, int, int], _Slot] = OrderedDict()
+        self._lock = threading.Lock()
+        self.buffers = Buffers()
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def get(self, row: int, column: int, shrink: int, decode: Callable[[], Pixels | None]) -> Pixels | None:
+        """Return a frame, decoded by `decode` when it isn't here: not to be written to; None is glass.
+
+        Raises:
+            RegionError: it can't be decoded, now or before.
+        """
+        key = (row, column, shrink)
+        with self._lock:
+            slot = self._slots.get(key)
+            is_mine = slot is None
+            if slot is None:
+                slot = self._slots[key] = _Slot()
+                if len(self._slots) > self._room * shrink**2:
+                    self._forget_oldest()
+            else:
+                self._slots.move_to_end(key)
+        if is_mine:
+            try:
+                slot.pixels = decode()
+            except DECODER_FAULTS as error:
+                slot.error = error
+            finally:
+                slot.ready.set()
+        slot.ready.wait()
+        if slot.error is not None:
+            raise RegionError(f"frame {row}, {column} can't be decoded: {slot.error}") from slot.error
+        return slot.pixels
+
+    def once(self, row: int, column: int, shrink: int, decode: Callable[[], Pixels | None]) -> Pixels | None:
+        """Return a frame as `get` does, for the only one who wants it: it isn't kept."""
+        if (row, column, shrink) in self._slots:
+            return self.get(row, column, shrink, decode)
+        try:
+            pixels = decode()
+        except DECODER_FAULTS as error:
+            raise RegionError(f"frame {row}, {column} can't be decoded: {error}") from error
+        self.buffers.give(pixels)
+        return pixels
+
+    def drop_above(self, row: int) -> None:
+        """Forget frames above a row, as far as they are the ones not wanted for longest."""
+        with self._lock:
+            while self._slots and next(iter(self._slots))[0] < row:
+                self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self.buffers.give(self._slots.popitem(last=False)[1].pixels)
