@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from wsi.card import Accepts, EncoderCard, EncoderInput
+from wsi.card import Accepts, EncoderCard, EncoderInput, ModelCard
 from wsi.config import Config, Strict
 from wsi.encode.sources import find_weights
 from wsi.errors import ModelError, UsageError
-from wsi.model_folder import encoder_card, find_folder, folder_digest, model_card
+from wsi.model_folder import CARD, encoder_card, find_folder, folder_digest, model_card
 from wsi.publish import sha256_bytes
 
 Stage = Literal["tissue", "tile", "encode", "predict", "export"]
@@ -85,8 +85,9 @@ def _with_model(recipe: Recipe, name: str) -> Recipe:
     folder = find_folder(name, "model").resolve()
     card = model_card(folder)
     config = recipe.config
+    encoder = _same_encoder(config.encode.encoder, card)
     asked = {
-        "encoder": (config.encode.encoder, card.encoder.name),
+        "encoder": (config.encode.encoder, encoder),
         "tile_px": (config.tile.tile_px, card.input.tile_px),
         "mpp": (config.tile.mpp, card.input.mpp),
     }
@@ -96,7 +97,7 @@ def _with_model(recipe: Recipe, name: str) -> Recipe:
                 f"model {card.id} was trained with {what} {expected}, but {found} is asked for; "
                 "leave it out, or give an encoder with --encoder NAME for features without a grade"
             )
-    recipe = _with_encoder(recipe, card.encoder.name)
+    recipe = _with_encoder(recipe, encoder)
     if recipe.weights_sha256 and recipe.weights_sha256 != card.encoder.sha256:
         raise ModelError(
             f"model {card.id} was trained on encoder weights {card.encoder.sha256[:12]}, "
@@ -112,6 +113,14 @@ def _with_model(recipe: Recipe, name: str) -> Recipe:
             "mpp": card.input.mpp,
         }
     )
+
+
+def _same_encoder(asked: str | None, card: ModelCard) -> str:
+    """Return the encoder to run: a folder that was asked for, when it holds the model's encoder under its id."""
+    if asked is None or asked == card.encoder.name or not Path(asked, CARD).is_file():
+        return card.encoder.name
+    found = encoder_card(Path(asked))
+    return asked if (found.id, found.weights.sha256) == (card.encoder.name, card.encoder.sha256) else card.encoder.name
 
 
 def _with_encoder(recipe: Recipe, name: str) -> Recipe:
