@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 from wsi.evaluate.agreement import balanced_accuracy, f1, kappa
 from wsi.evaluate.binary import Bools, Patients
-from wsi.evaluate.bootstrap import bootstrap_interval
+from wsi.evaluate.bootstrap import ROUNDS, bootstrap_interval
 from wsi.evaluate.calibration import brier, calibration_slope, expected_calibration_error
 from wsi.evaluate.compare import Comparison, compare_models
 from wsi.evaluate.delong import auc_interval
@@ -20,7 +20,9 @@ from wsi.evaluate.study import Study
 from wsi.evaluate.threshold import Threshold
 
 
-def binary_sections(study: Study, threshold: Threshold, rule: ReferralRule | None) -> tuple[Section, ...]:
+def binary_sections(
+    study: Study, threshold: Threshold, rule: ReferralRule | None, *, rounds: int = ROUNDS
+) -> tuple[Section, ...]:
     """Return how well positive cases are ranked, called, foretold and referred.
 
     Raises:
@@ -30,9 +32,9 @@ def binary_sections(study: Study, threshold: Threshold, rule: ReferralRule | Non
     called = threshold.call(test)
     return (
         _ranked(study, test),
-        _called(study, called, threshold),
-        _foretold(study, test),
-        *referral_sections(study, test, called == (study.truth == 1), rule),
+        _called(study, called, threshold, rounds),
+        _foretold(study, test, rounds),
+        *referral_sections(study, test, called == (study.truth == 1), rule, rounds=rounds),
     )
 
 
@@ -50,7 +52,7 @@ def _ranked(study: Study, test: Test) -> Section:
     return Section("Ranking", note, figures)
 
 
-def _called(study: Study, called: Bools, threshold: Threshold) -> Section:
+def _called(study: Study, called: Bools, threshold: Threshold, rounds: int) -> Section:
     patients, positive = np.array(study.patients, object), study.truth == 1
     note = f"Called {study.classes[1]} at a probability of {threshold.value:.4g} or more ({threshold.rule})."
     figures = [*sensitivity_specificity(study.truth, called, patients=study.patients)]
@@ -60,17 +62,20 @@ def _called(study: Study, called: Bools, threshold: Threshold) -> Section:
     ):
         figures.append(share(name, hits[side], patients=patients[side]))
     arrays = [study.truth, called]
-    figures += [bootstrap_interval(one, arrays, patients=study.patients) for one in (balanced_accuracy, f1, kappa)]
+    figures += [
+        bootstrap_interval(one, arrays, patients=study.patients, rounds=rounds)
+        for one in (balanced_accuracy, f1, kappa)
+    ]
     figures.append(share("Accuracy", positive == called, patients=study.patients))
     return Section("Calls at the threshold", note, tuple(figures))
 
 
-def _foretold(study: Study, test: Test) -> Section:
+def _foretold(study: Study, test: Test, rounds: int) -> Section:
     chances = test.probabilities[:, 1]
     note = "Whether probabilities say what happens: slope 1 and intercept 0 are right, a slope below 1 is too sure."
     error = expected_calibration_error(study.truth, chances)
     figures = (
-        bootstrap_interval(brier, [study.truth, chances], patients=study.patients),
+        bootstrap_interval(brier, [study.truth, chances], patients=study.patients, rounds=rounds),
         error,
         *calibration_slope(study.truth, chances, patients=study.patients),
     )
@@ -96,13 +101,15 @@ def _specificity(labels: ArrayLike, called: ArrayLike, *, patients: Patients = N
     return sensitivity_specificity(labels, called, patients=patients)[1]
 
 
-def binary_contest(study: Study, other: Study) -> tuple[Comparison, ...]:
+def binary_contest(study: Study, other: Study, *, rounds: int = ROUNDS) -> tuple[Comparison, ...]:
     """Return how another model differs on the same cases, in the same order."""
     both = study.test(), other.test()
     scores = both[0].score, both[1].score
     chances = both[0].probabilities[:, 1], both[1].probabilities[:, 1]
     return (
         compare_models(study.truth, scores, patients=study.patients),
-        compare_models(study.truth, scores, patients=study.patients, method="bootstrap", measure=average_precision),
-        compare_models(study.truth, chances, patients=study.patients, method="bootstrap", measure=brier),
+        compare_models(
+            study.truth, scores, patients=study.patients, method="bootstrap", measure=average_precision, rounds=rounds
+        ),
+        compare_models(study.truth, chances, patients=study.patients, method="bootstrap", measure=brier, rounds=rounds),
     )

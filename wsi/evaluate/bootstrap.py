@@ -11,6 +11,7 @@ from wsi.evaluate.binary import Floats, Ints, Patients, patient_index
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.jackknife import Measure, blocks, left_out
 
+ROUNDS = 2000
 MOST_LOST = 0.2
 """Above this share of draws in which the figure isn't estimable, its interval isn't either."""
 
@@ -20,7 +21,7 @@ def bootstrap_interval(
     arrays: Sequence[ArrayLike],
     *,
     patients: Patients = None,
-    rounds: int = 2000,
+    rounds: int = ROUNDS,
     level: float = 0.95,
     seed: int = 0,
 ) -> Figure:
@@ -56,7 +57,7 @@ def bootstrap_interval(
 
 
 def draws(
-    measure: Measure, arrays: Sequence[ArrayLike], *, patients: Patients = None, rounds: int = 2000, seed: int = 0
+    measure: Measure, arrays: Sequence[ArrayLike], *, patients: Patients = None, rounds: int = ROUNDS, seed: int = 0
 ) -> Floats:
     """Return the figure's values over draws of patients; shorter than `rounds` where some draws gave none."""
     columns = [np.asarray(one) for one in arrays]

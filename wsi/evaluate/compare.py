@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from wsi.evaluate.binary import Patients, binary, patient_index
-from wsi.evaluate.bootstrap import bootstrap_interval, draws
+from wsi.evaluate.bootstrap import ROUNDS, bootstrap_interval, draws
 from wsi.evaluate.delong import area_covariance, auc_interval
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.jackknife import Measure
@@ -36,7 +36,7 @@ def compare_models(
     patients: Patients = None,
     method: Literal["delong", "bootstrap"] = "delong",
     measure: Measure = auc,
-    rounds: int = 2000,
+    rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Comparison:
     """Return how two models differ on the same cases.

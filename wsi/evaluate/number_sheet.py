@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from wsi.evaluate.binary import Floats, Patients
-from wsi.evaluate.bootstrap import bootstrap_interval
+from wsi.evaluate.bootstrap import ROUNDS, bootstrap_interval
 from wsi.evaluate.compare import Comparison, compare_models
 from wsi.evaluate.figure import Figure
-from wsi.evaluate.jackknife import Measure
+from wsi.evaluate.jackknife import Measure, jackknife_interval
 from wsi.evaluate.regression import mae, pearson, r2, rmse, spearman
 from wsi.evaluate.section import Section
 from wsi.evaluate.study import Study
@@ -15,7 +15,7 @@ from wsi.evaluate.survival import concordance, concordance_ipcw
 from wsi.evaluate.survival_brier import integrated_brier, survival_brier
 
 
-def number_sections(study: Study) -> tuple[Section, ...]:
+def number_sections(study: Study, *, rounds: int = ROUNDS) -> tuple[Section, ...]:
     """Return how near numbers come, or how well risks order events."""
     if study.kind == "survival":
         return _survival(study)
@@ -25,7 +25,11 @@ def number_sections(study: Study) -> tuple[Section, ...]:
         ("Agreement", "R2 below 0: the mean would be a better guess.", (r2, pearson, spearman)),
     )
     return tuple(
-        Section(title, note, tuple(bootstrap_interval(one, arrays, patients=study.patients) for one in measures))
+        Section(
+            title,
+            note,
+            tuple(bootstrap_interval(one, arrays, patients=study.patients, rounds=rounds) for one in measures),
+        )
         for title, note, measures in sections
     )
 
@@ -43,7 +47,7 @@ def _survival(study: Study) -> tuple[Section, ...]:
     if not study.times:
         return (order,)
     alone = survival_brier(times, events, survival=study.free, at=study.times)
-    whole = bootstrap_interval(_integrated(study.times), [study.truth, study.free], patients=study.patients)
+    whole = jackknife_interval(_integrated(study.times), [study.truth, study.free], patients=study.patients)
     note = "How near the predicted curves come; saying 0.5 always gets 0.25."
     return order, Section("Survival curves", note, (whole, *alone))
 
@@ -55,13 +59,13 @@ def _integrated(at: tuple[float, ...]) -> Measure:
     return measure
 
 
-def number_measures(study: Study) -> tuple[tuple[Measure, tuple[ArrayLike, ...]], ...]:
+def number_measures(study: Study, *, rounds: int = ROUNDS) -> tuple[tuple[Measure, tuple[ArrayLike, ...]], ...]:
     """Return what each subgroup is measured by, and the arrays it is made from."""
-    return ((_ordered if study.kind == "survival" else _near, (study.truth, study.outputs[:, 0])),)
 
+    def near(truth: ArrayLike, predicted: ArrayLike, *, patients: Patients = None) -> Figure:
+        return bootstrap_interval(mae, [truth, predicted], patients=patients, rounds=rounds)
 
-def _near(truth: ArrayLike, predicted: ArrayLike, *, patients: Patients = None) -> Figure:
-    return bootstrap_interval(mae, [truth, predicted], patients=patients)
+    return ((_ordered if study.kind == "survival" else near, (study.truth, study.outputs[:, 0])),)
 
 
 def _ordered(truth: ArrayLike, risk: ArrayLike, *, patients: Patients = None) -> Figure:
@@ -69,11 +73,11 @@ def _ordered(truth: ArrayLike, risk: ArrayLike, *, patients: Patients = None) ->
     return concordance(both[:, 0], both[:, 1], risk=risk, patients=patients)
 
 
-def number_contest(study: Study, other: Study) -> tuple[Comparison, ...]:
+def number_contest(study: Study, other: Study, *, rounds: int = ROUNDS) -> tuple[Comparison, ...]:
     """Return how another model differs on the same cases, in the same order."""
     outputs = study.outputs[:, 0], other.outputs[:, 0]
     measures = (_ordered,) if study.kind == "survival" else (mae, pearson)
     return tuple(
-        compare_models(study.truth, outputs, patients=study.patients, method="bootstrap", measure=one)
+        compare_models(study.truth, outputs, patients=study.patients, method="bootstrap", measure=one, rounds=rounds)
         for one in measures
     )

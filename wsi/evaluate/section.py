@@ -26,13 +26,16 @@ class Section:
     figures: tuple[Figure, ...]
 
 
-def referral_sections(study: Study, test: Test, right: Bools, rule: ReferralRule | None) -> tuple[Section, ...]:
+def referral_sections(
+    study: Study, test: Test, right: Bools, rule: ReferralRule | None, *, rounds: int
+) -> tuple[Section, ...]:
     """Return what referring unsure cases to a person does: by a rule of validation cases, and as the predictions say.
 
     Args:
         right: `(n,)` which cases were called right.
+        rounds: draws of patients.
     """
-    found = [_abstaining(study, test.probabilities, right)]
+    found = [_abstaining(study, test.probabilities, right, rounds)]
     if rule is not None:
         known = ~np.isnan(study.truth)
         hits = rule.likely(test)[np.arange(study.n), np.where(known, study.truth, 0).astype(np.int64)]
@@ -47,10 +50,10 @@ def referral_sections(study: Study, test: Test, right: Bools, rule: ReferralRule
     return tuple(found)
 
 
-def _abstaining(study: Study, probabilities: Floats, right: Bools) -> Section:
+def _abstaining(study: Study, probabilities: Floats, right: Bools, rounds: int) -> Section:
     arrays = [right, probabilities.max(axis=1)]
     note = "Share of wrong calls when only the surest cases are called and the rest is left to a person."
-    found = tuple(bootstrap_interval(one, arrays, patients=study.patients) for one in (_area, _risk))
+    found = tuple(bootstrap_interval(one, arrays, patients=study.patients, rounds=rounds) for one in (_area, _risk))
     return Section("Abstaining", note, found)
 
 

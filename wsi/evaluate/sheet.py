@@ -8,6 +8,7 @@ import numpy as np
 from wsi.errors import UsageError
 from wsi.evaluate.binary import Ints
 from wsi.evaluate.binary_sheet import binary_contest, binary_measures, binary_sections
+from wsi.evaluate.bootstrap import ROUNDS
 from wsi.evaluate.class_sheet import class_contest, class_measures, class_sections, likeliest
 from wsi.evaluate.compare import Comparison
 from wsi.evaluate.number_sheet import number_contest, number_measures, number_sections
@@ -49,6 +50,7 @@ def make_sheet(
     threshold: Threshold | None = None,
     rule: ReferralRule | None = None,
     others: Mapping[str, Study] | None = None,
+    rounds: int = ROUNDS,
 ) -> Sheet:
     """Return all figures of a study.
 
@@ -56,6 +58,7 @@ def make_sheet(
         threshold: of a binary target; None: 0.5, stated before any case was seen.
         rule: to refer cases, made from validation cases.
         others: what other models predicted, by name.
+        rounds: draws of patients, where an interval is made of them.
 
     Raises:
         UsageError: the threshold or rule was made from patients of this study, or another model has other classes.
@@ -63,25 +66,25 @@ def make_sheet(
     called: Ints | None = None
     if study.kind == "binary":
         threshold = threshold or Threshold.stated(0.5, by="nobody: the middle")
-        sections, measures = binary_sections(study, threshold, rule), binary_measures(threshold, study)
+        sections, measures = binary_sections(study, threshold, rule, rounds=rounds), binary_measures(threshold, study)
         called = threshold.call(study.test()).astype(np.int64)
     elif study.has_classes:
         threshold = None
-        sections, measures = class_sections(study, rule), class_measures(study)
+        sections, measures = class_sections(study, rule, rounds=rounds), class_measures(study, rounds=rounds)
         called = likeliest(study)
     else:
         threshold = None
-        sections, measures = number_sections(study), number_measures(study)
+        sections, measures = number_sections(study, rounds=rounds), number_measures(study, rounds=rounds)
     subgroups = [
         row
         for measure, arrays in measures
         for row in subgroup_table(study.columns, measure, arrays, patients=study.patients)
     ]
-    contests = tuple(_contest(study, name, other) for name, other in (others or {}).items())
+    contests = tuple(_contest(study, name, other, rounds) for name, other in (others or {}).items())
     return Sheet(study, threshold, called, sections, tuple(subgroups), contests)
 
 
-def _contest(study: Study, name: str, other: Study) -> Contest:
+def _contest(study: Study, name: str, other: Study, rounds: int) -> Contest:
     if (study.kind, study.classes) != (other.kind, other.classes):
         raise UsageError(
             f"{name}: predicts {other.kind} {', '.join(other.classes)}, the first model {study.kind} "
@@ -92,9 +95,10 @@ def _contest(study: Study, name: str, other: Study) -> Contest:
         raise UsageError(f"{name}: none of its cases is among those of the first model")
     mine, theirs = _only(study, shared), _only(other, shared)
     if study.kind == "binary":
-        found = binary_contest(mine, theirs)
+        found = binary_contest(mine, theirs, rounds=rounds)
     else:
-        found = class_contest(mine, theirs) if study.has_classes else number_contest(mine, theirs)
+        contest = class_contest if study.has_classes else number_contest
+        found = contest(mine, theirs, rounds=rounds)
     return Contest(name, theirs, study.n + other.n - 2 * len(shared), found)
 
 

@@ -86,18 +86,22 @@ def kaplan_meier(times: ArrayLike, events: ArrayLike, *, level: float = 0.95) ->
     cases = followed(times, events)
     if cases.reason:
         raise ValueError(cases.reason)
-    at = np.unique(cases.times)
-    died = np.array([(cases.events & (cases.times == one)).sum() for one in at], np.float64)
-    risk = np.array([(cases.times >= one).sum() for one in at], np.float64)
+    at, died, _, risk = _counted(cases.times, cases.events)
     return _curve(at, died, risk, level)
 
 
 def censoring(times: Floats, events: Bools) -> Survival:
     """Return the share of cases not yet censored over time; an event and a censoring at one time: the event is first."""
-    at = np.unique(times)
-    left = np.array([(~events & (times == one)).sum() for one in at], np.float64)
-    risk = np.array([(times >= one).sum() - (events & (times == one)).sum() for one in at], np.float64)
-    return _curve(at, left, risk, 0.95)
+    at, died, left, risk = _counted(times, events)
+    return _curve(at, left, risk - died, 0.95)
+
+
+def _counted(times: Floats, events: Bools) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the distinct times and at each: those with the event, those censored, and those followed up to it."""
+    at, place, sizes = np.unique(times, return_inverse=True, return_counts=True)
+    died = np.bincount(place, events, minlength=len(at)).astype(np.float64)
+    risk = np.cumsum(sizes[::-1])[::-1].astype(np.float64)
+    return at, died, sizes - died, risk
 
 
 def _curve(at: Floats, gone: Floats, risk: Floats, level: float) -> Survival:

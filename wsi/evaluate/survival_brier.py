@@ -6,7 +6,7 @@ from scipy.integrate import trapezoid
 
 from wsi.evaluate.binary import Floats
 from wsi.evaluate.figure import Figure
-from wsi.evaluate.survival import Followed, censoring, followed
+from wsi.evaluate.survival import Followed, Survival, censoring, followed
 
 
 def survival_brier(times: ArrayLike, events: ArrayLike, *, survival: ArrayLike, at: ArrayLike) -> tuple[Figure, ...]:
@@ -24,13 +24,16 @@ def survival_brier(times: ArrayLike, events: ArrayLike, *, survival: ArrayLike, 
     """
     cases, moments = followed(times, events), np.asarray(at, np.float64)
     curves = _checked(cases, survival, moments)
+    free = None if cases.reason else censoring(cases.times, cases.events)
     found = []
     for moment, said in zip(moments, curves.T, strict=True):
         name = f"Brier score at {moment:g}"
-        if reason := _lack(cases, said, float(moment)):
+        reason = _lack(cases, free, said, float(moment))
+        if reason or free is None:
             found.append(cases.no(name, reason))
         else:
-            found.append(Figure(name, _score(cases, said, float(moment)), n=cases.n, count=int(cases.events.sum())))
+            value = _score(cases, free, said, float(moment))
+            found.append(Figure(name, value, n=cases.n, count=int(cases.events.sum())))
     return tuple(found)
 
 
@@ -60,20 +63,19 @@ def _checked(cases: Followed, survival: ArrayLike, moments: Floats) -> Floats:
     return curves
 
 
-def _lack(cases: Followed, said: Floats, moment: float) -> str:
-    if cases.reason:
+def _lack(cases: Followed, free: Survival | None, said: Floats, moment: float) -> str:
+    if free is None:
         return cases.reason
     if wrong := int((~np.isfinite(said)).sum()):
         return f"{wrong} of {cases.n} predictions are not finite numbers"
     if moment > cases.times.max():
         return f"nobody was followed up to {moment:g} (the longest: {cases.times.max():g})"
-    if not censoring(cases.times, cases.events).at(moment) > 0:
+    if not free.at(moment) > 0:
         return f"all cases are censored by {moment:g}"
     return ""
 
 
-def _score(cases: Followed, said: Floats, moment: float) -> float:
-    free = censoring(cases.times, cases.events)
+def _score(cases: Followed, free: Survival, said: Floats, moment: float) -> float:
     died, alive = cases.events & (cases.times <= moment), cases.times > moment
     lost = np.divide(said**2, free.before(cases.times), out=np.zeros_like(said), where=died)
     return float((lost + alive * (1 - said) ** 2 / free.at(moment)).mean())
