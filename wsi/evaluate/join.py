@@ -52,11 +52,11 @@ def read_study(predictions: Path, labels: Path | None, question: Question) -> St
     """
     outputs = read_outputs(predictions, question)
     table = outputs.table if labels is None else read_table(labels)
+    if labels is None and table.find(OURS) is not None:
+        raise UsageError(f"{table.path}: what a run predicts holds no truth; give the labels with --labels")
     outputs, question = settle(outputs, table, question)
     if labels is not None:
         return _joined(outputs, table, _match(outputs, table, question), question)
-    if table.find(OURS) is not None:
-        raise UsageError(f"{table.path}: what a run predicts holds no truth; give the labels with --labels")
     own = tuple((row, names[0]) for row, names in zip(table.rows, outputs.names, strict=True))
     return _joined(outputs, table, Matched(own, ()), question)
 
@@ -186,7 +186,11 @@ def _value(text: str, k: int, row: Row, column: str, labels: Table, question: Qu
 
 
 def _patient_column(labels: Table, question: Question) -> str | None:
-    return labels.column(question.patient) if question.patient else labels.find(PATIENT_COLUMNS)
+    """Return the column that says the patient; the one that names the cases is none, unless it is asked for."""
+    if question.patient:
+        return labels.column(question.patient)
+    key = (question.case and labels.find([question.case])) or labels.find(CASE_COLUMNS)
+    return labels.find([name for name in PATIENT_COLUMNS if labels.find([name]) != key])
 
 
 def _patients(rows: Sequence[Row], cases: Sequence[str], column: str | None) -> tuple[str, ...]:
