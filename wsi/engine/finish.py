@@ -20,6 +20,7 @@ from wsi.read import Rejected, SlideFile
 from wsi.results import RESEARCH_USE, Record
 
 SUMS = "SHA256SUMS"
+EVALUATION = "evaluation"
 RUN = "run.yaml"
 
 
@@ -148,7 +149,9 @@ def render_sums(out: Path, records: Sequence[Record]) -> bytes:
 
 
 def is_listed(path: Path, out: Path) -> bool:
-    return path != out / SUMS and not path.name.startswith(TEMPORARY)
+    """Return whether a run answers for a file below `out`: what `wsi-run evaluate` adds later is none of its."""
+    inside = path.relative_to(out)
+    return path != out / SUMS and not path.name.startswith(TEMPORARY) and inside.parts[0] != EVALUATION
 
 
 def listed_name(path: Path, out: Path) -> str:
