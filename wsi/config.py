@@ -74,7 +74,8 @@ class EncodeConfig(Strict):
     weights: str | None = None
     """A local weights file for the encoder."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """What the encoder computes in. auto: fp32 on a CPU, on a GPU what its publishers run it in."""
+    """What the encoder computes in. auto: on a GPU what its publishers run it in; on a CPU bf16 where the processor has it
+    and the features stay the same (cosine above 0.9998 on drawn tiles), else fp32."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     """None: fixed on a CPU, found by itself on a GPU."""
     device: str = "auto"

@@ -118,7 +118,7 @@ def test_lower_precision_is_near_and_says_so(
     assert encoder.identity.precision == precision
 
 
-def test_precision_is_full_on_a_cpu_unless_asked_otherwise() -> None:
+def test_precision_is_full_where_half_of_it_changes_the_features() -> None:
     assert load_encoder(SHIPPED, device="cpu", threads=1).identity.precision == "fp32"
 
 

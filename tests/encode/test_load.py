@@ -73,7 +73,7 @@ def load(name: str | Path, **options: object) -> object:
 
 def test_identity_says_all_that_a_feature_depends_on(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "mine")
-    identity = load_encoder(str(folder), device="cpu", threads=1).identity
+    identity = load_encoder(str(folder), device="cpu", threads=1, precision="fp32").identity
     assert (identity.id, identity.dim, identity.tile_px, identity.mpp) == ("tiny", 32, 32, 0.5)
     assert (identity.pooling, identity.precision, identity.licence) == ("cls", "fp32", "CC0-1.0")
     assert identity.weights_sha256 == sha256_file(folder / "w.safetensors")
@@ -138,7 +138,7 @@ def test_networks_of_the_hub_are_no_names_of_timm() -> None:
 def test_any_network_of_timm_runs_by_name(tmp_path: Path) -> None:
     network = tiny.with_random_weights(Architecture(name="test_resnet"))
     weights = tiny.save(network, tmp_path / "w.safetensors")
-    encoder = load_encoder("timm:test_resnet", weights=weights, device="cpu", threads=1)
+    encoder = load_encoder("timm:test_resnet", weights=weights, device="cpu", threads=1, precision="fp32")
     known = timm_card("test_resnet")
     assert (encoder.tile_px, encoder.mpp) == (known.input.tile_px, 0.5)
     tiles = tiny.tiles(2, side=encoder.tile_px)
@@ -154,7 +154,7 @@ def test_timm_without_weights_names_the_way_to_get_them() -> None:
 
 
 def test_plugin_is_used_by_its_name(plugin: str, tmp_path: Path) -> None:
-    encoder = load_encoder("of-a-plugin", weights=tmp_path / "w", device="cpu", threads=1)
+    encoder = load_encoder("of-a-plugin", weights=tmp_path / "w", device="cpu", threads=1, precision="fp32")
     features = encoder.encode(np.full((1, 32, 32, 3), 255, np.uint8))
     expected = (1 - np.array([0.5, 0.4, 0.6])) / np.array([0.2, 0.3, 0.25]) * [1, 2, 3]
     np.testing.assert_allclose(features[0], expected, rtol=1e-6)

@@ -13,6 +13,7 @@ from torch import nn
 
 from wsi.card import Transform
 from wsi.encode.identity import EncoderIdentity
+from wsi.encode.precision import in_bf16
 from wsi.encode.transform import prepare
 from wsi.errors import MemoryExceeded, ModelError
 
@@ -46,6 +47,8 @@ class Encoder:
         batch_size: int | None = None,
     ) -> None:
         self.identity = identity
+        self._casts = device.type == "cpu" and identity.precision == "bf16"
+        network = in_bf16(network) if self._casts else network
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
         self._transform = transform
         self._device = device
@@ -134,15 +137,19 @@ class Encoder:
             tiles = np.concatenate([tiles, np.zeros((self._group - n, *tiles.shape[1:]), np.uint8)])
         with torch.inference_mode(), self._precision():
             images = prepare(torch.from_numpy(np.ascontiguousarray(tiles)).to(self._device), self._transform)
+            images = images.to(torch.bfloat16) if self._casts else images
             features: NDArray[np.float32] = self._network(images)[:n].float().cpu().numpy()
         return features
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:
-        """Run in the identity's precision: weights stay float32, and what needs it is computed in float32."""
+        """Run in the identity's precision: weights stay float32, and what needs it is computed in float32.
+
+        In bf16 on a CPU the weights themselves are bf16: to cast them for every few tiles costs more than it saves.
+        """
         dtype = DTYPES[self.identity.precision]
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        lower = torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32)
+        lower = torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32 and not self._casts)
         with exact if self._device.type == "cuda" else contextlib.nullcontext(), lower:
             yield
 

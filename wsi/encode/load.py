@@ -14,6 +14,7 @@ from wsi.encode.build import Pooled, build, classifier_prefixes, timm_card
 from wsi.encode.device import find_device
 from wsi.encode.encoder import Encoder
 from wsi.encode.identity import identify, retiled
+from wsi.encode.precision import choose_precision
 from wsi.encode.sources import find_weights
 from wsi.encode.weights import load_weights
 from wsi.errors import ModelError
@@ -42,7 +43,8 @@ def load_encoder(
             (see `plugin_encoder`).
         weights: a .safetensors file, or a folder with one; None takes those shipped or fetched.
         device: auto (a GPU when there is one), cpu, cuda, cuda:1, mps.
-        precision: auto is fp32 on a CPU and what the card says elsewhere.
+        precision: auto is what the card says on a GPU; on a CPU bf16 where it has that and the features stay the
+            same (see `choose_precision`), else fp32.
         threads: CPU threads; None takes all cores.
         batch_size: tiles that a GPU takes at once; None finds it. A CPU's results and groups don't depend on it.
         tile_px: size of the tiles when it isn't the card's; they are resized to what the network expects.
@@ -54,9 +56,9 @@ def load_encoder(
         UsageError: the device isn't there.
     """
     at = find_device(device)
-    card, network, digest, revision = _card_and_network(name, weights)
+    card, network, digest, revision = load_network(name, weights)
     card = retiled(card, tile_px=tile_px, mpp=mpp)
-    chosen = precision if precision != "auto" else "fp32" if at.type == "cpu" else card.precision
+    chosen = precision if precision != "auto" else choose_precision(network, card, at)
     return Encoder(
         network,
         identify(card, weights_sha256=digest, revision=revision, precision=chosen),
@@ -67,8 +69,8 @@ def load_encoder(
     )
 
 
-def _card_and_network(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:
-    """Return the card, the network with its weights, and their sha256 and revision."""
+def load_network(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:
+    """Return an encoder's card, the network with its weights, and their sha256 and revision; errors as `load_encoder`."""
     if name.startswith(TIMM):
         return _from_card(timm_card(name.removeprefix(TIMM)), None, weights)
     plugins = registry.plugins(PLUGINS)

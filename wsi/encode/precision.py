@@ -1,0 +1,74 @@
+"""Which precision a network runs in when nobody said: half of it on a CPU that has it, if the features stay the same."""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from wsi.card import EncoderCard, Transform
+from wsi.encode.transform import prepare
+
+LEAST_COSINE = 0.9998
+"""Between features in bf16 and in fp32, of every probe. Tiles of slides then stay above 0.9995."""
+PROBES = 4
+_NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+_HEMATOXYLIN, _EOSIN = (0.65, 0.70, 0.29), (0.07, 0.99, 0.11)
+"""Optical density of the two stains in R, G and B. Source: Ruifrok and Johnston 2001, table 1."""
+
+
+def choose_precision(network: nn.Module, card: EncoderCard, device: torch.device) -> str:
+    """Return the precision of `auto`: on a GPU what the publishers run it in, on a CPU bf16 or fp32."""
+    if device.type != "cpu":
+        return card.precision
+    if not cpu_has_bf16():
+        return "fp32"
+    return "bf16" if likeness(network, card.transform, card.input.tile_px) >= LEAST_COSINE else "fp32"
+
+
+def cpu_has_bf16() -> bool:
+    """Return whether this processor multiplies bf16 by itself; without it bf16 is slower than fp32."""
+    asks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return any(bool(ask()) for ask in asks if ask is not None)
+
+
+def in_bf16(network: nn.Module) -> nn.Module:
+    """Return a copy of a network whose weights are bf16, but for its norms: their sums and offsets need all digits."""
+    half = copy.deepcopy(network)
+    for layer in half.modules():
+        if not isinstance(layer, _NORMS):
+            for name, weight in layer.named_parameters(recurse=False):
+                setattr(layer, name, nn.Parameter(weight.to(torch.bfloat16), requires_grad=False))
+    return half
+
+
+def likeness(network: nn.Module, transform: Transform, tile_px: int) -> float:
+    """Return the least cosine between fp32 and bf16 features of some drawn tiles, the same ones every time."""
+    tiles = torch.from_numpy(draw_probes(tile_px))
+    with torch.inference_mode():
+        images = prepare(tiles, transform)
+        whole: Tensor = network.eval()(images)  # (PROBES, D)
+        half: Tensor = in_bf16(network).eval()(images.to(torch.bfloat16)).float()  # (PROBES, D)
+    return float(cosine_similarity(whole.double(), half.double()).min())
+
+
+def draw_probes(tile_px: int) -> NDArray[np.uint8]:
+    """Return tiles `(PROBES, tile_px, tile_px, 3)` that look like stained tissue, from much glass to dense nuclei."""
+    random = np.random.default_rng(0)
+    tiles = []
+    for dense in np.linspace(0.2, 1.0, PROBES):
+        nuclei = _field(random, tile_px, grain_px=8) > 1 - 0.4 * dense
+        stroma = _field(random, tile_px, grain_px=40) * dense
+        density = np.multiply.outer(nuclei * 0.9 + stroma * 0.1, _HEMATOXYLIN) + np.multiply.outer(stroma, _EOSIN)
+        tiles.append(np.clip(255 * 10**-density + random.normal(0, 3, density.shape), 0, 255).astype(np.uint8))
+    return np.stack(tiles)
+
+
+def _field(random: np.random.Generator, side: int, *, grain_px: int) -> NDArray[np.float64]:
+    """Return a smooth random field `(side, side)` from 0 to 1."""
+    coarse = random.random((max(2, side // grain_px), max(2, side // grain_px))).astype(np.float32)
+    smooth = np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC), np.float64)
+    return np.clip(smooth, 0.0, 1.0)
