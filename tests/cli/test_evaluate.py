@@ -53,7 +53,7 @@ def test_run_is_measured_and_its_files_are_written(tables: Path, run: Run) -> No
     )
     assert (ended.status, ended.stderr) == (0, "")
     assert "malignant: 60 cases of 30 patients, binary (Benign, Malignant)" in ended.stdout
-    assert "Called Malignant at a probability of 0.5 or more (stated by nobody: the middle)" in ended.stdout
+    assert "Called Malignant where the predictions say so" in ended.stdout
     assert "AUC, site north" in ended.stdout
     assert "Against other.csv, 60 shared cases" in ended.stdout
     assert {path.name for path in (tables / "OUT" / "evaluation").iterdir()} == {
@@ -61,6 +61,11 @@ def test_run_is_measured_and_its_files_are_written(tables: Path, run: Run) -> No
         "figures.csv",
         "report.html",
     }
+
+
+def test_table_without_calls_is_called_at_one_half_that_nobody_chose(tables: Path, run: Run) -> None:
+    ended = run(*"evaluate other.csv --labels labels.csv --target malignant --case case -o E".split())
+    assert "Called Malignant at a probability of 0.5 or more (stated by nobody: the middle)" in ended.stdout
 
 
 def test_threshold_comes_from_validation_cases(tables: Path, run: Run) -> None:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from tests.evaluate.draw import study
-from wsi.evaluate import auc, auc_interval, average_precision, compare_models
+from wsi.evaluate import auc, auc_interval, average_precision, compare_concordance, compare_models, concordance
 
 Floats = NDArray[np.float64]
 
@@ -114,3 +114,36 @@ def test_what_is_not_estimable_says_why() -> None:
     lone = compare_models([0, 1, 0], (scores, scores[::-1]))
     assert lone.difference.value is not None
     assert lone.difference.reason == "no interval: all positive cases are of one patient"
+
+
+def test_difference_of_two_concordances_is_near_that_of_draws() -> None:
+    rng = np.random.default_rng(0)
+    risk = rng.normal(size=200)
+    death, leave = rng.exponential(np.exp(-risk)), rng.exponential(1.5, 200)
+    times, events = np.minimum(death, leave), death <= leave
+    risks = risk + rng.normal(0, 0.5, 200), risk + rng.normal(0, 1.5, 200)
+    found = compare_concordance(times, events, risks=risks)
+    drawn = []
+    for _ in range(300):
+        rows = rng.integers(0, 200, 200)
+        one, other = (concordance(times[rows], events[rows], risk=r[rows]).value for r in risks)
+        assert one is not None
+        assert other is not None
+        drawn.append(one - other)
+    assert found.difference.low is not None
+    assert found.difference.value is not None
+    assert (found.difference.value - found.difference.low) / 1.96 == pytest.approx(np.std(drawn), rel=0.12)
+    assert found.first == concordance(times, events, risk=risks[0])
+    z = found.difference.value / (found.difference.value - found.difference.low) * 1.959963985
+    assert found.p == pytest.approx(2 * norm.sf(abs(z)), abs=1e-6)
+
+
+def test_same_risks_in_another_unit_do_not_differ() -> None:
+    times, events, risk = [1.0, 2, 3, 4], [1, 1, 0, 1], np.array([3.0, 4, 1, 2])
+    found = compare_concordance(times, events, risks=(risk, 2 * risk))
+    assert (found.difference.value, found.p) == (0.0, 1.0)
+    assert "doesn't vary" in found.difference.reason
+    assert (
+        compare_concordance([1, 2], [0, 0], risks=(risk[:2], risk[:2])).difference.reason
+        == "no pair of cases has a known order"
+    )

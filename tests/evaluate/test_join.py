@@ -124,6 +124,39 @@ def test_label_of_another_name_means_a_class(tmp_path: Path) -> None:
     assert study.truth.sum() == sum(row["malignant"] == "carcinoma" for row in labels)
 
 
+def test_training_run_is_read_as_it_is(tmp_path: Path) -> None:
+    rows = [
+        {"case": name, "patient": f"p{at // 2}", "site": "", "fold": "fold 1", "true grade": ("low", "high")[at % 2],
+         "p low": 0.7, "p high": 0.3, "uncalibrated p low": 0.9, "uncalibrated p high": 0.1, "called": ("low", "high")[at % 3 == 0],
+         "referred": int(at < 2)}
+        for at, name in enumerate(slides(6))
+    ]  # fmt: skip
+    (tmp_path / "run").mkdir()
+    write_csv(tmp_path / "run" / "predictions.csv", rows)
+    for question in (Question(), Question(target="grade")):
+        study = read_study(tmp_path / "run", None, question)
+        assert (study.target, study.classes) == ("grade", ("low", "high"))
+        assert study.truth.tolist() == [0, 1, 0, 1, 0, 1]
+        assert study.calls is not None
+        assert study.calls.tolist() == [1, 0, 0, 1, 0, 0]
+        assert study.outputs[0].tolist() == [0.7, 0.3]
+        assert study.patients == ("p0", "p0", "p1", "p1", "p2", "p2")
+
+
+def test_training_runs_of_numbers_and_survival_are_read(tmp_path: Path) -> None:
+    rows = [
+        {"case": name, "true age": at, "age": at + 0.5, "true months": at, "true dead": at % 2, "log hazard": -at,
+         "baseline log hazard": 0, "survival until 3": 0.9, "survival until the end": 0.1}
+        for at, name in enumerate(slides(6))
+    ]  # fmt: skip
+    path = write_csv(tmp_path / "p.csv", rows)
+    study = read_study(path, None, Question("age", "regression"))
+    assert study.outputs[:, 0].tolist() == [0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+    survival = read_study(path, None, Question("os", "survival", ("months", "dead")))
+    assert survival.outputs[:, 0].tolist() == [0, -1, -2, -3, -4, -5]
+    assert (survival.times, survival.unit) == ((3.0,), "months")
+
+
 Change = Callable[[list[dict[str, object]], list[dict[str, object]]], None]
 
 

@@ -34,8 +34,8 @@ def test_figures_are_those_of_the_functions() -> None:
     found = figures(made(study))
     assert found["Ranking: AUC"] == auc_interval(study.truth, study.outputs[:, 1], patients=study.patients)
     called = study.outputs[:, 1] >= 0.5
-    assert found["Calls at the threshold: Sensitivity"].count == (called & (study.truth == 1)).sum()
-    assert found["Calls at the threshold: Positive predictive value"].n == called.sum()
+    assert found["Calls: Sensitivity"].count == (called & (study.truth == 1)).sum()
+    assert found["Calls: Positive predictive value"].n == called.sum()
     assert found["Referral as predicted: Referred"].count == 16
 
 
@@ -129,6 +129,15 @@ def test_threshold_and_rule_come_from_other_patients() -> None:
         made(study, rule=fit_referral(study.validation()))
     with pytest.raises(UsageError, match="a regression target has no classes"):
         make_study("regression").validation()
+
+
+def test_calls_of_the_predictions_are_taken_where_no_threshold_is_given() -> None:
+    study = make_study("binary")
+    calls = (study.outputs[:, 1] > 0.3).astype(float)
+    sheet = made(replace(study, calls=calls))
+    assert sheet.threshold is None
+    assert sheet.sections[1].note == "Called yes where the predictions say so."
+    assert figures(sheet)["Calls: Sensitivity"].count == ((calls == 1) & (study.truth == 1)).sum()
 
 
 def test_models_are_compared_on_the_cases_that_both_predicted() -> None:

@@ -4,7 +4,7 @@ from wsi.evaluate.abstain import RiskCoverage, risk_coverage
 from wsi.evaluate.agreement import accuracy, balanced_accuracy, confusion, f1, kappa, quadratic_kappa
 from wsi.evaluate.bootstrap import bootstrap_interval
 from wsi.evaluate.calibration import brier, calibration_slope, expected_calibration_error, reliability
-from wsi.evaluate.compare import Comparison, compare_models
+from wsi.evaluate.compare import Comparison, compare_concordance, compare_models
 from wsi.evaluate.decision import decision_curve
 from wsi.evaluate.delong import auc_interval
 from wsi.evaluate.figure import Figure
@@ -42,6 +42,7 @@ __all__ = [
     "brier",
     "calibration_slope",
     "choose_threshold",
+    "compare_concordance",
     "compare_models",
     "concordance",
     "concordance_ipcw",

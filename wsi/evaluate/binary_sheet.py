@@ -17,22 +17,23 @@ from wsi.evaluate.referral import ReferralRule
 from wsi.evaluate.roc import average_precision
 from wsi.evaluate.section import Section, referral_sections
 from wsi.evaluate.study import Study
-from wsi.evaluate.threshold import Threshold
 
 
 def binary_sections(
-    study: Study, threshold: Threshold, rule: ReferralRule | None, *, rounds: int = ROUNDS
+    study: Study, called: Bools, how: str, rule: ReferralRule | None, *, rounds: int = ROUNDS
 ) -> tuple[Section, ...]:
     """Return how well positive cases are ranked, called, foretold and referred.
 
+    Args:
+        called: `(n,)` which cases are called positive; how: by what, for people.
+
     Raises:
-        UsageError: the threshold or the rule was made from patients of this study.
+        UsageError: the rule was made from patients of this study.
     """
     test = study.test()
-    called = threshold.call(test)
     return (
         _ranked(study, test),
-        _called(study, called, threshold, rounds),
+        _called(study, called, how, rounds),
         _foretold(study, test, rounds),
         *referral_sections(study, test, called == (study.truth == 1), rule, rounds=rounds),
     )
@@ -52,9 +53,8 @@ def _ranked(study: Study, test: Test) -> Section:
     return Section("Ranking", note, figures)
 
 
-def _called(study: Study, called: Bools, threshold: Threshold, rounds: int) -> Section:
+def _called(study: Study, called: Bools, how: str, rounds: int) -> Section:
     patients, positive = np.array(study.patients, object), study.truth == 1
-    note = f"Called {study.classes[1]} at a probability of {threshold.value:.4g} or more ({threshold.rule})."
     figures = [*sensitivity_specificity(study.truth, called, patients=study.patients)]
     for name, side, hits in (
         ("Positive predictive value", called, positive),
@@ -67,7 +67,7 @@ def _called(study: Study, called: Bools, threshold: Threshold, rounds: int) -> S
         for one in (balanced_accuracy, f1, kappa)
     ]
     figures.append(share("Accuracy", positive == called, patients=study.patients))
-    return Section("Calls at the threshold", note, tuple(figures))
+    return Section("Calls", how, tuple(figures))
 
 
 def _foretold(study: Study, test: Test, rounds: int) -> Section:
@@ -82,12 +82,10 @@ def _foretold(study: Study, test: Test, rounds: int) -> Section:
     return Section("Calibration", note, figures)
 
 
-def binary_measures(threshold: Threshold, study: Study) -> tuple[tuple[Measure, tuple[ArrayLike, ...]], ...]:
+def binary_measures(study: Study, called: Bools) -> tuple[tuple[Measure, tuple[ArrayLike, ...]], ...]:
     """Return what each subgroup is measured by, and the arrays it is made from."""
-    test = study.test()
-    called = threshold.call(test)
     return (
-        (auc_interval, (study.truth, test.score)),
+        (auc_interval, (study.truth, study.test().score)),
         (_sensitivity, (study.truth, called)),
         (_specificity, (study.truth, called)),
     )

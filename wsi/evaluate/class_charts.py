@@ -64,11 +64,12 @@ def _roc(sheet: Sheet, test: Test) -> Chart:
         keys.append(Key(f"{short(contest.name, 30)}: AUC {figure.text()}", COLORS[at + 1], DASHES[at]))
         if not curve.reason:
             parts.append(line(axes, curve.x, curve.y, color=COLORS[at + 1], dash=DASHES[at], width=1.8))
-    if sheet.threshold is not None and not sheet.sections[1].figures[0].reason:
+    if study.kind == "binary":
         sensitivity, specificity = (one.value for one in sheet.sections[1].figures[:2])
         if sensitivity is not None and specificity is not None:
+            called = f"Threshold {sheet.threshold.value:.3g}" if sheet.threshold else "As the predictions call"
             parts.append(dots(axes, [1 - specificity], [sensitivity], color=COLORS[1], radius=6))
-            keys.append(Key(f"Threshold {sheet.threshold.value:.3g}", COLORS[1], dot=True))
+            keys.append(Key(called, COLORS[1], dot=True))
     keys.append(Key("A guess: 0.5", SOFT, "3 4"))
     body = drawing(axes, parts, about="ROC curve: " + "; ".join(told)) + legend(keys)
     return Chart("ROC", body, "Share of positive cases found, over the share of negative cases called by mistake.")

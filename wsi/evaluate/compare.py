@@ -13,6 +13,7 @@ from wsi.evaluate.delong import area_covariance, auc_interval
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.jackknife import Measure
 from wsi.evaluate.roc import auc
+from wsi.evaluate.survival import concordance, followed, order_pairs
 
 _NOTHING = 1e-18
 """A variance below this is 0 but for rounding."""
@@ -71,6 +72,31 @@ def _delong(labels: ArrayLike, outputs: tuple[ArrayLike, ArrayLike], patients: P
         return Comparison(first, second, replace(difference, reason=first.reason), None, method)
     if variance < _NOTHING:
         reason = "no interval: the difference doesn't vary between these patients"
+        return Comparison(first, second, replace(difference, reason=reason), None if value else 1.0, method)
+    low, high, p = _normal(value, variance**0.5)
+    return Comparison(first, second, replace(difference, low=low, high=high, method=method), p, method)
+
+
+def compare_concordance(
+    times: ArrayLike, events: ArrayLike, *, risks: tuple[ArrayLike, ArrayLike], patients: Patients = None
+) -> Comparison:
+    """Return how two models' Harrell's C differ on the same cases, by the influence of each patient on both.
+
+    Source: Kang et al. 2015 for two correlated C; O'Quigley et al. 2005 for the influence.
+    """
+    first, second = (concordance(times, events, risk=risk, patients=patients) for risk in risks)
+    name, method = "C (Harrell) difference", "influence of each patient on both"
+    if first.value is None or second.value is None:
+        return Comparison(first, second, Figure.not_estimable(name, _lack(first, second), n=first.n), None, method)
+    cases, owner = followed(times, events), patient_index(patients, first.n)
+    one, other = (order_pairs(cases, np.asarray(risk, np.float64), np.ones(first.n)) for risk in risks)
+    moved = one.influence(owner) - other.influence(owner)
+    held = len(moved)
+    value = first.value - second.value
+    difference = Figure(name, value, n=first.n, count=first.count, patients=held)
+    variance = float(moved @ moved) * held / max(held - 1, 1)
+    if held < 2 or variance < _NOTHING:
+        reason = first.reason or "no interval: the difference doesn't vary between these patients"
         return Comparison(first, second, replace(difference, reason=reason), None if value else 1.0, method)
     low, high, p = _normal(value, variance**0.5)
     return Comparison(first, second, replace(difference, low=low, high=high, method=method), p, method)

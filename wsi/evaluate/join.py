@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from wsi.errors import LabelsError, UsageError, did_you_mean
-from wsi.evaluate.binary import Floats
+from wsi.evaluate.binary import Bools, Floats
 from wsi.evaluate.outputs import Outputs, read_outputs
 from wsi.evaluate.question import (
     CASE_COLUMNS,
@@ -25,6 +25,7 @@ from wsi.table import Problems, Row, Table, number, plain_class, read_table
 
 OURS = ("tiles_wanted",)
 """A column that only the predictions of a run have."""
+CALLED = ("called", "Y_hat")
 NO_PATIENTS = "No column says the patient: each case counts as a patient of its own, which makes intervals too narrow "
 NO_PATIENTS += "where patients have several."
 
@@ -62,7 +63,10 @@ def read_study(predictions: Path, labels: Path | None, question: Question) -> St
 
 
 def _match(outputs: Outputs, labels: Table, question: Question) -> Matched:
-    column = find_column(labels, question.case, CASE_COLUMNS, what="which case a line is of", option="--case")
+    named = question.case
+    if named is not None and labels.find([named]) is None and outputs.table.find([named]) is not None:
+        named = None  # it is the predictions' name of the column
+    column = find_column(labels, named, CASE_COLUMNS, what="which case a line is of", option="--case")
     tiers: list[dict[str, list[Row]]] = [defaultdict(list) for _ in range(4)]
     problems = Problems(labels.path)
     for row in labels.rows:
@@ -123,7 +127,7 @@ def _joined(outputs: Outputs, labels: Table, matched: Matched, question: Questio
     subgroups = [find_column(labels, name, (), what="", option="--subgroup") for name in question.subgroups]
     return Study(
         kind=question.kind or "binary",
-        target=question.target or "",
+        target=(question.target or "").removeprefix("true "),
         classes=() if question.kind in ("survival", "regression") else question.names,
         cases=cases,
         patients=_patients(rows, cases, patient),
@@ -136,7 +140,8 @@ def _joined(outputs: Outputs, labels: Table, matched: Matched, question: Questio
         rows=tuple(row for row, keep in zip(outputs.table.rows, kept, strict=True) if keep),
         left_out=left_out,
         notes=() if patient else (NO_PATIENTS,),
-        unit=question.names[0] if question.kind == "survival" else "",
+        calls=_calls(outputs, kept, question),
+        unit=question.names[0].removeprefix("true ") if question.kind == "survival" else "",
     )
 
 
@@ -183,6 +188,15 @@ def _value(text: str, k: int, row: Row, column: str, labels: Table, question: Qu
             f"is with --means {text!r}=CLASS, or leave such cases out with --leave-out {text!r}"
         )
     return np.nan if place is None else float(place)
+
+
+def _calls(outputs: Outputs, kept: Bools, question: Question) -> Floats | None:
+    """Return what the predictions call each case: `called` of a training run, `label` of a run over slides."""
+    column = "label" if outputs.table.find(OURS) else outputs.table.find(CALLED)
+    rows = [row for row, keep in zip(outputs.table.rows, kept, strict=True) if keep]
+    texts = [row.get(column) for row in rows]
+    places = [None if text is None else place_of(text, question.names, {}) for text in texts]
+    return np.array(places, np.float64) if question.kind == "binary" and None not in places else None
 
 
 def _patient_column(labels: Table, question: Question) -> str | None:

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 from wsi.evaluate.binary import Floats, Patients
 from wsi.evaluate.bootstrap import ROUNDS, bootstrap_interval
-from wsi.evaluate.compare import Comparison, compare_models
+from wsi.evaluate.compare import Comparison, compare_concordance, compare_models
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.jackknife import Measure, jackknife_interval
 from wsi.evaluate.regression import mae, pearson, r2, rmse, spearman
@@ -76,8 +76,10 @@ def _ordered(truth: ArrayLike, risk: ArrayLike, *, patients: Patients = None) ->
 def number_contest(study: Study, other: Study, *, rounds: int = ROUNDS) -> tuple[Comparison, ...]:
     """Return how another model differs on the same cases, in the same order."""
     outputs = study.outputs[:, 0], other.outputs[:, 0]
-    measures = (_ordered,) if study.kind == "survival" else (mae, pearson)
+    if study.kind == "survival":
+        times, events = study.truth.T
+        return (compare_concordance(times, events, risks=outputs, patients=study.patients),)
     return tuple(
         compare_models(study.truth, outputs, patients=study.patients, method="bootstrap", measure=one, rounds=rounds)
-        for one in measures
+        for one in (mae, pearson)
     )

@@ -14,8 +14,8 @@ from wsi.table import Problems, Table, number, read_table
 
 PREDICTIONS = "predictions.csv"
 _CLASS = re.compile(r"(?:P\((?P<ours>.+)\)|(?:p|prob|proba|probability|logit)[ _.](?P<other>.+))", re.IGNORECASE)
-_FREE = re.compile(r"S\((?P<time>[0-9.]+)\)")
-_SINGLE = ("probability", "prob", "score", "prediction", "predicted", "y_score", "y_pred", "risk", "p")
+_FREE = re.compile(r"S\((?P<one>[0-9.]+)\)|survival until (?P<other>[0-9.]+)")
+_SINGLE = ("probability", "prob", "score", "prediction", "predicted", "y_score", "y_pred", "risk", "log hazard", "p")
 _SUM = 2e-3
 """Probabilities written with few digits don't sum to exactly 1."""
 
@@ -53,7 +53,7 @@ def read_outputs(path: Path, question: Question) -> Outputs:
     columns = _columns(table, question)
     problems = Problems(table.path)
     values = _numbers(table, [column for _, column in columns], problems)
-    timed = [(float(found["time"]), column) for column in table.columns if (found := _FREE.fullmatch(column))]
+    timed = [(float(m["one"] or m["other"]), column) for column in table.columns if (m := _FREE.fullmatch(column))]
     free = _numbers(table, [column for _, column in sorted(timed)], problems)
     classes = tuple(name for name, _ in columns) if len(columns) > 1 else ()
     if classes and not question.logits:
@@ -82,7 +82,8 @@ def _columns(table: Table, question: Question) -> list[tuple[str, str]]:
         found = []
     if len(found) > 1:
         return found
-    single = table.find(_SINGLE) if not found else found[0][1]
+    own = [question.target] if question.target and table.find([f"true {question.target}"]) else []
+    single = table.find([*own, *_SINGLE]) if not found else found[0][1]
     if single is None:
         raise UsageError(
             f"{table.path}: no column looks like predictions; the columns are {', '.join(table.columns)}. Name it with "

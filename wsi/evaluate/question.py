@@ -91,6 +91,20 @@ def find_column(table: Table, named: str | None, usual: tuple[str, ...], *, what
     return found
 
 
+def truth_column(table: Table, named: str | None, usual: tuple[str, ...] = ()) -> str:
+    """Return the column of the truth: as named, or `true NAME` as a training run writes it, or a usual one.
+
+    Raises:
+        LabelsError: it isn't there; near names are offered.
+    """
+    if named is not None:
+        return table.find([named, f"true {named}"]) or table.column(named)
+    told = [column for column in table.columns if column.startswith("true ")]
+    if len(told) == 1:
+        return told[0]
+    return find_column(table, None, usual, what="the truth", option="--target")
+
+
 def place_of(text: str, classes: tuple[str, ...], means: Mapping[str, str]) -> int | None:
     """Return the place of the class that a label means: by `means`, its name in any case, or 0/1 and yes/no of two."""
     value = plain_class(text)

@@ -11,6 +11,7 @@ from wsi.evaluate.bootstrap import bootstrap_interval
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.predictions import Test
 from wsi.evaluate.proportion import share
+from wsi.evaluate.question import says_yes
 from wsi.evaluate.referral import ReferralRule
 from wsi.evaluate.study import Study
 
@@ -42,10 +43,10 @@ def referral_sections(
         coverage = share("Coverage: the true class is among the likely ones", hits, patients=study.patients)
         note = f"Made on validation cases: {rule.promise}."
         found.append(Section("Referral by rule", note, (coverage, *_kept(study, right, rule.refer(test)))))
-    said = [row.values.get("refer", "") for row in study.rows]
-    if all(word in ("yes", "no") for word in said):
-        refer = np.array([word == "yes" for word in said], bool)
-        note = "Cases whose line in the predictions says refer: yes."
+    said = [says_yes(row.values.get("refer", row.values.get("referred", ""))) for row in study.rows]
+    if None not in said:
+        refer = np.array(said, bool)
+        note = "Cases whose line in the predictions says that a person must see them."
         found.append(Section("Referral as predicted", note, _kept(study, right, refer)))
     return tuple(found)
 

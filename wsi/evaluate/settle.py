@@ -7,7 +7,7 @@ import numpy as np
 
 from wsi.errors import LabelsError, UsageError, did_you_mean
 from wsi.evaluate.outputs import Outputs, probabilities_of
-from wsi.evaluate.question import TARGET_COLUMNS, Question, StudyKind, find_column, place_of
+from wsi.evaluate.question import TARGET_COLUMNS, Question, StudyKind, place_of, truth_column
 from wsi.table import Table, number, plain_class
 
 _SHOWN = 6
@@ -22,9 +22,9 @@ def settle(outputs: Outputs, labels: Table, question: Question) -> tuple[Outputs
         LabelsError, UsageError: the tables don't fit the question or each other.
     """
     if question.kind == "survival":
-        names = tuple(labels.column(name) for name in question.names)
+        names = tuple(truth_column(labels, name) for name in question.names)
         return _single(outputs, "survival"), replace(question, names=names)
-    column = find_column(labels, question.target, TARGET_COLUMNS, what="the truth", option="--target")
+    column = truth_column(labels, question.target, TARGET_COLUMNS)
     values = tuple(text for row in labels.rows if (text := row.get(column)) is not None)
     kind = question.kind or _kind(outputs, labels, values)
     question = replace(question, target=column, kind=kind)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wsi.errors import UsageError
-from wsi.evaluate.binary import Ints
+from wsi.evaluate.binary import Bools, Ints
 from wsi.evaluate.binary_sheet import binary_contest, binary_measures, binary_sections
 from wsi.evaluate.bootstrap import ROUNDS
 from wsi.evaluate.class_sheet import class_contest, class_measures, class_sections, likeliest
@@ -34,7 +34,7 @@ class Contest:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """threshold: of binary targets. called `(n,)`: the place of the class each case was called; None without classes."""
+    """threshold: of binary targets that were called by one. called `(n,)`: the place of the class each case was called; None without classes."""
 
     study: Study
     threshold: Threshold | None
@@ -55,7 +55,7 @@ def make_sheet(
     """Return all figures of a study.
 
     Args:
-        threshold: of a binary target; None: 0.5, stated before any case was seen.
+        threshold: of a binary target; None: cases are called as the predictions say, else at 0.5, which nobody chose.
         rule: to refer cases, made from validation cases.
         others: what other models predicted, by name.
         rounds: draws of patients, where an interval is made of them.
@@ -65,9 +65,12 @@ def make_sheet(
     """
     called: Ints | None = None
     if study.kind == "binary":
-        threshold = threshold or Threshold.stated(0.5, by="nobody: the middle")
-        sections, measures = binary_sections(study, threshold, rule, rounds=rounds), binary_measures(threshold, study)
-        called = threshold.call(study.test()).astype(np.int64)
+        positive, how, threshold = _calls(study, threshold)
+        sections, measures = (
+            binary_sections(study, positive, how, rule, rounds=rounds),
+            binary_measures(study, positive),
+        )
+        called = positive.astype(np.int64)
     elif study.has_classes:
         threshold = None
         sections, measures = class_sections(study, rule, rounds=rounds), class_measures(study, rounds=rounds)
@@ -82,6 +85,15 @@ def make_sheet(
     ]
     contests = tuple(_contest(study, name, other, rounds) for name, other in (others or {}).items())
     return Sheet(study, threshold, called, sections, tuple(subgroups), contests)
+
+
+def _calls(study: Study, threshold: Threshold | None) -> tuple[Bools, str, Threshold | None]:
+    """Return which cases are called positive, by what in words, and by which threshold."""
+    if threshold is None and study.calls is not None:
+        return study.calls == 1, f"Called {study.classes[1]} where the predictions say so.", None
+    threshold = threshold or Threshold.stated(0.5, by="nobody: the middle")
+    how = f"Called {study.classes[1]} at a probability of {threshold.value:.4g} or more ({threshold.rule})."
+    return threshold.call(study.test()), how, threshold
 
 
 def _contest(study: Study, name: str, other: Study, rounds: int) -> Contest:
@@ -113,6 +125,7 @@ def _only(study: Study, cases: Sequence[str]) -> Study:
         truth=study.truth[rows],
         outputs=study.outputs[rows],
         free=study.free[rows],
+        calls=None if study.calls is None else study.calls[rows],
         columns={name: tuple(values[at] for at in rows) for name, values in study.columns.items()},
         rows=tuple(study.rows[at] for at in rows),
     )

@@ -42,6 +42,8 @@ class Study:
     rows: tuple[Row, ...]
     left_out: tuple[Account, ...]
     notes: tuple[str, ...]
+    calls: Floats | None = None
+    """`(n,)` place of the class that the predictions call each case; None where they don't say."""
     unit: str = ""
     """Of survival's times: what their column is called."""
 

@@ -10,8 +10,11 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from wsi.evaluate.binary import Bools, Floats, Patients, patient_index
+from wsi.evaluate.binary import Bools, Floats, Ints, Patients, patient_index
 from wsi.evaluate.figure import Figure
+
+_TINY = 1e-12
+"""A standard error below this is 0 but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,27 +165,49 @@ def _concordance(
         return cases.no(name)
     if wrong := int((~np.isfinite(scores)).sum()):
         return cases.no(name, f"{wrong} of {cases.n} risks are not finite numbers")
-    known, right = _pairs(cases, scores, np.ones(cases.n) if weights is None else weights)
-    total = float(known.sum()) / 2  # each pair is told at both its cases
-    if not total:
+    counted = np.ones(cases.n) if weights is None else weights
+    ordered = order_pairs(cases, scores, counted)
+    if not ordered.total:
         return cases.no(name, "no pair of cases has a known order")
     owner = patient_index(patients, cases.n)
-    value = float(right.sum()) / 2 / total
     held = int(owner.max()) + 1
+    value = ordered.value
     figure = Figure(name, value, n=cases.n, count=int(cases.events.sum()), patients=held)
     if held < 2:
         return replace(figure, reason="no interval: all cases are of one patient")
-    influence = np.bincount(owner, right - value * known) / total
+    influence = ordered.influence(owner)
     deviation = float(np.sqrt(influence @ influence * held / (held - 1)))
-    if not 0 < value < 1 or deviation < 1e-12:
+    if not 0 < value < 1 or deviation < _TINY:
         return replace(figure, reason="no interval: every known pair is in the same order")
     center, width = logit(value), float(norm.ppf(0.975)) * deviation / (value * (1 - value))
     low, high = float(expit(center - width)), float(expit(center + width))
     return replace(figure, low=low, high=high, method="influence of each patient, logit scale")
 
 
-def _pairs(cases: Followed, scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return for each case `(n,)` the weight of the known pairs that it is in, and of those in the right order."""
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Weights of the known pairs that each case `(n,)` is in, and of those in the right order."""
+
+    known: Floats
+    right: Floats
+
+    @property
+    def total(self) -> float:
+        """The weight of all known pairs; each is told at both its cases."""
+        return float(self.known.sum()) / 2
+
+    @property
+    def value(self) -> float:
+        """The share in the right order."""
+        return float(self.right.sum()) / 2 / self.total
+
+    def influence(self, owner: Ints) -> Floats:
+        """Return by how much each patient moves the share."""
+        return np.bincount(owner, self.right - self.value * self.known) / self.total
+
+
+def order_pairs(cases: Followed, scores: Floats, weights: Floats) -> Pairs:
+    """Return how the risks of cases `(n,)` order their known pairs; a pair weighs what its earlier case does."""
     known, right = np.zeros(cases.n), np.zeros(cases.n)
     for one in np.flatnonzero(cases.events & (weights > 0)):
         later = (cases.times > cases.times[one]) | ((cases.times == cases.times[one]) & ~cases.events)
@@ -191,4 +216,4 @@ def _pairs(cases: Followed, scores: Floats, weights: Floats) -> tuple[Floats, Fl
         for total, part in ((known, ordered), (right, agrees)):
             total += part
             total[one] += part.sum()
-    return known, right
+    return Pairs(known, right)
