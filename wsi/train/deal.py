@@ -12,7 +12,7 @@ Group = tuple[int, ...]
 """Cases that stay together: a patient's, or a site's."""
 BINS = 4
 """Measured values are stratified by quarters."""
-MAX_PASSES = 20
+MAX_MOVES = 500
 
 
 def strata(cohort: Cohort) -> NDArray[np.float64]:
@@ -88,28 +88,25 @@ def _fill_empty(place: NDArray[np.int64], sizes: NDArray[np.float64], parts: int
 
 
 def _improve(place: NDArray[np.int64], weighed: NDArray[np.float64], inverse: NDArray[np.float64]) -> None:
-    """Move single groups to other parts as long as the parts come nearer to their shares."""
-    parts = len(inverse)
-    held = np.array([weighed[place == part].sum(axis=0) for part in range(parts)])
+    """Move single groups to other parts, the best move first, as long as the parts come nearer to their shares."""
+    parts, rows = len(inverse), np.arange(len(place))
+    held = np.array([weighed[place == part].sum(axis=0) for part in range(parts)])  # (P, S)
     number = np.bincount(place, minlength=parts)
-    for _ in range(MAX_PASSES):
-        moved = False
-        for at, group in enumerate(weighed):
-            old = place[at]
-            if number[old] == 1:
-                continue
-            lost = (held[old] ** 2 - (held[old] - group) ** 2).sum() * inverse[old]
-            grown = ((held + group) ** 2 - held**2).sum(axis=1) * inverse
-            grown[old] = np.inf
-            new = int(np.argmin(grown))
-            if grown[new] < lost - 1e-9:
-                held[old] -= group
-                held[new] += group
-                number[old] -= 1
-                number[new] += 1
-                place[at], moved = new, True
-        if not moved:
+    own = (weighed**2).sum(axis=1)  # (G,)
+    for _ in range(min(MAX_MOVES, 4 * len(place))):
+        shared = 2 * weighed @ held.T  # (G, P)
+        change = (shared + own[:, None]) * inverse  # to join a part
+        change -= ((shared[rows, place] - own) * inverse[place])[:, None]  # to leave its own
+        change[rows, place] = np.inf
+        change[number[place] == 1] = np.inf
+        at, new = np.unravel_index(int(np.argmin(np.round(change, 12))), change.shape)
+        if change[at, new] > -1e-9:
             return
+        held[place[at]] -= weighed[at]
+        held[new] += weighed[at]
+        number[place[at]] -= 1
+        number[new] += 1
+        place[at] = new
 
 
 def flat(groups: Iterable[Group]) -> Group:

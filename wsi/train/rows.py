@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsi.errors import LabelsError
-from wsi.table import Problems, Row, Table
+from wsi.table import SHOWN, Problems, Row, Table
 from wsi.train.identity import known_patient, patient_key
 from wsi.train.labels import Target, Value, read_values
 from wsi.train.locate import BagFile, Located, open_archive
@@ -116,7 +116,7 @@ def match(entries: Sequence[Entry], located: Located, problems: Problems, *, dro
         if len(bags) > 1:
             problems.add(f"line {entry.line}: {entry.slide!r} may be {_both(bags)}; write more of its path")
         elif not bags and not whole_case and not drop_absent and not refused.find(entry.slide):
-            hint = names.hint(entry.slide)
+            hint = names.hint(entry.slide) if len(problems.found) < SHOWN else ""  # the rest is counted, not shown
             problems.add(f"line {entry.line}: no {located.what} of {entry.slide!r} in {located.path}.{hint}")
         elif not bags and not whole_case:
             found.append(entry)

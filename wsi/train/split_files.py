@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wsi.errors import LabelsError
-from wsi.table import Problems, Table, plain_class, read_table
+from wsi.table import SHOWN, Problems, Table, plain_class, read_table
 from wsi.train.cohort import Cohort
 from wsi.train.identity import patient_key
 from wsi.train.labels import natural
@@ -75,8 +75,9 @@ class _Members:
             return self._cases.get(found[0].name) or self._slides[found[0].name]
         if not found and patient_key(name) in self._patients:
             return self._patients[patient_key(name)]
+        hint = self._names.hint(name) if len(self.problems.found) < SHOWN else ""
         both = " or ".join(repr(one.name) for one in found)
-        what = f"may be {both}" if found else f"is no case, slide or patient of the labels.{self._names.hint(name)}"
+        what = f"may be {both}" if found else f"is no case, slide or patient of the labels.{hint}"
         self.problems.add(f"line {line}: {name!r} {what}")
         return ()
 
