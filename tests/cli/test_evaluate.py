@@ -64,7 +64,8 @@ def test_run_is_measured_and_its_files_are_written(tables: Path, run: Run) -> No
 
 
 def test_table_without_calls_is_called_at_one_half_that_nobody_chose(tables: Path, run: Run) -> None:
-    ended = run(*"evaluate other.csv --labels labels.csv --target malignant --case case -o E".split())
+    line = "evaluate other.csv --labels labels.csv --target malignant --case case -o E"
+    ended = run(*line.split())
     assert "Called Malignant at a probability of 0.5 or more (stated by nobody: the middle)" in ended.stdout
 
 
