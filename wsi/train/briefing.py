@@ -190,7 +190,8 @@ def _warnings(cohort: Cohort, splits: Splits | None) -> Iterator[str]:
 def _warn_target(cohort: Cohort, target: Target) -> Iterator[str]:
     for name, cases in _members(cohort, target, range(len(cohort))).items():
         if _patients(cases) < FEW_PATIENTS:
-            yield f"{target.name}: {name} has {_patients(cases)} patients; fewer than {FEW_PATIENTS} can't be tested"
+            count = _patients(cases)
+            yield f"{target.name}: {name} has {count} patient{'s' * (count != 1)}; fewer than {FEW_PATIENTS} can't be tested"
     missing = float(np.isnan(cohort.labels(target.name)).any(axis=1).mean()) if len(cohort) else 0.0
     if missing > MANY_MISSING:
         yield f"{target.name}: {missing:.0%} of the cases have no label"

@@ -193,4 +193,8 @@ def _told_cases(
 
 def _named(code: str, what: str, names: Sequence[str], things: str = "cases") -> Finding:
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return Finding(code, f"{len(names)} {things} {what}: {', '.join(names[:SHOWN])}{rest}", tuple(names))
+    return Finding(
+        code,
+        f"{len(names)} {things if len(names) != 1 else things[:-1]} {what}: {', '.join(names[:SHOWN])}{rest}",
+        tuple(names),
+    )
