@@ -14,7 +14,7 @@ from wsi.mil.attention import RunningAttention
 STEPS = 6
 """Of the iteration for the pseudo-inverse, as in the paper."""
 Blocks = Callable[[], Iterator[Tensor]]
-"""A function that begins a pass over the tokens of one sequence, `(n, H)` at a time."""
+"""A function that begins a pass over the tokens of sequences of one length, `(B, n, H)` at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +71,37 @@ class NystromAttention(nn.Module):
         return Summary(marks, mix @ scaled_dot_product_attention(queries, keys, values), queries, mix)
 
     def summarize_blocks(self, blocks: Blocks, n: int) -> Summary:
-        """Return the summary of one sequence that comes in blocks, in two passes; n is more than the landmarks."""
+        """Return the summary of sequences that come in blocks, in two passes; n is more than the landmarks."""
         start, like = 0, self.outward.weight
-        means = like.new_zeros(self.landmarks, like.shape[0])  # (S, H)
+        means = like.new_zeros(1, self.landmarks, like.shape[0])  # (1, S, H)
         for block in blocks():
-            means.index_add_(0, segments(start, start + len(block), n, self.landmarks, like=like), self.norm(block))
-            start += len(block)
-        queries, marks, mix = self._landmarks((means / self._sizes(n, like=like))[None])
+            at = segments(start, start + block.shape[1], n, self.landmarks, like=like)
+            means = means.index_add(1, at, self.norm(block))  # (1, S, H)
+            start += block.shape[1]
+        queries, marks, mix = self._landmarks(means / self._sizes(n, like=like))
         running = RunningAttention()
         for block in blocks():
-            normed = self.norm(block)[None]  # (1, n, H)
-            running.add(self._scores(queries, normed)[0], self._part(normed, 2)[0])
-        return Summary(marks, mix @ running.mean()[None].to(mix.dtype), queries, mix)
+            normed = self.norm(block)  # (1, n, H)
+            running.add(self._scores(queries, normed), self._part(normed, 2))
+        return Summary(marks, mix @ running.mean().to(mix.dtype), queries, mix)
 
     def row(self, token: Tensor, summary: Summary, blocks: Blocks) -> Tensor:
-        """Return how one token `(H,)` attends to its sequence, the mean over the heads: `(n,)`, sums to 1 or nearly.
+        """Return how one token `(B, H)` attends to its sequence, the mean over the heads: `(B, n)`, sums to 1 or nearly.
 
         An approximated row may have negative parts: the pseudo-inverse has.
         """
-        queries = self._queries(token[None, None])  # (1, A, 1, d)
-        to_keys = torch.softmax(self._scale(queries) @ summary.keys.mT, dim=-1)  # (1, A, 1, S)
+        queries = self._queries(token[:, None])  # (B, A, 1, d)
+        to_keys = torch.softmax(self._scale(queries) @ summary.keys.mT, dim=-1)  # (B, A, 1, S)
         if summary.queries is None or summary.mix is None:
-            return to_keys[0, :, 0].mean(dim=0)  # (n,)
-        sums = to_keys.new_full(summary.queries.shape[1:3], -torch.inf)  # (A, S), log of the softmax's denominators
+            return to_keys[:, :, 0].mean(dim=1)  # (B, n)
+        sums = to_keys.new_full(summary.queries.shape[:3], -torch.inf)  # (B, A, S), log of the softmax's denominators
         for block in blocks():
-            sums = torch.logaddexp(sums, self._scores(summary.queries, self.norm(block)[None])[0].logsumexp(dim=-1))
-        to_marks, parts = (to_keys @ summary.mix)[0, :, 0], []  # (A, S)
+            sums = torch.logaddexp(sums, self._scores(summary.queries, self.norm(block)).logsumexp(dim=-1))
+        to_marks, parts = (to_keys @ summary.mix)[:, :, 0], []  # (B, A, S)
         for block in blocks():
-            shares = torch.exp(self._scores(summary.queries, self.norm(block)[None])[0] - sums[..., None])  # (A, S, n)
-            parts.append(torch.einsum("as,asn->n", to_marks, shares) / self.heads)
-        return torch.cat(parts)
+            shares = torch.exp(self._scores(summary.queries, self.norm(block)) - sums[..., None])  # (B, A, S, n)
+            parts.append(torch.einsum("bas,basn->bn", to_marks, shares) / self.heads)
+        return torch.cat(parts, dim=1)
 
     def _part(self, normed: Tensor, part: int) -> Tensor:
         """Return the queries (0), keys (1) or values (2) of normed tokens `(B, n, H)`: `(B, A, n, d)`."""

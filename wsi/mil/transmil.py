@@ -86,15 +86,21 @@ class TransMil(Head):
         self.classifier = make_classifier(spec.kind, spec.hidden, spec.classes, cuts=spec.cuts)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Read padded bags, each by itself; see `Head.forward`. No gradient flows through the attention."""
+        """Read padded bags, those of one size together; see `Head.forward`. No gradient flows through the attention."""
         real = real_tiles(features, mask)  # (B, N)
-        logits, attention = [], features.new_zeros(real.shape)
-        for i, keep in enumerate(real):
-            tokens, summary = self._tokens(features[i, keep][None])  # (1, n, H)
+        sizes = real.sum(dim=1)  # (B,)
+        places, logits = [], []
+        attention = features.new_zeros(real.shape)  # (B, N)
+        for n in torch.unique(sizes).tolist():
+            alike = (sizes == n).nonzero()[:, 0]  # (b,)
+            some = real & (sizes == n)[:, None]  # (B, N)
+            tokens, summary = self._tokens(features[some].reshape(len(alike), n, -1))  # (b, 1 + s * s, H)
+            places.append(alike)
             logits.append(self._classify(tokens, summary))
             with torch.no_grad():
-                attention[i, keep] = self._attention(tokens[0], summary, int(keep.sum())).to(attention)
-        return torch.cat(logits), attention
+                attention[some] = self._attention(tokens, summary, n).flatten().to(attention)
+        order = torch.argsort(torch.cat(places))  # (B,)
+        return torch.cat(logits)[order], attention
 
     @torch.inference_mode()
     def read(self, features: Tensor, *, block: int = BLOCK) -> Reading:
@@ -105,7 +111,7 @@ class TransMil(Head):
             tokens, summary = self._tokens(features[None])
         else:
             tokens, summary = self._tokens_by_block(features, block)
-        attention = self._attention(tokens[0], summary, n)
+        attention = self._attention(tokens, summary, n)[0]  # (N,)
         return Reading(self._classify(tokens, summary)[0], attention.float(), torch.cat(alone))
 
     def _tokens(self, features: Tensor) -> tuple[Tensor, Summary]:
@@ -120,18 +126,18 @@ class TransMil(Head):
     def _tokens_by_block(self, features: Tensor, block: int) -> tuple[Tensor, Summary]:
         """Do as `_tokens` does for one bag `(N, D)`, in place."""
         n = len(features)
-        tokens = self.token.new_empty(1 + n + _missing(n), len(self.token))  # (1 + s * s, H)
-        tokens[0], start = self.token, 1
+        tokens = self.token.new_empty(1, 1 + n + _missing(n), len(self.token))  # (1, 1 + s * s, H)
+        tokens[0, 0], start = self.token, 1
         for part in in_blocks(features, block):
-            tokens[start : start + len(part)] = self.embedded(part)
+            tokens[0, start : start + len(part)] = self.embedded(part)
             start += len(part)
-        tokens[start:] = tokens[1 : 1 + _missing(n)]
+        tokens[0, start:] = tokens[0, 1 : 1 + _missing(n)]
         size = min(block, TOKENS)
-        summary = self.first.summarize_blocks(lambda: _blocks(tokens, size), len(tokens))
+        summary = self.first.summarize_blocks(lambda: _blocks(tokens, size), tokens.shape[1])
         for some in _blocks(tokens, size):
-            some.copy_(self.first.attend(some[None], summary)[0])
-        self.position.mix_in_place(tokens[1:])
-        return tokens[None], self.second.summarize_blocks(lambda: _blocks(tokens, size), len(tokens))
+            some.copy_(self.first.attend(some, summary))
+        self.position.mix_in_place(tokens[0, 1:])
+        return tokens, self.second.summarize_blocks(lambda: _blocks(tokens, size), tokens.shape[1])
 
     def _classify(self, tokens: Tensor, summary: Summary) -> Tensor:
         """Return the logits `(B, C)`; of the second layer only the class token's row is needed."""
@@ -139,11 +145,11 @@ class TransMil(Head):
         return found
 
     def _attention(self, tokens: Tensor, summary: Summary, n: int) -> Tensor:
-        """Return the attention `(n,)` of the tiles of a bag, sums to 1; tokens `(1 + s * s, H)`."""
-        row = self.second.row(tokens[0], summary, lambda: _blocks(tokens, TOKENS))[1:].abs()  # (s * s,)
-        attention = row[:n].clone()
-        attention[: len(row) - n] += row[n:]
-        return attention / attention.sum()
+        """Return the attention `(B, n)` of the tiles of bags of one size, sums to 1; tokens `(B, 1 + s * s, H)`."""
+        row = self.second.row(tokens[:, 0], summary, lambda: _blocks(tokens, TOKENS))[:, 1:].abs()  # (B, s * s)
+        attention = row[:, :n].clone()
+        attention[:, : row.shape[1] - n] += row[:, n:]
+        return attention / attention.sum(dim=1, keepdim=True)
 
 
 def _missing(n: int) -> int:
@@ -152,5 +158,6 @@ def _missing(n: int) -> int:
 
 
 def _blocks(tokens: Tensor, size: int) -> Iterator[Tensor]:
-    for start in range(0, len(tokens), size):
-        yield tokens[start : start + size]
+    """Yield tokens `(B, n, H)`, `size` of each sequence at a time."""
+    for start in range(0, tokens.shape[1], size):
+        yield tokens[:, start : start + size]
