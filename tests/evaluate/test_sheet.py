@@ -160,6 +160,15 @@ def test_models_are_compared_on_the_cases_that_both_predicted() -> None:
     assert one.second == auc_interval(study.truth[10:], other.outputs[::-1, 1], patients=study.patients[10:])
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "survival"])
+def test_model_has_the_same_interval_alone_and_against_another(kind: str) -> None:
+    study = make_study(kind)
+    sheet = made(study, others={"other": make_study(kind, seed=0)})
+    alone = {one.name: one for one in figures(sheet).values()}
+    for one in sheet.contests[0].comparisons[:2]:
+        assert alone[one.first.name] == one.first
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_model_against_itself_does_not_differ(kind: str) -> None:
     study = make_study(kind, 30)

@@ -1,5 +1,7 @@
 """The figures of a yes-or-no target."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -104,10 +106,14 @@ def binary_contest(study: Study, other: Study, *, rounds: int = ROUNDS) -> tuple
     both = study.test(), other.test()
     scores = both[0].score, both[1].score
     chances = both[0].probabilities[:, 1], both[1].probabilities[:, 1]
+    precision = compare_models(
+        study.truth, scores, patients=study.patients, method="bootstrap", measure=average_precision, rounds=rounds
+    )
+    first, second = (
+        jackknife_interval(average_precision, [study.truth, one], patients=study.patients) for one in scores
+    )
     return (
         compare_models(study.truth, scores, patients=study.patients),
-        compare_models(
-            study.truth, scores, patients=study.patients, method="bootstrap", measure=average_precision, rounds=rounds
-        ),
+        replace(precision, first=first, second=second),
         compare_models(study.truth, chances, patients=study.patients, method="bootstrap", measure=brier, rounds=rounds),
     )

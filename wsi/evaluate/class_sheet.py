@@ -1,5 +1,6 @@
 """The figures of a target of several classes or ordered grades."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -87,10 +88,12 @@ def class_contest(study: Study, other: Study, *, rounds: int = ROUNDS) -> tuple[
     chances = study.test().probabilities, other.test().probabilities
     calls = likeliest(study), likeliest(other)
     measure = quadratic_kappa if study.kind == "ordinal" else balanced_accuracy
+    ranked = compare_models(
+        study.truth, chances, patients=study.patients, method="bootstrap", measure=macro_auc, rounds=rounds
+    )
+    first, second = (macro_auc_interval(study.truth, one, patients=study.patients) for one in chances)
     return (
-        compare_models(
-            study.truth, chances, patients=study.patients, method="bootstrap", measure=macro_auc, rounds=rounds
-        ),
+        replace(ranked, first=first, second=second),
         compare_models(
             study.truth,
             calls,
