@@ -110,3 +110,15 @@ def test_wrong_use_is_told() -> None:
     with pytest.raises(UsageError, match="for 3 classes, these cases have 2"):
         fit_referral(cases).refer(Test("binary", np.zeros(1), np.zeros((1, 1)), ("t",)))
     assert fit_referral(cases).band is None
+
+
+def test_patient_with_many_cases_counts_once() -> None:
+    """18 of 20 (19 patients and the one to come) reach 0.9 without the patient whose hundred cases mislead."""
+    truth = np.ones(118)
+    chances = np.concatenate([np.full(18, 0.9), np.full(100, 0.2)])
+    patients = (*names("p", 18), *("many",) * 100)
+    outputs = np.stack([1 - chances, chances], axis=1)
+    rule = fit_referral(Validation("binary", truth, outputs, names("v", 118), patients, "probability"), alpha=0.1)
+    assert rule.least == (0.9, 0.9)
+    alone = fit_referral(Validation("binary", truth, outputs, names("v", 118), (), "probability"), alpha=0.1)
+    assert alone.least == (0.2, 0.2)
