@@ -115,6 +115,14 @@ def test_neither_or_both_of_features_and_slides_are_refused(
         assert "--features" in ended.stderr
 
 
+def test_slides_need_an_encoder_named(run: Run, cohort: tuple[Path, Path], tmp_path: Path) -> None:
+    labels, _ = cohort
+    for more in ((), ("--dry-run",)):
+        ended = run("train", labels, "--slides", tmp_path, "--target", "grade", "--run", tmp_path / "run", *more)
+        assert ended.status == 2
+        assert "--encoder" in ended.stderr
+
+
 def test_shipped_settings_are_the_defaults() -> None:
     path = CHECKOUT / "configs" / "train.yaml"
     assert schema_of(path) is TrainConfig

@@ -93,6 +93,16 @@ def test_rerun_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) ->
     assert a != c
 
 
+def test_seed_decides_the_order_of_the_bags(tmp_path: Path) -> None:
+    cases = two_classes(12)
+    spec, recipe = replace(SPEC, dropout=0.0), FAST.model_copy(update={"epochs": 1, "batch": 2})
+    for seed in (1, 2):
+        Fit(start_head(spec, DIM, seed=0), TWO, recipe, cases, range(12), [], seed=seed).run(
+            tmp_path / str(seed), key="k"
+        )
+    assert (tmp_path / "1").read_bytes() != (tmp_path / "2").read_bytes()
+
+
 def test_bytes_depend_neither_on_the_threads_of_the_machine_nor_on_the_hashes(tmp_path: Path) -> None:
     code = (
         "import sys, torch; from pathlib import Path; from tests.train.test_loop import FAST, fit, two_classes; "

@@ -44,7 +44,11 @@ def run_training(given: dict[str, Any], folder: Path) -> int:
     config = train_config(given)
     if (given["features"] is None) == (given["slides"] is None):
         raise UsageError("give --features (from `wsi-run encode`), or --slides and --encoder to encode first")
-    features = given["features"] if given["slides"] is None else _encode(given, folder / "features")
+    if given["slides"] is not None and given["dry_run"]:
+        return _encode(given, folder / "features")
+    if given["slides"] is not None:
+        _encode(given, folder / "features")
+    features = given["features"] or folder / "features"
     asked = Asked(given["labels"], features, target_of(given["target"], config), given["folds_file"])
     planned = plan(asked, config, with_model=given["out"] is not None)
     if given["dry_run"]:
@@ -85,21 +89,14 @@ def target_of(text: str, config: TrainConfig) -> str:
     return text if ":" in text or config.target.kind is None else f"{text}:{config.target.kind}"
 
 
-def _encode(given: dict[str, Any], out: Path) -> Path:
-    """Encode the slides into `out`, which goes on where it stopped; UsageError where a slide can't be used."""
+def _encode(given: dict[str, Any], out: Path) -> int:
+    """Encode the slides into `out`, or show what would be; goes on where it stopped. Returns the exit code."""
     from wsi.cli.over_slides import over_slides
 
     if given["encoder"] is None:
         raise UsageError("--slides: name an --encoder (see `wsi-run models list`)")
-    asked = {
-        "slides": given["slides"],
-        "out": out,
-        "encoder": given["encoder"],
-        "device": given["device"],
-        "config": None,
-    }
-    over_slides("encode", {**asked, "dry_run": False, "quiet": given["quiet"], "as_json": False})
-    return out
+    asked = {name: given[name] for name in ("slides", "encoder", "device", "dry_run", "quiet")}
+    return over_slides("encode", {**asked, "out": out, "config": None, "as_json": False})
 
 
 def told_plan(planned: Planned, out: Path | None, folder: Path) -> str:
