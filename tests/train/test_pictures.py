@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.fft import idctn
 
 from tests.train.make_cohort import out_folder
 from tests.train.make_pictures import as_it_is, pictures_folder, scene
@@ -96,6 +97,17 @@ def test_shrunk_and_compressed_copies_are_found(quality: int) -> None:
 
 def test_brightness_makes_no_other_picture() -> None:
     assert near(scene(1), scene(2), np.clip(scene(1) * 0.7 + 20, 0, 255).astype(np.uint8)) == [("i0", "i2")]
+
+
+def test_pictures_of_one_layout_and_other_detail_are_no_copies() -> None:
+    """As dermoscopies are: a dark blob in the middle, and each its own."""
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    blob = 200 - 100 * np.exp(-4 * ((x - 0.1) ** 2 + (y - 0.05) ** 2)) + 20 * x + 10 * y
+    waves = np.random.default_rng(0).normal(size=(12, 32, 32)) * 10
+    waves[:, :8, :8] = 0  # the hash sees the layout alone
+    detail = np.kron(idctn(waves, axes=(1, 2), norm="ortho"), np.ones((1, 2, 2)))
+    lesions = np.clip(blob + detail, 0, 255).astype(np.uint8)
+    assert near(*np.repeat(lesions[..., None], 3, axis=-1)) == []
 
 
 def test_blank_pictures_are_alike_to_none() -> None:

@@ -193,10 +193,18 @@ def test_too_few_patients_are_told() -> None:
         make_splits(drawn(4))
 
 
-def test_every_fold_tests_someone_even_of_few_patients() -> None:
-    for fold in make_splits(drawn(6, slides=(1, 9)), folds=5).folds:
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("slides", [(1, 9), (40, 1, 1, 1, 1, 1), (9, 9, 1)])
+def test_every_fold_tests_someone_even_of_few_patients(slides: Sequence[int], seed: int) -> None:
+    for fold in make_splits(drawn(6, slides=slides), folds=5, seed=seed).folds:
         assert fold.train
         assert fold.test
+
+
+def test_two_patients_to_train_on_are_one_to_stop_the_training_too() -> None:
+    """Shares of 0.2 and 0.8 are nearest when both are trained on; but what was asked for is never left empty."""
+    for fold in make_splits(drawn(3, slides=(9,)), folds=3).folds:
+        assert (len(fold.train), len(fold.validation), len(fold.test)) == (9, 9, 9)
 
 
 # --- sealed ---
