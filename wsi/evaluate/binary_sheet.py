@@ -1,12 +1,10 @@
 """The figures of a yes-or-no target."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from wsi.evaluate.agreement import balanced_accuracy, f1, kappa
-from wsi.evaluate.binary import Bools, Patients
+from wsi.evaluate.binary import Bools, Floats, Patients
 from wsi.evaluate.bootstrap import ROUNDS, bootstrap_interval
 from wsi.evaluate.calibration import brier, calibration_slope, expected_calibration_error
 from wsi.evaluate.compare import Comparison, compare_models
@@ -42,14 +40,13 @@ def binary_sections(
 
 
 def _ranked(study: Study, test: Test) -> Section:
-    arrays = [study.truth, test.score]
     note = f"How well {study.classes[1]} is ranked above {study.classes[0]}, whatever the threshold."
     prevalence = share(
         f"Share of {study.classes[1]} (what the AUPRC of a guess is)", study.truth == 1, patients=study.patients
     )
     figures = (
         auc_interval(study.truth, test.score, patients=study.patients),
-        jackknife_interval(average_precision, arrays, patients=study.patients),
+        _precision(study.truth, test.score, patients=study.patients),
         prevalence,
     )
     return Section("Ranking", note, figures)
@@ -106,14 +103,24 @@ def binary_contest(study: Study, other: Study, *, rounds: int = ROUNDS) -> tuple
     both = study.test(), other.test()
     scores = both[0].score, both[1].score
     chances = both[0].probabilities[:, 1], both[1].probabilities[:, 1]
-    precision = compare_models(
-        study.truth, scores, patients=study.patients, method="bootstrap", measure=average_precision, rounds=rounds
-    )
-    first, second = (
-        jackknife_interval(average_precision, [study.truth, one], patients=study.patients) for one in scores
-    )
+
+    def compared(outputs: tuple[Floats, Floats], measure: Measure, alone: Measure | None) -> Comparison:
+        return compare_models(
+            study.truth,
+            outputs,
+            patients=study.patients,
+            method="bootstrap",
+            measure=measure,
+            alone=alone,
+            rounds=rounds,
+        )
+
     return (
         compare_models(study.truth, scores, patients=study.patients),
-        replace(precision, first=first, second=second),
-        compare_models(study.truth, chances, patients=study.patients, method="bootstrap", measure=brier, rounds=rounds),
+        compared(scores, average_precision, _precision),
+        compared(chances, brier, None),
     )
+
+
+def _precision(labels: ArrayLike, scores: ArrayLike, *, patients: Patients = None) -> Figure:
+    return jackknife_interval(average_precision, [labels, scores], patients=patients)

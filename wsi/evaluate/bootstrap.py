@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from wsi.evaluate.binary import Floats, Ints, Patients, patient_index
+from wsi.evaluate.binary import Floats, Patients, patient_index
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.jackknife import Measure, blocks, left_out
 
@@ -24,6 +24,7 @@ def bootstrap_interval(
     rounds: int = ROUNDS,
     level: float = 0.95,
     seed: int = 0,
+    drawn: Floats | None = None,
 ) -> Figure:
     """Return the figure with an interval from draws of as many patients, with replacement.
 
@@ -31,6 +32,7 @@ def bootstrap_interval(
         measure: makes the figure from arrays like `arrays`; the same draw for all, so pairs stay pairs.
         arrays: each `(n, ...)`, a row a case.
         patients: `(n,)`; None: each case is drawn by itself.
+        drawn: what `draws` gave for the same measure, arrays and patients; None: they are made here.
 
     The interval is bias-corrected and accelerated (BCa). Draws in which the figure isn't estimable (a class is
     lacking) are left out and counted in `reason`.
@@ -46,7 +48,8 @@ def bootstrap_interval(
     figure = replace(figure, low=None, high=None, patients=held)
     if held < 2:
         return replace(figure, reason="no interval: all cases are of one patient")
-    drawn = draws(measure, columns, patients=patients, rounds=rounds, seed=seed)
+    if drawn is None:
+        drawn = draws(measure, columns, patients=patients, rounds=rounds, seed=seed)
     lost = f"{rounds - len(drawn)} of {rounds} draws gave no figure" if len(drawn) < rounds else ""
     if len(drawn) < (1 - MOST_LOST) * rounds:
         return replace(figure, reason=f"no interval: {lost}")
@@ -61,20 +64,20 @@ def draws(
 ) -> Floats:
     """Return the figure's values over draws of patients; shorter than `rounds` where some draws gave none."""
     columns = [np.asarray(one) for one in arrays]
-    cases = _cases_of(patient_index(patients, len(columns[0])))
+    owner = patient_index(patients, len(columns[0]))
+    order, sizes = np.argsort(owner, kind="stable"), np.bincount(owner)
+    starts = np.cumsum(sizes) - sizes
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(rounds):
-        rows = np.concatenate([cases[one] for one in rng.integers(0, len(cases), len(cases))])
+        drawn = rng.integers(0, len(sizes), len(sizes))
+        held = sizes[drawn]
+        shift = starts[drawn] - (np.cumsum(held) - held)  # from a case's place in the draw to its place in `order`
+        rows = order[np.repeat(shift, held) + np.arange(held.sum())]
         value = measure(*(column[rows] for column in columns)).value
         if value is not None:
             found.append(value)
     return np.array(found)
-
-
-def _cases_of(owner: Ints) -> list[Ints]:
-    """Return the places of each patient's cases."""
-    return np.split(np.argsort(owner, kind="stable"), np.cumsum(np.bincount(owner))[:-1])
 
 
 def _bca(drawn: Floats, value: float, without: Floats, level: float) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """The figures of a target of several classes or ordered grades."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -89,11 +88,16 @@ def class_contest(study: Study, other: Study, *, rounds: int = ROUNDS) -> tuple[
     calls = likeliest(study), likeliest(other)
     measure = quadratic_kappa if study.kind == "ordinal" else balanced_accuracy
     ranked = compare_models(
-        study.truth, chances, patients=study.patients, method="bootstrap", measure=macro_auc, rounds=rounds
+        study.truth,
+        chances,
+        patients=study.patients,
+        method="bootstrap",
+        measure=macro_auc,
+        alone=macro_auc_interval,
+        rounds=rounds,
     )
-    first, second = (macro_auc_interval(study.truth, one, patients=study.patients) for one in chances)
     return (
-        replace(ranked, first=first, second=second),
+        ranked,
         compare_models(
             study.truth,
             calls,

@@ -37,6 +37,7 @@ def compare_models(
     patients: Patients = None,
     method: Literal["delong", "bootstrap"] = "delong",
     measure: Measure = auc,
+    alone: Measure | None = None,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Comparison:
@@ -49,12 +50,13 @@ def compare_models(
         method: delong: the AUCs, by the covariance of their placements. bootstrap: any figure, by draws of patients;
             p is that of the difference over its standard deviation among the draws.
         measure: bootstrap only: makes the figure from labels and a model's outputs.
+        alone: bootstrap only: makes it with an interval, from the same and the keyword `patients`; None: by draws.
 
     Source: DeLong et al. 1988, eq. 5; Obuchowski 1997, eq. 9, for patients with several cases.
     """
     if method == "delong":
         return _delong(labels, outputs, patients)
-    return _bootstrap(measure, labels, outputs, patients, rounds, seed)
+    return _bootstrap(measure, alone, labels, outputs, patients, rounds, seed)
 
 
 def _delong(labels: ArrayLike, outputs: tuple[ArrayLike, ArrayLike], patients: Patients) -> Comparison:
@@ -104,6 +106,7 @@ def compare_concordance(
 
 def _bootstrap(
     measure: Measure,
+    alone: Measure | None,
     labels: ArrayLike,
     outputs: tuple[ArrayLike, ArrayLike],
     patients: Patients,
@@ -120,13 +123,16 @@ def _bootstrap(
     method = f"paired bootstrap of patients, {rounds} draws"
     arrays = [labels, *outputs]
     first, second = (
-        bootstrap_interval(measure, [labels, one], patients=patients, rounds=rounds, seed=seed) for one in outputs
+        bootstrap_interval(measure, [labels, one], patients=patients, rounds=rounds, seed=seed)
+        if alone is None
+        else alone(labels, one, patients=patients)
+        for one in outputs
     )
-    found = bootstrap_interval(difference, arrays, patients=patients, rounds=rounds, seed=seed)
+    drawn = draws(difference, arrays, patients=patients, rounds=rounds, seed=seed)
+    found = bootstrap_interval(difference, arrays, patients=patients, rounds=rounds, drawn=drawn)
     if found.value is None or found.low is None:
         return Comparison(first, second, found, None, method)
-    deviation = float(draws(difference, arrays, patients=patients, rounds=rounds, seed=seed).std(ddof=1))
-    return Comparison(first, second, found, _normal(found.value, deviation)[2], method)
+    return Comparison(first, second, found, _normal(found.value, float(drawn.std(ddof=1)))[2], method)
 
 
 def _lack(first: Figure, second: Figure) -> str:

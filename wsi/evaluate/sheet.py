@@ -102,7 +102,8 @@ def _contest(study: Study, name: str, other: Study, rounds: int) -> Contest:
             f"{name}: predicts {other.kind} {', '.join(other.classes)}, the first model {study.kind} "
             f"{', '.join(study.classes)}; models are compared on the same classes"
         )
-    shared = [one for one in study.cases if one in set(other.cases)]
+    predicted = set(other.cases)
+    shared = [one for one in study.cases if one in predicted]
     if not shared:
         raise UsageError(f"{name}: none of its cases is among those of the first model")
     mine, theirs = _only(study, shared), _only(other, shared)
