@@ -176,7 +176,7 @@ def test_every_field_survives_the_round_trip(tmp_path: Path) -> None:
         "tile": {"tile_px": 256, "mpp": 0.5, "overlap": 0.25, "min_tissue": 0.5, "max_unreadable": 0.0},
         "encode": {"encoder": "x", "weights": "w", "precision": "bf16", "batch_size": 8, "device": "cuda:1"},
         "export": {"origin": "level0", "heatmap_px": 800, "top_tiles": 0},
-        "engine": {"jobs": 2, "threads": 3, "reader_memory_gb": 1.5, "stall_s": 5.0},
+        "engine": {"jobs": 2, "threads": 3, "decode_threads": 2, "reader_memory_gb": 1.5, "stall_s": 5.0},
     }
     wanted = Config.model_validate(other)
     assert all(

@@ -100,6 +100,8 @@ class EngineConfig(Strict):
     """Slides worked on at once."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of each encoder. None: the processor's cores over `jobs`."""
+    decode_threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Threads that decode tiles for each encoder. None: one beside an encoder on the CPU, `threads` beside a GPU."""
     reader_memory_gb: Positive = 4.0
     """Memory a decoder process may take before it is stopped."""
     stall_s: Positive = 60.0

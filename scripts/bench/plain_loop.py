@@ -1,6 +1,6 @@
 """What a short script does with OpenSlide, Pillow and timm: read each tile by itself, encode it in fp32 batches.
 
-The peer of scripts/bench/pipeline.py, on the very tiles that wsi-run planned; run as a process of its own.
+The peer of scripts/bench/pipeline.py and encode.py, on the very tiles that wsi-run planned; run as a process of its own.
 """
 
 import sys
@@ -13,35 +13,54 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
 
 BATCH = 32
 
 
 def main() -> None:
-    """Encode the tiles of coords.h5 on a slide: plain_loop.py SLIDE COORDS WEIGHTS THREADS."""
+    """Encode the tiles of an HDF5 file with coords: plain_loop.py SLIDE COORDS WEIGHTS THREADS [NETWORK FEATURES]."""
     slide_path, coords_path, weights, threads = sys.argv[1:5]
     torch.set_num_threads(int(threads))
-    network = timm.create_model("mobilenetv2_100", pretrained=False, num_classes=0, pad_type="same")
-    network.load_state_dict({name: tensor.float() for name, tensor in load_file(weights).items()})
+    network, mean, std = shipped() if len(sys.argv) < 6 else of_timm(sys.argv[5])
+    network.load_state_dict({name: tensor.float() for name, tensor in load_file(weights).items()}, strict=False)
     network.eval()
     with h5py.File(coords_path) as file:
         coords, about = file["coords"][:], dict(file["coords"].attrs)
     slide = openslide.OpenSlide(Path(slide_path))
-    side, tile_px = round(float(about["footprint_x"])), int(about["patch_size"])
+    side, tile_px = float(about["footprint_x"]), int(about["patch_size"])
     level = slide.get_best_level_for_downsample(side / tile_px + 0.01)
-    here = round(side / slide.level_downsamples[level])
+    here = side / slide.level_downsamples[level]
+    box, px = (0, 0, here, here), int(np.ceil(here - 1e-6))
+    found = []
     with torch.inference_mode():
         for start in range(0, len(coords), BATCH):
             tiles = [
                 np.asarray(
-                    slide.read_region((int(x), int(y)), level, (here, here))
+                    slide.read_region((int(x), int(y)), level, (px, px))
                     .convert("RGB")
-                    .resize((tile_px, tile_px), Image.Resampling.BICUBIC)
+                    .resize((tile_px, tile_px), Image.Resampling.BICUBIC, box=box)
                 )
                 for x, y in coords[start : start + BATCH]
             ]
-            images = torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2).float() / 127.5 - 1
-            network(images)
+            images = torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2).float() / 255
+            found.append(network((images - mean) / std).numpy())
+    if len(sys.argv) > 6:
+        np.save(sys.argv[6], np.concatenate(found))
+
+
+def shipped() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+    """Return the network of the shipped encoder, and the mean and std it wants."""
+    network = timm.create_model("mobilenetv2_100", pretrained=False, num_classes=0, pad_type="same")
+    half = torch.full((3, 1, 1), 0.5)
+    return network, half, half
+
+
+def of_timm(name: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+    """Return a network of timm, and the mean and std it wants."""
+    network = timm.create_model(name, pretrained=False, num_classes=0)
+    told = resolve_model_data_config(network)  # type: ignore[no-untyped-call]
+    return network, torch.tensor(told["mean"]).view(3, 1, 1), torch.tensor(told["std"]).view(3, 1, 1)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,21 @@ def test_harm_at_one_tile_costs_that_tile(decoder: Decoder, tmp_path: Path, kind
     assert (tiles[~bad] == clean[~bad]).all()
 
 
+def test_threads_give_the_same_tiles_in_the_same_order(decoder: Decoder, tmp_path: Path) -> None:
+    path = make.write_svs(tmp_path / "a.svs", make.small_picture())
+    make.damage_tiles(path, [2])
+    decoder.open(path, path.name, ReadConfig())
+    found = []
+    for threads in (1, 4):
+        batches = decoder.tiles(COORDS, footprint=FOOTPRINT, tile_px=TILE_PX, batch=7, threads=threads)
+        found.append([(batch.start, batch.px.copy(), batch.bad) for batch in batches])
+    assert any(bad.any() for _, _, bad in found[0])
+    for one, four in zip(*found, strict=True):
+        assert one[0] == four[0]
+        assert np.array_equal(one[1], four[1])
+        assert np.array_equal(one[2], four[2])
+
+
 def test_tiles_that_are_resampled_come_as_windows(decoder: Decoder, tmp_path: Path) -> None:
     path, wide = make.write_svs(tmp_path / "a.svs", make.small_picture()), Footprint(64 * 1.3, 64 * 1.3)
     info = decoder.open(path, path.name, ReadConfig())

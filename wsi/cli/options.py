@@ -36,6 +36,7 @@ _RUN = [
     click.option("-j", "--jobs", type=int, help="Slides worked on at once."),
     click.option("--dry-run", is_flag=True, help="Show slides, tiles, sizes and refusals; write nothing."),
     click.option("-q", "--quiet", is_flag=True, help="No progress."),
+    click.option("--profile", is_flag=True, help="At the end, show where the time went and what the encoder waited for."),
     click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, for programs."),
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from wsi.cli.main import EXIT_NOT_OK
-from wsi.cli.progress import Bar, JsonLines, Quiet, Watcher, plain
+from wsi.cli.progress import Bar, JsonLines, Profile, Quiet, Watcher, plain
 from wsi.cli.settings import config_from
 from wsi.config import Config
 from wsi.engine.preview import Preview, preview
@@ -32,6 +32,7 @@ def over_slides(until: Stage, given: dict[str, Any]) -> int:
     if given["dry_run"]:
         return show_plan(preview(found, recipe, table=table), as_json=given["as_json"])
     watcher = watcher_for(given, sizes=slide_bytes(found))
+    watcher = Profile(watcher) if given.get("profile") else watcher
     with watcher:
         records = run_slides(found, given["out"], recipe, table=table, watch=watcher.watch)
     if not given["as_json"]:

@@ -9,7 +9,8 @@ from typing import Protocol, Self
 
 import click
 
-from wsi.engine.run import Progress
+from wsi.engine.clock import WAITED
+from wsi.engine.run import Progress, Spent
 from wsi.results import Record
 
 REDRAW_S = 0.1
@@ -26,7 +27,7 @@ WORDS = {
 class Watcher(Protocol):
     """Told of every step of a run."""
 
-    def watch(self, event: Progress | Record) -> None: ...
+    def watch(self, event: Progress | Record | Spent) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -36,7 +37,7 @@ class Watcher(Protocol):
 class Quiet:
     """Says nothing."""
 
-    def watch(self, event: Progress | Record) -> None:
+    def watch(self, event: Progress | Record | Spent) -> None:
         return None
 
     def __enter__(self) -> Self:
@@ -51,9 +52,11 @@ class Quiet:
 class JsonLines(Quiet):
     """One JSON object a line on stdout: progress while it lasts, and a record for each slide."""
 
-    def watch(self, event: Progress | Record) -> None:
+    def watch(self, event: Progress | Record | Spent) -> None:
         if isinstance(event, Record):
             told = {"event": "slide", **event.model_dump(exclude={"artifacts"})}
+        elif isinstance(event, Spent):
+            told = {"event": "spent", "slide": event.slide, "seconds": dict(event.seconds)}
         else:
             told = {
                 "event": "progress",
@@ -63,6 +66,46 @@ class JsonLines(Quiet):
                 "total": event.total,
             }
         click.echo(json.dumps(told))
+
+
+class Profile(Quiet):
+    """Passes everything on to another watcher and adds up where the time went."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._seconds: dict[str, float] = {}
+
+    def watch(self, event: Progress | Record | Spent) -> None:
+        self._watcher.watch(event)
+        if isinstance(event, Spent):
+            for name, seconds in event.seconds.items():
+                self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+    def __enter__(self) -> Self:
+        self._watcher.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watcher.__exit__(kind, error, trace)
+        click.echo("\n".join(self.lines()), err=True)
+
+    def lines(self) -> list[str]:
+        """Return the table: a line a stage in their order, its parts below it, and what the encoder waited for."""
+        stages = [name for name in WORDS if name in self._seconds]
+        whole = sum(self._seconds[name] for name in stages)
+        found = [f"{'stage':30}{'wall s':>9}{'share':>8}"]
+        for stage in stages:
+            parts = [name for name in self._seconds if name.startswith(f"{stage}: ")]
+            for name in (stage, *parts):
+                label = WORDS[stage] if name == stage else "  " + name.removeprefix(f"{stage}: ")
+                found.append(f"{label:30}{self._seconds[name]:9.2f}{self._seconds[name] / max(whole, 1e-9):8.1%}")
+        if WAITED in self._seconds:
+            loading = self._seconds.get("encode: loading the network", 0.0)
+            share = self._seconds[WAITED] / max(self._seconds["encode"] - loading, 1e-9)
+            found.append(f"The encoder waited for tiles {share:.1%} of its time.")
+        return found
 
 
 class Bar(Quiet):
@@ -79,13 +122,13 @@ class Bar(Quiet):
         self._drawn = 0.0
         self._live = sys.stderr.isatty()
 
-    def watch(self, event: Progress | Record) -> None:
+    def watch(self, event: Progress | Record | Spent) -> None:
         if isinstance(event, Record):
             self._at.pop(event.slide, None)
             self._through.add(event.slide)
             told = f"{event.status} {event.code}".strip()
             self._line(f"[{len(self._through)}/{max(len(self._sizes), len(self._through))}] {event.slide}: {told}")
-        else:
+        elif isinstance(event, Progress):
             before = self._at.get(event.slide)
             same = before is not None and before[0].stage == event.stage
             since, first = (before[1], before[2]) if before is not None and same else (time.monotonic(), event.done)

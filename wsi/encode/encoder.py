@@ -71,6 +71,11 @@ class Encoder:
         return self.identity.mpp
 
     @property
+    def on_cpu(self) -> bool:
+        """Whether it takes the cores that decoding could use."""
+        return self._device.type == "cpu"
+
+    @property
     def batch_size(self) -> int:
         """How many tiles a call to `encode` should bring to keep the device busy."""
         return self._group * self._threads if self._pool else self._group

@@ -84,10 +84,13 @@ class Decoder:
         )
         return message, blobs[0], blobs[1]
 
-    def tiles(self, coords: NDArray[np.int32], *, footprint: Footprint, tile_px: int, batch: int) -> Iterator[Batch]:
+    def tiles(
+        self, coords: NDArray[np.int32], *, footprint: Footprint, tile_px: int, batch: int, threads: int = 1
+    ) -> Iterator[Batch]:
         """Yield all tiles in order, batch by batch, while the decoder reads on ahead: see Batch.
 
-        A tile that kills or hangs the decoder is tried once more, then counted as unreadable.
+        A tile that kills or hangs the decoder is tried once more, then counted as unreadable. After a death of a
+        decoder of several threads the rest is read by one, so that it is known which tile it was.
 
         Raises:
             ChildError: the decoder died too often.
@@ -97,14 +100,16 @@ class Decoder:
         window = find_window(step, coords, footprint=footprint, tile_px=tile_px)
         size = window.size if window else Size(tile_px, tile_px)
         ring = Ring(self._shared, slots=SLOTS, slot_bytes=batch * size.area * 3)
-        request = {
+        request: Message = {
             "do": "tiles",
             "slots": SLOTS,
             "slot_bytes": ring.slot_bytes,
             "footprint": footprint_message(footprint),
             "tile_px": tile_px,
             "batch": batch,
-            "window": [size.width, size.height] if window else None,
+            "size": [size.width, size.height],
+            "is_window": window is not None,
+            "threads": threads,
         }
         lost: set[int] = set()
         suspects: list[int] = []
@@ -116,6 +121,9 @@ class Decoder:
                     start = message["start"] + message["count"]
                 return
             except ChildError as error:
+                if request["threads"] > 1:
+                    request["threads"] = 1
+                    continue
                 tile = ring.sign[0]
                 suspects.append(tile)
                 if len(suspects) > MAX_DEATHS or suspects.count(-1) > 2:

@@ -7,6 +7,7 @@ from pathlib import Path
 from wsi import __version__
 from wsi.config import ReadConfig, Strict
 from wsi.engine.book import BOOK, Book, Entry, Refusal, is_intact, make_key, read_book, write_book
+from wsi.engine.clock import Clock
 from wsi.engine.decoder import Decoder
 from wsi.engine.describe import describe, record_of
 from wsi.engine.digests import identity, slide_digest
@@ -34,7 +35,16 @@ class Task(Strict):
     """The slide's µm per px (x, y) in the table that the user gave."""
 
 
-def run_job(task: Task, folder: Path, recipe: Recipe, *, decoder: Decoder, models: Models, report: Report) -> Record:
+def run_job(
+    task: Task,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    decoder: Decoder,
+    models: Models,
+    report: Report,
+    clock: Clock | None = None,
+) -> Record:
     """Bring the slide as far as the recipe says and return its record.
 
     Raises:
@@ -47,9 +57,13 @@ def run_job(task: Task, folder: Path, recipe: Recipe, *, decoder: Decoder, model
         files = tuple(Path(file) for file in task.files)
         before = identity(files)
         book = read_book(folder, slide=task.slide, path=task.relative)
-        bench = Bench(task.path, task.slide, task.relative, folder, recipe, decoder, models, report, task.mpp_row)
+        clock = clock or Clock()
+        bench = Bench(
+            task.path, task.slide, task.relative, folder, recipe, decoder, models, report, task.mpp_row, clock
+        )
         report("hash", 0, 0)
-        sha256 = slide_digest(files)
+        with clock.time("hash"):
+            sha256 = slide_digest(files)
         book = _stages(book, bench, task, sha256)
         if identity(files) != before:
             write_book(folder, Book(slide=task.slide, path=task.relative))

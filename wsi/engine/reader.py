@@ -5,6 +5,8 @@ Run as `python -m wsi.engine.reader` by Child. It keeps one slide open and answe
 
 import io
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,11 +21,13 @@ from wsi.engine.ring import Ring
 from wsi.engine.slide_info import SlideInfo
 from wsi.errors import RegionError, WsiError
 from wsi.geometry import Mpp, Point, Size
-from wsi.read import Source, check_brightfield, open_slide, resolve_mpp
+from wsi.read import READERS, Source, check_brightfield, open_slide, resolve_mpp
 from wsi.tile import Footprint, best_reading, read_tile, read_window
 from wsi.tissue import Thumbnail, drawn_tissue, find_tissue, measure_blur, read_thumbnail, to_geojson
 
 THUMBNAIL_PX = 2048
+SEVERAL = -2
+"""The sign of progress while several threads read: of a crash nobody then knows which tile it was."""
 
 
 class Desk:
@@ -85,36 +89,50 @@ class Desk:
 
     def _tiles(self, pipe: Connection, message: Message, coords: NDArray[np.int32]) -> None:
         """Fill slot after slot with tiles from `start` on; an unreadable tile is named, not painted."""
-        source, _ = self._slide()
         ring = Ring(int(sys.argv[4]), slots=message["slots"], slot_bytes=message["slot_bytes"])
-        footprint, tile_px, batch = Footprint(**message["footprint"]), message["tile_px"], message["batch"]
-        free, lost = list(range(ring.slots)), set(message["lost"])
-        size = Size(*message["window"]) if message["window"] else None
-        reading = best_reading(source, footprint, tile_px, scaled=self._scaled)
-        for start in range(message["start"], len(coords), batch):
-            if not free:
-                free.append(receive(pipe)[0]["free"])
-            slot, bad = free.pop(0), []
-            tiles = ring.tiles(slot, size or Size(tile_px, tile_px))
-            count = min(batch, len(coords) - start)
-            for i in range(count):
-                ring.mark(start + i)
-                x, y = (int(v) for v in coords[start + i])
-                try:
-                    if start + i in lost:
-                        raise RegionError(f"the tile at {x}, {y} stopped the decoder before")
-                    if size:
-                        tiles[i] = read_window(source, x, y, reading=reading, size=size)
-                    else:
-                        tiles[i] = read_tile(source, x, y, footprint=footprint, tile_px=tile_px, reading=reading)
-                except RegionError:
-                    tiles[i] = 0
-                    bad.append(i)
-            ring.mark(-1)
-            send(pipe, {"slot": slot, "start": start, "count": count, "bad": bad})
+        batch, threads = message["batch"], message["threads"] if self._slide()[0].reader in READERS else 1
+        read = self._cutter(message, coords)
+        free = list(range(ring.slots))
+        with ThreadPoolExecutor(threads, "decode") as pool:
+            for start in range(message["start"], len(coords), batch):
+                if not free:
+                    free.append(receive(pipe)[0]["free"])
+                slot, count = free.pop(0), min(batch, len(coords) - start)
+                tiles = ring.tiles(slot, Size(*message["size"]))
+
+                def fill(i: int, start: int = start, tiles: NDArray[np.uint8] = tiles) -> bool:
+                    ring.mark(start + i if threads == 1 else SEVERAL)
+                    try:
+                        tiles[i] = read(start + i)
+                    except RegionError:
+                        tiles[i] = 0
+                        return False
+                    return True
+
+                good = list(pool.map(fill, range(count)) if threads > 1 else map(fill, range(count)))
+                ring.mark(-1)
+                bad = [i for i in range(count) if not good[i]]
+                send(pipe, {"slot": slot, "start": start, "count": count, "bad": bad})
         while len(free) < ring.slots:
             free.append(receive(pipe)[0]["free"])
         send(pipe, {"end": True})
+
+    def _cutter(self, message: Message, coords: NDArray[np.int32]) -> Callable[[int], NDArray[np.uint8]]:
+        """Return what reads the tile, or the window it is made from, of an index into `coords`."""
+        source, _ = self._slide()
+        footprint, tile_px, lost = Footprint(**message["footprint"]), message["tile_px"], set(message["lost"])
+        reading = best_reading(source, footprint, tile_px, scaled=self._scaled)
+        size = Size(*message["size"])
+
+        def read(index: int) -> NDArray[np.uint8]:
+            x, y = (int(v) for v in coords[index])
+            if index in lost:
+                raise RegionError(f"the tile at {x}, {y} stopped the decoder before")
+            if message["is_window"]:
+                return read_window(source, x, y, reading=reading, size=size)
+            return read_tile(source, x, y, footprint=footprint, tile_px=tile_px, reading=reading)
+
+        return read
 
     def _slide(self) -> tuple[Source, Mpp]:
         if self._source is None or self._mpp is None:

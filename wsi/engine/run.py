@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -40,7 +40,15 @@ class Progress:
     total: int
 
 
-Watch = Callable[[Progress | Record], None]
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where the wall seconds of one slide went; parts of a stage are called `stage: part`."""
+
+    slide: str
+    seconds: Mapping[str, float]
+
+
+Watch = Callable[[Progress | Record | Spent], None]
 
 
 @dataclass
@@ -226,6 +234,8 @@ def _hear(hand: _Hand, run: _Run) -> None:
 def _note(hand: _Hand, run: _Run, message: Message) -> None:
     if "record" in message:
         hand.task = None
-        run.keep(Record.model_validate(message["record"]))
+        record = Record.model_validate(message["record"])
+        run.keep(record)
+        run.watch(Spent(record.slide, message["seconds"]))
     else:
         run.watch(Progress(message["slide"], message["stage"], message["done"], message["total"]))

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from wsi.config import EngineConfig
 from wsi.encode import EncoderIdentity, read_features, write_features
 from wsi.engine.book import Book, Entry, Refusal
+from wsi.engine.clock import WAITED, Clock
 from wsi.engine.decoder import Decoder
 from wsi.engine.describe import scale_of, tile_counts
 from wsi.engine.recipe import Recipe, Stage
@@ -30,6 +32,7 @@ from wsi.tissue import find_annotation, from_geojson
 STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 2, "predict": 1, "export": 2}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 TOP_TILE_QUALITY = 88
+MAX_DECODE_THREADS = 16
 
 
 class Encodes(Protocol):
@@ -39,6 +42,8 @@ class Encodes(Protocol):
 
     @property
     def batch_size(self) -> int: ...
+    @property
+    def on_cpu(self) -> bool: ...
     def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]: ...
 
 
@@ -62,6 +67,7 @@ class Bench:
     models: Models | None
     report: Callable[[str, int, int], None]
     mpp_row: list[float] | None = None
+    clock: Clock = field(default_factory=Clock)
     _opened: list[SlideInfo] = field(default_factory=list)
 
     @cached_property
@@ -79,14 +85,16 @@ class Bench:
         return self.decoder, self._opened[0]
 
     def tiles(
-        self, plan: TilePlan, coords: NDArray[np.int32], *, batch: int
+        self, plan: TilePlan, coords: NDArray[np.int32], *, batch: int, threads: int = 1
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
         """Yield tiles `(B, tile_px, tile_px, 3)` and which of them are readable `(B,)`, in order."""
         from wsi.encode.resample import resample  # loads torch, which the parent has no use for
 
         decoder, _ = self.open()
-        for read in decoder.tiles(coords, footprint=plan.footprint, tile_px=plan.tile_px, batch=batch):
-            tiles = resample(read.px, scale=read.window.scale, tile_px=plan.tile_px) if read.window else read.px
+        found = decoder.tiles(coords, footprint=plan.footprint, tile_px=plan.tile_px, batch=batch, threads=threads)
+        for read in self.clock.waiting(WAITED, found):
+            with self.clock.time("encode: resampling"):
+                tiles = resample(read.px, scale=read.window.scale, tile_px=plan.tile_px) if read.window else read.px
             yield tiles, ~read.bad
 
 
@@ -97,7 +105,8 @@ def run_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
         SlideError, AnnotationError: the slide goes no further.
     """
     bench.report(stage, 0, 0)
-    return _STAGES[stage](book, bench)
+    with bench.clock.time(stage):
+        return _STAGES[stage](book, bench)
 
 
 def find_slide_tissue(_book: Book, bench: Bench) -> Entry:
@@ -159,7 +168,8 @@ def encode_slide(book: Book, bench: Bench) -> Entry:
     assert bench.models is not None
     info = SlideInfo.model_validate(book.stages["tissue"].facts["info"])
     plan = read_coords(bench.folder / "coords.h5")
-    encoder = bench.models.encoder()
+    with bench.clock.time("encode: loading the network"):
+        encoder = bench.models.encoder()
     with open_spool(bench.folder) as spool:
         kept = _encode_into(spool, plan, encoder, bench)
         digest = write_features(
@@ -181,12 +191,22 @@ def _encode_into(spool: io.BufferedRandom, plan: TilePlan, encoder: Encodes, ben
     """Append the features of all readable tiles to `spool` and return which tiles they are, `(N,)`."""
     kept = np.zeros(len(plan), bool)
     done = 0
-    for tiles, good in bench.tiles(plan, plan.coords, batch=encoder.batch_size):
+    threads = decode_threads(bench.recipe.config.engine, on_cpu=encoder.on_cpu)
+    for tiles, good in bench.tiles(plan, plan.coords, batch=encoder.batch_size, threads=threads):
         kept[done : done + len(good)] = good
-        spool.write(encoder.encode(tiles if good.all() else tiles[good]).tobytes())
+        with bench.clock.time("encode: network"):
+            features = encoder.encode(tiles if good.all() else tiles[good])
+        spool.write(features.tobytes())
         done += len(good)
         bench.report("encode", done, len(plan))
     return kept
+
+
+def decode_threads(config: EngineConfig, *, on_cpu: bool) -> int:
+    """Return how many threads decode: on a CPU one, for the encoder has work for the others."""
+    if config.decode_threads is not None:
+        return config.decode_threads
+    return 1 if on_cpu else min(MAX_DECODE_THREADS, config.threads or 1)
 
 
 def grade_slide(book: Book, bench: Bench) -> Entry:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wsi.engine.book import read_book
 from wsi.engine.child import Message, send, serve
+from wsi.engine.clock import Clock
 from wsi.engine.decoder import Decoder
 from wsi.engine.describe import record_of
 from wsi.engine.job import Task, run_job
@@ -87,15 +88,16 @@ class Worker:
                 self._decoder = Decoder(self._recipe.config.engine)
                 self._networks = Networks(self._recipe)
             case "slide":
-                record = self._work(pipe, Task.model_validate(message["task"]))
-                send(pipe, {"record": record.model_dump()})
+                clock = Clock()
+                record = self._work(pipe, Task.model_validate(message["task"]), clock)
+                send(pipe, {"record": record.model_dump(), "seconds": clock.seconds})
 
     def close(self) -> None:
         """Stop the decoder process."""
         if self._decoder is not None:
             self._decoder.stop()
 
-    def _work(self, pipe: Connection, task: Task) -> Record:
+    def _work(self, pipe: Connection, task: Task, clock: Clock) -> Record:
         """Return what became of the slide, whatever it was; only what stops the whole run is raised."""
         assert self._recipe
         assert self._decoder
@@ -103,7 +105,9 @@ class Worker:
         folder = self._out / "slides" / task.slide
         report = Reporter(pipe, task.slide)
         try:
-            return run_job(task, folder, self._recipe, decoder=self._decoder, models=self._networks, report=report)
+            return run_job(
+                task, folder, self._recipe, decoder=self._decoder, models=self._networks, report=report, clock=clock
+            )
         except (NoSpaceError, ModelError, UsageError, LockedError):
             raise
         except (ChildError, ChangedError, ArtifactError, EmptyBagError) as error:

@@ -4,7 +4,7 @@ import logging
 
 from wsi.read.find import Rejected, SlideFile, find_slides
 from wsi.read.modality import check_brightfield
-from wsi.read.opening import open_slide
+from wsi.read.opening import READERS, open_slide
 from wsi.read.scale import MppTable, read_mpp_table, resolve_mpp
 from wsi.read.source import Reader, Shrinking, Source
 
@@ -12,6 +12,7 @@ from wsi.read.source import Reader, Shrinking, Source
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 __all__ = [
+    "READERS",
     "MppTable",
     "Reader",
     "Rejected",

@@ -130,8 +130,7 @@ class DirectSource:
 
     def _through_openslide(self, region: Region) -> NDArray[np.uint8]:
         size = Size(region.size.width * region.shrink, region.size.height * region.shrink)
-        with self._lock:
-            pixels = self._inner.read_region(Region(region.location, region.level, size))
+        pixels = self._inner.read_region(Region(region.location, region.level, size))
         return pixels if region.shrink == 1 else np.asarray(Image.fromarray(pixels).reduce(region.shrink))
 
 

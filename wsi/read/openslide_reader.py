@@ -1,6 +1,7 @@
 """Slides through OpenSlide: Aperio, Hamamatsu, Leica, MIRAX, Philips, Trestle, Ventana, Zeiss, DICOM, tiled TIFF."""
 
 import contextlib
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,17 +23,18 @@ CACHE_BYTES = 32 << 20
 
 
 class OpenSlideSource:
-    """A slide that OpenSlide opened. After an error its handle is dead, so it is opened anew."""
+    """A slide that OpenSlide opened, once a thread. After an error a handle is dead, so it is opened anew."""
 
     reader = NAME
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._slide = _opened(path)
-        found = self._slide.properties
+        self._handles: dict[int, openslide.OpenSlide] = {}
+        slide = self._slide()
+        found = slide.properties
         self.properties: Mapping[str, str] = {k: found[k] for k in KEPT_PROPERTIES if k in found}
-        sizes = [Size(*dimensions) for dimensions in self._slide.level_dimensions]
-        self._downsamples: tuple[float, ...] = self._slide.level_downsamples
+        sizes = [Size(*dimensions) for dimensions in slide.level_dimensions]
+        self._downsamples: tuple[float, ...] = slide.level_downsamples
         self.levels = tuple(Level(size, downsample_of(sizes[0], size)) for size in sizes)
         self.bounds = _bounds(self.properties, sizes[0])
         # Without a vendor OpenSlide takes its mpp from the resolution tags, which printers' dpi may have got into.
@@ -53,18 +55,23 @@ class OpenSlideSource:
             raise RegionError(f"{where}: a frame was never stored")
         location = (round(x * self._downsamples[level]), round(y * self._downsamples[level]))
         try:
-            pixels = self._slide.read_region(location, level, (size.width, size.height))
+            pixels = self._slide().read_region(location, level, (size.width, size.height))
         except openslide.OpenSlideError as error:
-            self._reopen()
+            self._handles.pop(threading.get_ident()).close()
             raise RegionError(f"{where}: {error}") from error
         return _on_white(pixels)
 
-    def _reopen(self) -> None:
-        self._slide.close()
-        self._slide = _opened(self._path)
+    def _slide(self) -> openslide.OpenSlide:
+        """Return this thread's own handle: one thread's error must not take the slide from the others."""
+        me = threading.get_ident()
+        if me not in self._handles:
+            self._handles[me] = _opened(self._path)
+        return self._handles[me]
 
     def close(self) -> None:
-        self._slide.close()
+        for slide in self._handles.values():
+            slide.close()
+        self._handles.clear()
 
 
 def _opened(path: Path) -> openslide.OpenSlide:
