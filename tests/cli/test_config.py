@@ -89,7 +89,7 @@ def test_every_option_becomes_a_setting_that_exists() -> None:
 
 
 def test_no_option_of_a_run_is_lost() -> None:
-    own = {"slides", "out", "config", "dry_run", "quiet", "as_json"}
+    own = {"slides", "out", "config", "dry_run", "quiet", "profile", "as_json"}
     names = {option.name for option in command.params}
     assert names - own == set(options._KEYS) - {"origin", "heatmap_px"}
 
