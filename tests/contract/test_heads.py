@@ -344,4 +344,4 @@ def test_200_000_tiles_are_read_in_bounded_memory(name: str, tmp_path: Path) -> 
     assert found["tiles"] == 200_000
     assert found["finite"]
     assert found["attention_sum"] == pytest.approx(1, abs=1e-4)
-    assert found["extra_bytes"] < 1e9
+    assert found["extra_bytes"] < 2e9
