@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -127,11 +128,27 @@ def test_shrunk_region_beyond_the_slide_is_white(tmp_path: Path) -> None:
 def test_jpeg_of_any_sampling_is_as_pillow_decodes_it(sampling: str) -> None:
     buffer = BytesIO()
     Image.fromarray(PICTURE[:128, :160]).save(buffer, "JPEG", quality=90, subsampling=sampling)
-    frames = JpegFrames(b"", "YCBCR")
+    frames = JpegFrames(b"", None)
     assert np.array_equal(frames.decode(buffer.getvalue(), Size(160, 128)), np.asarray(Image.open(buffer)))
     half = Image.open(buffer)
     half.draft("RGB", (80, 64))
     assert np.array_equal(frames.decode(buffer.getvalue(), Size(160, 128), shrink=2), np.asarray(half))
+
+
+def test_tiff_that_calls_ycbcr_rgb_keeps_its_colors(tmp_path: Path) -> None:
+    frames = [make.as_jpeg(frame, 95) for frame in make.cut(PICTURE, 256)]
+    assert b"JFIF" in frames[0][:20]
+    with tifffile.TiffWriter(tmp_path / "qupath.ome.tif", ome=True) as file:
+        file.write(
+            iter(frames), shape=PICTURE.shape, dtype=np.uint8, tile=(256, 256), photometric="rgb", compression="jpeg"
+        )
+    source = open_slide(tmp_path / "qupath.ome.tif", reader="tiffslide")
+    size = Size(PICTURE.shape[1], PICTURE.shape[0])
+    found = source.read_region(Region(Point(0, 0), 0, size))
+    half = source.read_region(Region(Point(0, 0), 0, Size(size.width // 2, size.height // 2), 2))
+    assert np.abs(found.astype(int) - PICTURE).mean() < 2
+    assert np.abs(half.astype(int) - np.asarray(Image.fromarray(PICTURE).reduce(2))[: half.shape[0]]).mean() < 2
+    source.close()
 
 
 def test_jpeg_of_rgb_samples_keeps_its_colors() -> None:
@@ -150,7 +167,7 @@ def test_jpeg_of_rgb_samples_keeps_its_colors() -> None:
 )
 def test_what_is_no_whole_jpeg_is_an_error(stored: bytes, shrink: int) -> None:
     with pytest.raises((ValueError, RuntimeError, OSError)):
-        JpegFrames(b"", "YCBCR").decode(stored, Size(64, 64), shrink=shrink)
+        JpegFrames(b"", None).decode(stored, Size(64, 64), shrink=shrink)
 
 
 def test_each_frame_is_decoded_once_whatever_the_threads() -> None:

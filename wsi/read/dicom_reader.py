@@ -161,7 +161,7 @@ def _frames(instance: _Instance) -> Frames:
     else:
         stored_as = {i: i for i in range(columns * -(-instance.size.height // frame.height))}
     syntax = header.file_meta.TransferSyntaxUID
-    jpeg = JpegFrames(b"", "RGB" if header.PhotometricInterpretation == "RGB" else "YCBCR")
+    jpeg = JpegFrames(b"", "RGB" if header.PhotometricInterpretation == "RGB" else None)
 
     def decode(index: int, shrink: int, memory: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
         if index not in stored_as:

@@ -20,11 +20,11 @@ class JpegFrames:
     """How a file's JPEG frames are to be read.
 
     tables: a stream of the tables that all frames share, as TIFF's JPEGTables has it; b"" when each brings its own.
-    colors: what the three samples are; frames in TIFF often don't say it themselves.
+    colors: RGB where the three samples are that though no stream says so, as in Aperio's TIFFs; else None.
     """
 
     tables: bytes
-    colors: Literal["YCBCR", "RGB"]
+    colors: Literal["RGB"] | None
 
     def decode(
         self, stored: bytes, size: Size, *, shrink: int = 1, out: NDArray[np.uint8] | None = None
@@ -47,8 +47,9 @@ class JpegFrames:
                 np.uint8,
             )
         width, height = -(-size.width // shrink), -(-size.height // shrink)
-        mode = "YCbCr" if self.colors == "YCBCR" else "RGB"
-        image = Image.frombytes("RGB", (width, height), self._whole(stored), "jpeg", "RGB", mode, shrink, 0)
+        image = Image.frombytes(
+            "RGB", (width, height), self._whole(stored), "jpeg", "RGB", self.colors or "", shrink, 0
+        )
         return np.asarray(image)
 
     def _whole(self, stored: bytes) -> bytes:

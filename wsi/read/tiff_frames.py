@@ -77,7 +77,8 @@ def _jpeg(page: Any) -> JpegFrames | None:
     """Return how the page's frames are decoded; None when they aren't JPEG of three samples."""
     if page.compression != _JPEG or page.samplesperpixel != 3 or page.photometric not in (_RGB, _YCBCR):
         return None
-    return JpegFrames(page.jpegtables or b"", "YCBCR" if page.photometric == _YCBCR else "RGB")
+    # A stream with a JFIF marker holds YCbCr whatever the tag says: QuPath writes such.
+    return JpegFrames(page.jpegtables or b"", "RGB" if page.photometric == _RGB and not page.is_jfif else None)
 
 
 def on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
