@@ -28,7 +28,7 @@ HARMED = 17
 @pytest.fixture
 def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoder]:
     monkeypatch.setenv("PYTHONPATH", environment(tmp_path)["PYTHONPATH"])
-    made = Decoder(EngineConfig(stall_s=1.0, reader_memory_gb=4.0))
+    made = Decoder(EngineConfig(stall_s=3.0, reader_memory_gb=4.0))
     yield made
     made.stop()
 
