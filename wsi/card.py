@@ -1,20 +1,22 @@
 """A model folder's card: model.yaml, a closed schema of numbers and names, never code.
 
-Two kinds: an encoder (models/encoders/<name>/) turns a tile into an embedding; a model
-(models/<name>/) names an encoder and a head and says what it eats, what it means and how good it is.
+An encoder (models/encoders/<name>/) turns a tile into an embedding. A model (models/<name>/) says what it eats, what it
+means and how good it is: one of bags names an encoder and a head, a dense one a network that marks structures.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from wsi.card_head import Class, Finite, FromYaml, Head, Quantity, SurvivalTimes
+from wsi.card_image import AcceptsField, MaskSelftest, Network, Postprocess, Structure
 from wsi.config import Positive, Share
+from wsi.errors import ModelError
 
 __all__ = [
-    "Accepts", "Architecture", "Calibration", "Class", "EncoderCard", "EncoderInput", "EncoderReference", "Evaluation",
-    "Head", "Licence", "ModelCard", "OutOfDistribution", "Quantity", "Referral", "Selftest", "SurvivalTimes",
-    "Threshold", "Training", "Transform", "Use", "Weights",
+    "OWN_ENCODER", "Accepts", "AcceptsField", "Also", "Architecture", "Calibration", "Card", "Class", "EncoderCard",
+    "EncoderInput", "EncoderReference", "Evaluation", "Head", "Licence", "MaskCard", "ModelCard", "OutOfDistribution",
+    "Quantity", "Referral", "Selftest", "Structure", "SurvivalTimes", "Threshold", "Training", "Transform", "Use", "Weights",
 ]  # fmt: skip
 
 Triple = tuple[float, float, float]
@@ -73,7 +75,8 @@ class Transform(FromYaml):
 
 class EncoderInput(FromYaml):
     tile_px: int
-    mpp: Positive
+    mpp: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    """µm per px; 0 of images without a scale, whose encoder a model keeps in its own folder."""
     mpp_range: tuple[Positive, Positive] | None = None
     """The scales the publishers trained on, when it is more than one."""
 
@@ -111,9 +114,19 @@ class Accepts(FromYaml):
     mpp: Positive
     foreground: Literal["tissue", "all"] = "tissue"
 
+    @property
+    def told(self) -> str:
+        """What the model eats, in words."""
+        return f"{self.tile_px} px at {self.mpp:g} µm/px, {self.stain}"
+
+
+OWN_ENCODER = "./encoder"
+"""The encoder lies in the model's own folder, under `encoder`."""
+
 
 class EncoderReference(FromYaml):
     name: str
+    """Of the catalog, or ./encoder for the model's own."""
     sha256: Sha256
     """Of the encoder's weights file: another encoder of that name is refused."""
 
@@ -206,8 +219,37 @@ class Selftest(FromYaml):
     """Of each probability; also the embedding norm's and, where it is above 1, the value's, relative."""
 
 
-class ModelCard(FromYaml):
-    """models/<name>/model.yaml."""
+class Also(FromYaml):
+    """A second thing that a model says of the same bag: tensors `also.<name>.` of the weights file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    title: str
+    head: Head
+    calibration: Calibration = Calibration()
+    thresholds: list[Threshold] = []
+    referral: Referral | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if not self.head.classes:
+            raise ValueError(f"a {self.head.type} head can't be a second one: it has no classes")
+        if self.thresholds and self.head.type != "binary":
+            raise ValueError(f"thresholds are for binary heads, this one is {self.head.type}")
+        return self
+
+
+def _kind_of_input(value: Any) -> str:
+    axes = value.get("axes") if isinstance(value, dict) else getattr(value, "axes", None)
+    return "Accepts" if axes is None else "AcceptsField"
+
+
+Input = Annotated[
+    Annotated[Accepts, Tag("Accepts")] | Annotated[AcceptsField, Tag("AcceptsField")], Discriminator(_kind_of_input)
+]
+
+
+class _AnyModel(FromYaml):
+    """What the card of every model says."""
 
     kind: Literal["model"]
     id: str
@@ -216,9 +258,15 @@ class ModelCard(FromYaml):
     citation: str | None = None
     licence: Licence
     use: Use
-    input: Accepts
+
+
+class ModelCard(_AnyModel):
+    """models/<name>/model.yaml of a model of bags: an encoder for each tile or window, a head over all of them."""
+
+    input: Input
     encoder: EncoderReference
     head: Head
+    also: list[Also] = []
     weights_sha256: Sha256
     calibration: Calibration = Calibration()
     thresholds: list[Threshold] = []
@@ -228,8 +276,18 @@ class ModelCard(FromYaml):
     training: Training
     selftest: Selftest
 
+    @property
+    def slide_input(self) -> Accepts:
+        """What a model of slides eats; ModelError for a model of other images."""
+        if not isinstance(self.input, Accepts):
+            raise ModelError(f"model {self.id} reads images of {self.input.axes} axes whole and no slides")
+        return self.input
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        also = [one.name for one in self.also]
+        if len(set(also)) < len(also):
+            raise ValueError(f"two of `also` have one name: {', '.join(also)}")
         names = [one.name for one in self.thresholds]
         if len(set(names)) < len(names):
             raise ValueError(f"two thresholds of one name: {', '.join(names)}")
@@ -245,3 +303,39 @@ class ModelCard(FromYaml):
         if not self.calibration.is_identity and not classes and not self.head.cuts:
             raise ValueError(f"calibration is for log odds, and a {self.head.type} head without time bins gives none")
         return self
+
+
+class MaskCard(_AnyModel):
+    """models/<name>/model.yaml of a dense model: a network that says of each sample which structure it belongs to."""
+
+    input: AcceptsField
+    network: Network
+    structures: Annotated[list[Structure], Field(min_length=1)]
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Of one structure: a sample is of it from this probability on; None: the likeliest class."""
+    postprocess: list[Postprocess] = []
+    weights_sha256: Sha256
+    evaluation: Annotated[list[Evaluation], Field(min_length=1)]
+    training: Training
+    selftest: MaskSelftest
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        names = [one.name for one in self.structures]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two structures of one name: {', '.join(names)}")
+        if self.network.classes != len(names) + 1:
+            raise ValueError(f"{len(names)} structures and the background are {len(names) + 1} classes of the network")
+        if self.network.axes != self.input.axes:
+            raise ValueError(f"the network has {self.network.axes} axes, the input {self.input.axes}")
+        if self.threshold is not None and len(names) != 1:
+            raise ValueError(f"threshold is for one structure, this card has {len(names)}")
+        if len(self.selftest.samples) != len(names):
+            raise ValueError(f"selftest.samples must have {len(names)} numbers, one a structure")
+        stray = {name for step in self.postprocess for name in step.structures} - set(names)
+        if stray:
+            raise ValueError(f"postprocess names {', '.join(sorted(stray))}; the structures are {', '.join(names)}")
+        return self
+
+
+Card = ModelCard | MaskCard

@@ -1,6 +1,7 @@
 """Settings: YAML files read into strict, frozen models; each default is written once, here."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -203,7 +204,7 @@ def _problem(error: Exception) -> str:
 
 def _explain(path: Path, root: Any, into: type[BaseModel], one: Any) -> str:
     keys = [key for key in one["loc"] if isinstance(key, str | int)]
-    line, model = _locate(root, into, keys)
+    keys, line, model = _locate(root, into, keys)
     name = ".".join(map(str, keys))
     if one["type"] == "extra_forbidden":
         known = model.model_fields if model else {}
@@ -213,18 +214,37 @@ def _explain(path: Path, root: Any, into: type[BaseModel], one: Any) -> str:
     return f"{path}:{line}: {name or 'file'}: {said}; found {str(one.get('input'))[:80]!r}"
 
 
-def _locate(root: Any, into: type[BaseModel], keys: list[Any]) -> tuple[int, type[BaseModel] | None]:
-    """Return the line (from 1) of the node that `keys` lead to, and the model that holds it."""
+def _locate(root: Any, into: type[BaseModel], keys: list[Any]) -> tuple[list[Any], int, type[BaseModel] | None]:
+    """Return the keys as they stand in the file, the line (from 1) of the node they lead to, and the model that holds it.
+
+    Where a value may be one of several models, pydantic puts the chosen one's tag among the keys.
+    """
     node, model, line = root, into, 1
+    told: list[Any] = []
+    choices: tuple[type[BaseModel], ...] = ()
     for depth, key in enumerate(keys):
+        chosen = next((one for one in choices if _is_called(one, key)), None)
+        if chosen is not None:
+            model, choices = chosen, ()
+            continue
+        told.append(key)
         found = _step(node, key)
         if found is None:
+            told += keys[depth + 1 :]
             break
         line, node = found
         if depth < len(keys) - 1 and isinstance(key, str):
             field = model.model_fields.get(key) if model else None
-            model = _model_in(field.annotation) if field else None  # type: ignore[assignment]
-    return line, model
+            choices = tuple(_models_in(field.annotation)) if field else ()
+            model = choices[0] if choices else None  # type: ignore[assignment]
+            choices = choices if len(choices) > 1 else ()
+    return told, line, model
+
+
+def _is_called(model: type[BaseModel], key: object) -> bool:
+    """Return whether pydantic means this one of several models by a key: by its name, or the value of its first field."""
+    first = next(iter(model.model_fields.values()), None)
+    return isinstance(key, str) and (key == model.__name__ or (first is not None and key in get_args(first.annotation)))
 
 
 def _step(node: Any, key: str | int) -> tuple[int, Any] | None:
@@ -236,8 +256,10 @@ def _step(node: Any, key: str | int) -> tuple[int, Any] | None:
     return None
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the settings model that a field holds, be it alone, optional or in a list."""
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the settings models that a field may hold, be it alone, optional, one of several or in a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
+        yield annotation
+    else:
+        for inner in get_args(annotation):
+            yield from _models_in(inner)

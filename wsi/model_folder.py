@@ -2,9 +2,11 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from wsi.card import EncoderCard, ModelCard
+from pydantic import BaseModel
+
+from wsi.card import OWN_ENCODER, Card, EncoderCard, MaskCard, ModelCard
 from wsi.config import read_yaml
 from wsi.errors import ModelError, UsageError, did_you_mean
 from wsi.publish import sha256_file
@@ -31,30 +33,55 @@ def find_folder(name: str, kind: Literal["model", "encoder"]) -> Path:
     raise ModelError(f"{kind} {name!r}: no such name and no folder with a {CARD}.{hint}")
 
 
-def _read(folder: Path, into: type[EncoderCard] | type[ModelCard]) -> EncoderCard | ModelCard:
+def encoder_card(folder: Path) -> EncoderCard:
+    """Read an encoder's card; ModelError when it doesn't keep the schema."""
+    return _read(folder, EncoderCard)
+
+
+def model_card(folder: Path) -> ModelCard:
+    """Read the card of a model of bags; ModelError when it doesn't keep the schema or is another kind of model's."""
+    card = any_card(folder)
+    if isinstance(card, MaskCard):
+        raise ModelError(
+            f"{folder / CARD}: {card.id} marks structures and has no head; run it with `wsi-run FOLDER -m`"
+        )
+    return card
+
+
+def any_card(folder: Path) -> Card:
+    """Read a model's card, of whichever kind; ModelError when it doesn't keep the schema."""
+    return _read(folder, MaskCard) if _read(folder, _Outline).network is not None else _read(folder, ModelCard)
+
+
+class _Outline(BaseModel):
+    """What tells the kinds of models apart."""
+
+    network: object = None
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def _read(folder: Path, into: type[C]) -> C:
     try:
         return read_yaml(folder / CARD, into)
     except UsageError as error:
         raise ModelError(str(error)) from error
 
 
-def encoder_card(folder: Path) -> EncoderCard:
-    """Read an encoder's card; ModelError when it doesn't keep the schema."""
-    card = _read(folder, EncoderCard)
-    assert isinstance(card, EncoderCard)
-    return card
-
-
-def model_card(folder: Path) -> ModelCard:
-    """Read a model's card; ModelError when it doesn't keep the schema."""
-    card = _read(folder, ModelCard)
-    assert isinstance(card, ModelCard)
-    return card
+def encoder_folder(name: str, model: Path) -> Path:
+    """Return the folder of a model's encoder: its own, or one of the catalog. ModelError when there is none."""
+    return find_folder(str(model / OWN_ENCODER) if name == OWN_ENCODER else name, "encoder")
 
 
 def folder_digest(folder: Path) -> str:
     """Return one sha256 over the card and the weights of a model folder: the model's hash."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.name == CARD or p.suffix == ".safetensors"):
-        digest.update(f"{path.name} {sha256_file(path)}\n".encode())
+    own = folder / OWN_ENCODER
+    for path in (*_sealed(folder), *(_sealed(own) if own.is_dir() else ())):
+        digest.update(f"{path.relative_to(folder).as_posix()} {sha256_file(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _sealed(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.name == CARD or p.suffix == ".safetensors")

@@ -117,9 +117,7 @@ def _check_head(name: str) -> int:
     card = load_model(name).card
     click.echo(f"{card.id} {card.version}: {card.title}")
     click.echo(f"  licence   {card.licence.weights}; {card.use.status}")
-    click.echo(
-        f"  input     {card.input.tile_px} px at {card.input.mpp:g} µm/px, {card.input.stain}; encoder {card.encoder.name}"
-    )
+    click.echo(f"  input     {card.input.told}; encoder {card.encoder.name}")
     click.echo(f"  hash      {folder_digest(folder)}")
     click.echo("  selftest  reproduced on this machine")
     click.echo("  measured")

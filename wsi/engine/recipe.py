@@ -74,7 +74,7 @@ def _with_scale(recipe: Recipe) -> Recipe:
     config = recipe.config
     wanted: Accepts | EncoderInput | None = None
     if config.model is not None:
-        wanted = model_card(find_folder(config.model, "model")).input
+        wanted = model_card(find_folder(config.model, "model")).slide_input
     elif config.encode.encoder is not None:
         card, _ = _encoder(config.encode.encoder)
         wanted = card.input if card else None
@@ -84,12 +84,12 @@ def _with_scale(recipe: Recipe) -> Recipe:
 def _with_model(recipe: Recipe, name: str) -> Recipe:
     folder = find_folder(name, "model").resolve()
     card = model_card(folder)
-    config = recipe.config
+    config, eats = recipe.config, card.slide_input
     encoder = _same_encoder(config.encode.encoder, card)
     asked = {
         "encoder": (config.encode.encoder, encoder),
-        "tile_px": (config.tile.tile_px, card.input.tile_px),
-        "mpp": (config.tile.mpp, card.input.mpp),
+        "tile_px": (config.tile.tile_px, eats.tile_px),
+        "mpp": (config.tile.mpp, eats.mpp),
     }
     for what, (found, expected) in asked.items():
         if found not in (None, expected):
@@ -109,8 +109,8 @@ def _with_model(recipe: Recipe, name: str) -> Recipe:
             "model_id": card.id,
             "model_version": card.version,
             "model_sha256": folder_digest(folder),
-            "tile_px": card.input.tile_px,
-            "mpp": card.input.mpp,
+            "tile_px": eats.tile_px,
+            "mpp": eats.mpp,
         }
     )
 

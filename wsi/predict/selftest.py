@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, uint8
 
-from wsi.card import ModelCard
+from wsi.card import Accepts, ModelCard
 from wsi.errors import ArtifactError, ModelError
 from wsi.predict.verdict import Model
 from wsi.predict.weights import read_tensors, sound
@@ -66,7 +66,10 @@ def _example(card: ModelCard, folder: Path) -> tuple[Path, dict[str, Tensor]]:
     if features is None or features.ndim != 2 or not len(features) or set(tensors) - NAMES:
         shapes = {name: tuple(tensor.shape) for name, tensor in list(tensors.items())[:3]}
         raise ModelError(f"{path}: holds {shapes or 'nothing'}; expected features (N, D) and at most a tile beside it")
-    shape = (card.input.tile_px, card.input.tile_px, 3)
-    if tile is not None and (tile.dtype != uint8 or tuple(tile.shape) != shape):
+    if tile is None:
+        return path, tensors
+    wanted = (card.input.tile_px, card.input.tile_px) if isinstance(card.input, Accepts) else tuple(tile.shape[:2])
+    shape = (*wanted, 3)
+    if tile.dtype != uint8 or tuple(tile.shape) != shape:
         raise ModelError(f"{path}: tile is {tuple(tile.shape)} {tile.dtype}, expected {shape} uint8")
     return path, tensors

@@ -28,7 +28,7 @@ def model_text(study: Study, card: ModelCard, lines: Sequence[Line], held: HeldO
         "**Research use only.** Not a medical device, not for diagnosis or any decision about a patient.",
         _paragraph(
             f"Made by `wsi-run train` from {len(study.cohort)} cases of {_patients(study)} patients: {made}.",
-            f"It reads features of `{card.encoder.name}` (tiles of {card.input.tile_px} px at {card.input.mpp:g} µm/px).",
+            f"It reads features of `{card.encoder.name}` (tiles of {card.slide_input.tile_px} px at {card.slide_input.mpp:g} µm/px).",
             "This card was drafted from what the run knows; a person must complete it (last section).",
         ),
         "## Data\n\n" + _bullets(_data(study, card)),
