@@ -9,13 +9,16 @@ SLIDE_SUFFIXES = frozenset(
     f".{kind}"
     for kind in (
         *("svs", "svslide", "tif", "tiff", "btf", "tf8", "tf2", "qptiff", "ndpi", "vms", "vmu", "scn", "mrxs", "bif"),
-        *("dcm", "czi", "zvi", "isyntax", "ets", "vsi", "afi", "jp2", "jpx", "png", "jpg", "jpeg", "bmp"),
+        *("dcm", "czi", "zvi", "isyntax", "ets", "vsi", "afi", "jp2", "jpx", "png", "jpg", "jpeg", "bmp", "webp"),
     )
 )
 """Suffixes by which a file that can't be opened still counts as a slide, and is refused by name."""
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\0\0\0\x0cjP  ")
 _KNOWN = (*_TIFF, *_PICTURES, b"ZISRAWFILE", b"BM")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+_NIFTI = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
+"""The size of a NIfTI header, 1 or 2, in either byte order."""
 _LFS = b"version https://git-lfs"
 
 
@@ -36,15 +39,24 @@ def is_dicom(head: bytes) -> bool:
 
 
 def is_picture(head: bytes) -> bool:
-    """Return whether a file is a PNG, JPEG, JPEG 2000 or BMP."""
-    return head.startswith((*_PICTURES, b"BM"))
+    """Return whether a file is a PNG, JPEG, JPEG 2000, WebP or BMP."""
+    return head.startswith((*_PICTURES, b"BM")) or is_webp(head)
+
+
+def is_webp(head: bytes) -> bool:
+    return head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+
+
+def is_nifti(path: Path, head: bytes) -> bool:
+    """Return whether a file is, or by its name wants to be, NIfTI: .nii, .nii.gz, or its first field says so."""
+    return path.name.lower().endswith(NIFTI_SUFFIXES) or head[:4] in _NIFTI
 
 
 def is_slide(path: Path, head: bytes) -> bool:
     """Return whether a file is, or by its name wants to be, a slide or an image."""
     suffix = path.suffix.lower()
     known = head.startswith(_KNOWN[:-1]) or (head.startswith(b"BM") and suffix == ".bmp") or is_dicom(head)
-    return known or suffix in SLIDE_SUFFIXES
+    return known or is_webp(head) or is_nifti(path, head) or suffix in SLIDE_SUFFIXES
 
 
 def describe_head(head: bytes) -> str:
