@@ -7,6 +7,7 @@ WsiError
 │   └── LeakError           E_LEAK           one patient on both sides of a split (exit 2)
 ├── SlideError                               one slide can't be used; the run goes on
 │   ├── UnreadableError     E_UNREADABLE     no reader can open the file
+│   ├── AbsentError         E_ABSENT         the file isn't where it lay
 │   ├── FormatError         E_FORMAT         a known format, but not one we can decode
 │   ├── RegionError         E_REGION         part of the slide can't be decoded
 │   ├── ModalityError       E_MODALITY       not 8-bit RGB brightfield
@@ -67,6 +68,10 @@ class SlideError(WsiError, ValueError):
 
 class UnreadableError(SlideError, OSError):
     code = "E_UNREADABLE"
+
+
+class AbsentError(SlideError, OSError):
+    code = "E_ABSENT"
 
 
 class FormatError(SlideError):

@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "Go as far as the grade (no files for people).",
     "evaluate": "Measure predictions against labels, with intervals.",
     "export": "Redo heatmaps, annotations and the report from existing results.",
+    "review": "Open the review page over OUT in the browser.",
     "train": "Train a model on labels and features, and test it on patients it never saw.",
     "finetune": "Fine-tune an encoder on labeled tiles.",
     "shortcuts": "Ask whether color, size or site alone tell the label.",

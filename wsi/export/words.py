@@ -9,6 +9,7 @@ REFER = "Refer to a pathologist"
 
 NEXT_STEP = {
     "E_UNREADABLE": "Check that the file is whole: open it in QuPath, or copy it again from the scanner.",
+    "E_ABSENT": "Bring the slide back to its place, or name the folder that it lies in now.",
     "E_FORMAT": "Convert the slide to SVS, DICOM or OME-TIFF with 8-bit RGB tiles.",
     "E_REGION": "Copy the slide again from the scanner; part of it can't be decoded.",
     "E_MODALITY": "Leave the slide out: the tool reads 8-bit brightfield slides only.",

@@ -1,0 +1,133 @@
+"""The viewing process: it opens slides to be looked at and gives tiles and pieces of them as JPEG.
+
+Run as `python -m wsi.engine.viewer` by Child. It keeps a few slides open and answers: open, tile, crop.
+"""
+
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from PIL import Image
+
+from wsi.engine.child import Message, send, serve
+from wsi.errors import RegionError, WsiError
+from wsi.geometry import MPP_MAX, MPP_MIN, Point, Region, Size, best_level
+from wsi.read import Source, open_slide
+
+OPEN_SLIDES = 4
+TILE_PX = 512
+"""Side of the tiles of a level whose stored frames are of no use as they are."""
+COARSEST_PX = 2048
+"""A slide whose coarsest level is larger than this gets one that is `SHRINK` times smaller, made as it is asked for."""
+SHRINK = 4
+MAX_PIECE_PX = 16 << 20
+"""px of the level that a piece may be made of."""
+_QUALITY = 88
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A level as it is shown: a stored level, over `shrink`; size in its own px, and the side of its tiles."""
+
+    level: int
+    shrink: int
+    size: Size
+    downsample: float
+    tile_px: int
+
+    def region(self, column: int, row: int) -> Region:
+        """Return what a tile is made of, in px of the stored level."""
+        left, top = column * self.tile_px, row * self.tile_px
+        size = Size(min(self.tile_px, self.size.width - left), min(self.tile_px, self.size.height - top))
+        place = Point(round(left * self.downsample), round(top * self.downsample))
+        return Region(place, self.level, Size(size.width * self.shrink, size.height * self.shrink))
+
+
+def steps_of(source: Source) -> tuple[Step, ...]:
+    """Return the levels that are shown of a slide, the largest first."""
+    steps = [Step(number, 1, level.size, level.downsample, TILE_PX) for number, level in enumerate(source.levels)]
+    last = steps[-1]
+    if max(last.size.width, last.size.height) > COARSEST_PX:
+        size = Size(max(1, last.size.width // SHRINK), max(1, last.size.height // SHRINK))
+        steps.append(Step(last.level, SHRINK, size, last.downsample * SHRINK, TILE_PX))
+    return tuple(steps)
+
+
+class Shown:
+    """One open slide."""
+
+    def __init__(self, path: Path) -> None:
+        self._source = open_slide(path)
+        self.steps = steps_of(self._source)
+
+    def about(self) -> Message:
+        mpp, full = self._source.metadata_mpp, self._source.levels[0].size
+        return {
+            "width": full.width,
+            "height": full.height,
+            "levels": [[s.size.width, s.size.height, s.downsample, s.tile_px] for s in self.steps],
+            "mpp": mpp.mean if mpp and MPP_MIN <= mpp.mean <= MPP_MAX else None,
+        }
+
+    def tile(self, level: int, column: int, row: int) -> bytes:
+        step = self.steps[level]
+        pixels = self._source.read_region(step.region(column, row))
+        return jpeg(Image.fromarray(pixels).reduce(step.shrink) if step.shrink > 1 else Image.fromarray(pixels))
+
+    def crop(self, x: int, y: int, width: int, height: int, px: int) -> bytes:
+        levels, longest = self._source.levels, max(width, height)
+        level = best_level(levels, max(1.0, longest / px))
+        downsample = levels[level].downsample
+        size = Size(max(1, round(width / downsample)), max(1, round(height / downsample)))
+        if size.area > MAX_PIECE_PX:
+            raise RegionError(f"a piece of {size.width} x {size.height} px is too large to be shown at once")
+        image = Image.fromarray(self._source.read_region(Region(Point(x, y), level, size)))
+        image.thumbnail((px, px), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        return jpeg(image)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """Return a picture as JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()
+
+
+class Shelf:
+    """The slides that this process has open, the one longest unused closed first."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, Shown] = OrderedDict()
+
+    def answer(self, pipe: Connection, message: Message, _blobs: list[bytes]) -> None:
+        if message["do"] == "hello":
+            send(pipe, {"hello": True})
+            return
+        shown = self._shown(message["path"])
+        match message["do"]:
+            case "open":
+                send(pipe, shown.about())
+            case "tile":
+                send(pipe, {}, shown.tile(message["level"], message["column"], message["row"]))
+            case "crop":
+                send(pipe, {}, shown.crop(**message["piece"]))
+            case other:
+                raise WsiError(f"the viewing process was asked for {other!r}, which it doesn't know")
+
+    def _shown(self, path: str) -> Shown:
+        shown = self._open.get(path)
+        if shown is None:
+            shown = self._open[path] = Shown(Path(path))
+            while len(self._open) > OPEN_SLIDES:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(path)
+        return shown
+
+
+if __name__ == "__main__":
+    serve(Shelf().answer)

@@ -1,0 +1,133 @@
+"""Slides to look at: their tiles decoded by supervised processes, which may die without taking the server along."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from wsi.engine.child import Child, Message
+from wsi.errors import AbsentError, ChildError, TimeoutExceeded
+from wsi.review.tiles import Piece, View, ViewLevel
+
+WORKERS = 2
+STALL_S = 20.0
+"""A process that says nothing for so long, over one tile, is stopped."""
+MEMORY_GB = 4.0
+
+
+class _Hand:
+    """A viewing process and the slides it has been asked for."""
+
+    def __init__(self) -> None:
+        self.child = Child("wsi.engine.viewer", memory_bytes=round(MEMORY_GB * 2**30))
+        self.knows: set[str] = set()
+
+    def ask(self, message: Message, *, stall_s: float) -> tuple[Message, list[bytes]]:
+        if not self.child.running:
+            self.knows.clear()
+        self.child.send(message)
+        self.knows.add(message.get("path", ""))
+        return self.child.receive(stall_s)
+
+
+class Viewing:
+    """The Tiles of slides whose places are known. Any thread may ask; each process answers one at a time."""
+
+    def __init__(self, places: Mapping[str, Path], *, workers: int = WORKERS, stall_s: float = STALL_S) -> None:
+        """Take where slides lie, by id.
+
+        Args:
+            workers: processes that decode at once.
+            stall_s: seconds after which one that says nothing is stopped.
+        """
+        self._places, self._stall_s = places, stall_s
+        self._idle = [_Hand() for _ in range(workers)]
+        self._all = tuple(self._idle)
+        self._free = threading.Condition()
+        self._views: dict[str, tuple[tuple[int, ...], View]] = {}
+        self._deadly: set[tuple[object, ...]] = set()
+
+    def warm(self) -> None:
+        """Start the processes, so that the first slide needn't wait for them."""
+        for hand in self._all:
+            hand.child.start()
+
+    def close(self) -> None:
+        """End the processes."""
+        for hand in self._all:
+            hand.child.stop()
+
+    def has(self, slide: str, /) -> bool:
+        return slide in self._places
+
+    def look(self, slide: str, /) -> View:
+        path, mark = self._place(slide)
+        known = self._views.get(slide)
+        if known is None or known[0] != mark:
+            told, _ = self._ask(slide, path, {"do": "open"}, ())
+            levels = tuple(ViewLevel(int(w), int(h), float(d), int(px)) for w, h, d, px in told["levels"])
+            known = mark, View(told["width"], told["height"], levels, told["mpp"])
+            self._views[slide] = known
+        return known[1]
+
+    def tile(self, slide: str, level: int, column: int, row: int, /) -> bytes:
+        path, _ = self._place(slide)
+        asked = {"do": "tile", "level": level, "column": column, "row": row}
+        return self._ask(slide, path, asked, (level, column, row))[1][0]
+
+    def crop(self, slide: str, piece: Piece, /) -> bytes:
+        path, _ = self._place(slide)
+        return self._ask(slide, path, {"do": "crop", "piece": asdict(piece)}, (piece,))[1][0]
+
+    def _place(self, slide: str) -> tuple[Path, tuple[int, ...]]:
+        """Return the slide's file and what changes when it does; AbsentError when it isn't there."""
+        path = self._places.get(slide)
+        if path is None:
+            raise AbsentError("where this slide lies isn't known here; start with --slides and the folder it lies in")
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise AbsentError(
+                "the slide isn't where it lay when it was run; bring it back, or start with --slides and its folder"
+            ) from error
+        return path, (found.st_size, found.st_mtime_ns, found.st_ino)
+
+    def _ask(self, slide: str, path: Path, message: Message, what: tuple[object, ...]) -> tuple[Message, list[bytes]]:
+        """Return the answer of a process; one that dies over it is asked once more, and never again for the same.
+
+        Raises:
+            SlideError: the slide or that part of it can't be decoded. ChildError: the process died or hung twice.
+        """
+        if (slide, *what) in self._deadly:
+            raise ChildError("this part of the slide stopped the decoder before and isn't tried again")
+        try:
+            return self._ask_once(path, message)
+        except TimeoutExceeded:
+            raise
+        except ChildError:
+            pass
+        try:
+            return self._ask_once(path, message)
+        except ChildError:
+            self._deadly.add((slide, *what))
+            raise
+
+    def _ask_once(self, path: Path, message: Message) -> tuple[Message, list[bytes]]:
+        with self._hand(str(path)) as hand:
+            return hand.ask({**message, "path": str(path)}, stall_s=self._stall_s)
+
+    @contextmanager
+    def _hand(self, path: str) -> Iterator[_Hand]:
+        """Yield a process that is free, one that has the slide open if there is such."""
+        with self._free:
+            if not self._free.wait_for(lambda: self._idle, self._stall_s):
+                raise TimeoutExceeded("all decoders are busy")
+            hand = next((one for one in self._idle if path in one.knows), self._idle[0])
+            self._idle.remove(hand)
+        try:
+            yield hand
+        finally:
+            with self._free:
+                self._idle.append(hand)
+                self._free.notify()

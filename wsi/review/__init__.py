@@ -1,0 +1,19 @@
+"""The review page over OUT: a worklist, slides with heat and outlines, and decisions that are written down for good."""
+
+from wsi.review.app import make_app
+from wsi.review.folder import ReviewFolder
+from wsi.review.guard import new_token
+from wsi.review.places import slide_places, slides_below
+from wsi.review.tiles import Piece, Tiles, View, ViewLevel
+
+__all__ = [
+    "Piece",
+    "ReviewFolder",
+    "Tiles",
+    "View",
+    "ViewLevel",
+    "make_app",
+    "new_token",
+    "slide_places",
+    "slides_below",
+]

@@ -1,0 +1,190 @@
+"""The review page over OUT as a web application: which address gives what."""
+
+import functools
+import logging
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from wsi.errors import TimeoutExceeded, WsiError
+from wsi.review.answers import as_json, refusal
+from wsi.review.desk import Desk
+from wsi.review.folder import ReviewFolder
+from wsi.review.guard import Door, Guard, with_headers
+from wsi.review.refusal import Refused, of_status, refused
+from wsi.review.tiles import Kept, Piece, Tiles
+
+PAGE = Path(__file__).with_name("page")
+SERVED = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+ANSWER_S = 30.0
+"""What takes longer, on a disk that hangs, is answered with the advice to try again."""
+THREADS = 24
+MAX_CROP_PX = 512
+MAX_SIDE = 1 << 31
+_TILE_CACHE = {"cache-control": "private, max-age=3600"}
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def make_app(
+    folder: ReviewFolder,
+    tiles: Tiles,
+    *,
+    token: str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    blind: bool = False,
+    reviewer: str = "",
+) -> Starlette:
+    """Return the application.
+
+    Args:
+        tiles: the way to the px of the slides.
+        token: what the link that opens the page holds.
+        host, port: what it listens on; a request by another name is refused.
+        blind: show no verdict before the reviewer's own read of the case is written down; needs `reviewer`.
+        reviewer: who reviews; "" lets the page say it with each decision.
+
+    Raises:
+        ValueError: blind without a reviewer.
+    """
+    pages = Pages(Desk(folder, tiles, blind=blind, reviewer=reviewer))
+    routes = [
+        Route("/", pages.index),
+        Route("/page/{name}", pages.file),
+        Route("/api/run", pages.run),
+        Route("/api/cases", pages.cases),
+        Route("/api/cases/{slide}", pages.case),
+        Route("/api/cases/{slide}/thumbnail", pages.thumbnail),
+        Route("/api/cases/{slide}/tiles/{level}/{column}/{row}", pages.tile),
+        Route("/api/cases/{slide}/crop", pages.crop),
+        Route("/api/cases/{slide}/heat/{layer}", pages.heat),
+        Route("/api/cases/{slide}/outlines", pages.outlines),
+        Route("/api/cases/{slide}/decisions", pages.decisions),
+    ]
+    handlers: Mapping[Any, Any] = {WsiError: _on_error, HTTPException: _on_status, Exception: _on_bug}
+    middleware = [Middleware(Guard, door=Door(token, host, port))]
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=middleware)
+
+
+def _on_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, WsiError)
+    return refusal(refused(error))
+
+
+def _on_status(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return refusal(of_status(error.status_code))
+
+
+def _on_bug(_request: Request, error: Exception) -> Response:
+    return with_headers(
+        refusal(Refused(500, "E_BUG", f"A fault in this tool ({type(error).__name__}).", next="Report it."))
+    )
+
+
+class Pages:
+    """What each address answers. Files and decoders are waited for in threads, never in the event loop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._kept = Kept()
+        self._limit: anyio.CapacityLimiter | None = None
+        self._files = {p.name: SERVED[p.suffix] for p in PAGE.iterdir() if p.suffix in SERVED and p.is_file()}
+
+    async def index(self, request: Request) -> Response:
+        return await self._page("index.html")
+
+    async def file(self, request: Request) -> Response:
+        return await self._page(request.path_params["name"])
+
+    async def _page(self, name: str) -> Response:
+        if name not in self._files:
+            raise of_status(404)
+        content = await self._wait((PAGE / name).read_bytes)
+        return Response(content, media_type=self._files[name], headers={"cache-control": "no-cache"})
+
+    async def run(self, request: Request) -> Response:
+        return as_json(await self._wait(self._desk.run))
+
+    async def cases(self, request: Request) -> Response:
+        return as_json({"cases": await self._wait(self._desk.cases)})
+
+    async def case(self, request: Request) -> Response:
+        return as_json(await self._wait(self._desk.case, request.path_params["slide"]))
+
+    async def thumbnail(self, request: Request) -> Response:
+        content = await self._wait(self._desk.thumbnail, request.path_params["slide"])
+        return Response(content, media_type="image/jpeg", headers=_TILE_CACHE)
+
+    async def tile(self, request: Request) -> Response:
+        slide = request.path_params["slide"]
+        level, column, row = (_number(request.path_params[name], name) for name in ("level", "column", "row"))
+        content = self._kept.get((slide, level, column, row)) if self._desk.is_case(slide) else None
+        if content is None:
+            content = await self._wait(self._desk.tile, slide, level, column, row)
+            self._kept.put((slide, level, column, row), content)
+        return Response(content, media_type="image/jpeg", headers=_TILE_CACHE)
+
+    async def crop(self, request: Request) -> Response:
+        slide = request.path_params["slide"]
+        asked = request.query_params
+        x, y, width, height, px = (_number(asked.get(name, ""), name) for name in ("x", "y", "width", "height", "px"))
+        if not 1 <= px <= MAX_CROP_PX or not width or not height:
+            raise _outside(f"a piece has sides of 1 px and more and is shown at 1 to {MAX_CROP_PX} px")
+        piece = Piece(x, y, width, height, px)
+        content = self._kept.get((slide, piece)) if self._desk.is_case(slide) else None
+        if content is None:
+            content = await self._wait(self._desk.crop, slide, piece)
+            self._kept.put((slide, piece), content)
+        return Response(content, media_type="image/jpeg", headers=_TILE_CACHE)
+
+    async def heat(self, request: Request) -> Response:
+        content = await self._wait(self._desk.heat, request.path_params["slide"], request.path_params["layer"])
+        return Response(content, media_type="application/octet-stream", headers={"cache-control": "no-store"})
+
+    async def outlines(self, request: Request) -> Response:
+        content = await self._wait(self._desk.outlines, request.path_params["slide"])
+        return Response(content, media_type="application/geo+json", headers={"cache-control": "no-store"})
+
+    async def decisions(self, request: Request) -> Response:
+        return as_json(await self._wait(self._desk.decisions, request.path_params["slide"]))
+
+    async def _wait(self, work: Callable[..., T], *given: Any) -> T:
+        """Return what `work` gives, done in a thread; Refused (503) when it takes too long."""
+        self._limit = self._limit or anyio.CapacityLimiter(THREADS)
+        try:
+            with anyio.fail_after(ANSWER_S):
+                return await anyio.to_thread.run_sync(
+                    functools.partial(work, *given), abandon_on_cancel=True, limiter=self._limit
+                )
+        except TimeoutError as error:
+            if isinstance(error, WsiError):
+                raise
+            raise Refused(
+                503,
+                TimeoutExceeded.code,
+                "The disk with the results or the slides doesn't answer.",
+                next="Wait, then reload; if it stays so, look whether the disk is there.",
+                wait_s=5,
+            ) from error
+
+
+def _number(text: str, name: str) -> int:
+    """Return a whole number that an address gives; Refused for anything else."""
+    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) >= MAX_SIDE:
+        raise _outside(f"{name} must be a whole number from 0 to {MAX_SIDE - 1}")
+    return int(text)
+
+
+def _outside(message: str) -> Refused:
+    return Refused(422, "E_RANGE", f"Out of range: {message}.", next="Reload the page.")

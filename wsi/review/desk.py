@@ -1,0 +1,186 @@
+"""What the page shows of a slide, put together from OUT, the slide's px and the decisions; and what stays hidden."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from wsi import __version__
+from wsi.errors import WsiError
+from wsi.export.cohort import Entry
+from wsi.printable import printable
+from wsi.results import RESEARCH_USE, Provenance
+from wsi.review import evidence, heat, worklist
+from wsi.review.folder import ReviewFolder, damaged
+from wsi.review.outlines import outlines
+from wsi.review.refusal import Refused, of_status, refused
+from wsi.review.tiles import Kept, Piece, Tiles, View
+
+KEPT_BYTES = 64 << 20
+
+
+class Desk:
+    """The cases of a run as one reviewer sees them."""
+
+    def __init__(self, folder: ReviewFolder, tiles: Tiles, *, blind: bool = False, reviewer: str = "") -> None:
+        if blind and not reviewer:
+            raise ValueError("a blind review needs to know whose own read it waits for")
+        self._folder, self._tiles = folder, tiles
+        self._blind, self._reviewer = blind, reviewer
+        self._kept = Kept(KEPT_BYTES)
+
+    def is_case(self, slide: str) -> bool:
+        return slide in self._folder.records()
+
+    def run(self) -> dict[str, Any]:
+        """Return what the run is: its model, classes and counts."""
+        entries = self._folder.entries()
+        results = [entry.result for entry in entries]
+        graded = next((r for r in results if r.classes), None)
+        counts: dict[str, int | None] = {
+            status: sum(r.status == status for r in results) for status in ("ok", "partial", "refused", "failed")
+        }
+        hidden = any(self._is_hidden(entry) for entry in entries)
+        return {
+            "notice": RESEARCH_USE,
+            "wsi_run": __version__,
+            "blind": self._blind,
+            "reviewer": self._reviewer,
+            "read_only": False,
+            "model": self._model(self._folder.made(), graded.threshold if graded else None),
+            "classes": [{"name": printable(c.name), "color": c.color} for c in graded.classes] if graded else [],
+            "counts": {
+                "cases": len(results),
+                **counts,
+                "referred": None if hidden else sum(r.has_verdict and r.refer for r in results),
+                "reviewed": 0,
+            },
+        }
+
+    def _model(self, made: Provenance | None, threshold: float | None) -> dict[str, Any] | None:
+        if made is None:
+            return None
+        card = self._folder.card(made)
+        told: dict[str, Any] = {
+            "id": printable(made.model),
+            "version": printable(made.model_version),
+            "sha256": made.model_sha256,
+            "threshold": threshold,
+        }
+        if card is None:
+            return {**told, "title": "", "kind": "", "trained_on": [], "licence": "", "evaluation": []}
+        figures = [one.model_dump(include={"name", "metric", "value", "low", "high", "n"}) for one in card.evaluation]
+        return {
+            **told,
+            "title": card.title,
+            "kind": card.head.type,
+            "trained_on": card.training.data,
+            "licence": card.licence.weights,
+            "evaluation": figures,
+        }
+
+    def cases(self) -> list[dict[str, Any]]:
+        """Return the worklist, the most suspicious first; by name while a verdict may not be seen."""
+        entries = self._folder.entries()
+        if not self._blind:
+            entries.sort(key=worklist.order)
+        return [self._row(entry) for entry in entries]
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        hidden = self._is_hidden(entry)
+        row = worklist.row(entry, viewable=self._tiles.has(entry.result.slide), hidden=hidden)
+        return {**row, "decision": None, "reviewed": False}
+
+    def case(self, slide: str) -> dict[str, Any]:
+        """Return all of one slide but its pictures."""
+        entry = self._folder.entry(slide)
+        hidden = self._is_hidden(entry)
+        view, problem = self._view(entry)
+        told = {
+            **self._row(entry),
+            "view": view,
+            "view_problem": problem,
+            "hidden": hidden,
+            "words": "",
+            "top": [],
+            "bottom": [],
+            "heat": None,
+            "outlines": (entry.folder / "tissue.geojson").is_file(),
+            "decisions": [],
+            "panes": [],
+        }
+        if hidden or not entry.result.has_verdict:
+            return told
+        case = self._folder.case(slide)
+        top, bottom = evidence.tiles(case)
+        words = evidence.words(case.result, self._folder.card(case.result.provenance))
+        return {**told, "words": words, "top": top, "bottom": bottom, "heat": heat.describe(case)}
+
+    def _view(self, entry: Entry) -> tuple[dict[str, Any] | None, str]:
+        """Return how the slide is shown, or why it can't be."""
+        try:
+            view = self._tiles.look(entry.result.slide)
+        except WsiError as error:
+            told = refused(error, subject=printable(entry.result.path))
+            return None, f"{told} {told.next}".strip()
+        levels = [{"id": number, **asdict(level)} for number, level in enumerate(view.levels)]
+        scale = entry.result.scale
+        mpp = (scale.mpp_x * scale.mpp_y) ** 0.5 if scale else view.mpp
+        return {"width": view.width, "height": view.height, "levels": levels, "mpp": mpp}, ""
+
+    def thumbnail(self, slide: str) -> bytes:
+        """Return the slide's overview as a JPEG; Refused (404) when it has none."""
+        entry = self._folder.entry(slide)
+        try:
+            return (entry.folder / "thumbnail.jpg").read_bytes()
+        except FileNotFoundError as error:
+            raise of_status(404) from error
+        except OSError as error:
+            raise damaged(entry.result) from error
+
+    def tile(self, slide: str, level: int, column: int, row: int) -> bytes:
+        """Return a tile as a JPEG; Refused (404) beyond the slide's levels and tiles."""
+        view = self._look(slide)
+        if level >= len(view.levels) or column >= view.levels[level].columns or row >= view.levels[level].rows:
+            raise Refused(404, "E_RANGE", "The slide has no such tile.", next="Reload the page.")
+        return self._tiles.tile(slide, level, column, row)
+
+    def crop(self, slide: str, piece: Piece) -> bytes:
+        """Return a piece of level 0 as a JPEG; Refused (422) where it lies beyond the slide."""
+        view = self._look(slide)
+        if piece.x >= view.width or piece.y >= view.height or piece.width > view.width or piece.height > view.height:
+            raise Refused(422, "E_RANGE", "The piece lies beyond the slide.", next="Reload the page.")
+        return self._tiles.crop(slide, piece)
+
+    def _look(self, slide: str) -> View:
+        entry = self._folder.entry(slide)
+        try:
+            return self._tiles.look(slide)
+        except WsiError as error:
+            raise refused(error, subject=printable(entry.result.path)) from error
+
+    def heat(self, slide: str, layer: str) -> bytes:
+        """Return a layer of heat; Refused (403) while hidden, (404) when the slide has no such layer."""
+        if self._is_hidden(self._folder.entry(slide)):
+            raise Refused(403, "E_HIDDEN", "Hidden until your own read is written down.", next="Write down your read.")
+        key = ("heat", slide, layer, self._folder.stamps(slide))
+        content = self._kept.get(key) or heat.grid_bytes(self._folder.case(slide), layer)
+        if content is None:
+            raise of_status(404)
+        return self._kept.put(key, content)
+
+    def outlines(self, slide: str) -> bytes:
+        """Return the outlines as GeoJSON; while hidden only the tissue's."""
+        hidden = self._is_hidden(self._folder.entry(slide))
+        key = ("outlines", slide, hidden, self._folder.stamps(slide))
+        content = self._kept.get(key)
+        if content is None:
+            found = outlines(self._folder.case(slide), hidden=hidden)
+            content = self._kept.put(key, json.dumps(found, separators=(",", ":"), allow_nan=False).encode())
+        return content
+
+    def decisions(self, slide: str) -> dict[str, Any]:
+        self._folder.entry(slide)
+        return {"decisions": []}
+
+    def _is_hidden(self, entry: Entry) -> bool:
+        return self._blind

@@ -1,0 +1,93 @@
+"""The worklist: a row a slide, those to look at first on top."""
+
+from typing import Any
+
+from wsi.export.cohort import Entry
+from wsi.export.report import suspicion as rank_of
+from wsi.export.words import positive_probability
+from wsi.printable import printable
+from wsi.results import Result
+from wsi.review.refusal import without_paths
+
+MODEL_FLAGS = frozenset({"out-of-distribution"})
+"""Flags that come from the model; the others tell of the slide alone."""
+_SUM_SLACK = 1e-3
+
+
+def suspicion(result: Result) -> float | None:
+    """Return how suspicious a slide is, 0-1; None without a verdict.
+
+    Of a model with two classes the probability of the positive one. Of more classes that exclude each other, kinds or
+    rising grades, 1 less the probability of the first, which cards list the harmless one as. Of labels that don't, the
+    highest. Of a quantity, a log hazard or a risk, where it lies between what is shown as cold and as hot.
+    """
+    if result.value is not None:
+        share = (result.value.value - result.value.low) / (result.value.high - result.value.low)
+        return min(1.0, max(0.0, share))
+    if not result.has_verdict or not result.classes:
+        return None
+    probabilities = [c.probability for c in result.classes]
+    if abs(sum(probabilities) - 1) > _SUM_SLACK or len(probabilities) == 1:
+        return max(probabilities)
+    positive = positive_probability(result)
+    if len(probabilities) == 2 and positive is not None:
+        return positive
+    return 1 - probabilities[0]
+
+
+def order(entry: Entry) -> tuple[Any, ...]:
+    """Return the key that sorts slides: with a verdict, those to refer first, by falling suspicion; refused and failed last."""
+    result = entry.result
+    first = int(not (result.refer or is_outside(result)))
+    height = result.value.value if result.value else suspicion(result) or 0.0
+    rank = rank_of(result)[0]
+    return rank, first if rank == 0 else 0, -height if rank == 0 else 0.0, result.path, result.slide
+
+
+def is_outside(result: Result) -> bool:
+    """Return whether the slide is unlike those that the model learned from."""
+    return "out-of-distribution" in result.flags or (result.out_of_distribution or 0.0) > 1
+
+
+def row(entry: Entry, *, viewable: bool, hidden: bool) -> dict[str, Any]:
+    """Return a slide's row; `hidden` leaves out all that the model says of it."""
+    result = entry.result
+    told = {
+        "slide": result.slide,
+        "name": printable(result.path),
+        "status": result.status,
+        "code": result.code,
+        "reason": without_paths(printable(result.reason)),
+        "thumbnail": (entry.folder / "thumbnail.jpg").is_file(),
+        "viewable": viewable,
+        "quality": dict(result.quality),
+        "tissue_mm2": result.tissue_mm2,
+        "tiles": result.tiles.model_dump(),
+    }
+    if hidden:
+        flags = [flag for flag in result.flags if flag not in MODEL_FLAGS]
+        closed = dict.fromkeys(("refer", "refer_reason", "out_of_distribution", "ai", "suspicion"))
+        return {**told, **closed, "flags": flags}
+    return {
+        **told,
+        "refer": result.refer,
+        "refer_reason": printable(result.refer_reason),
+        "flags": list(result.flags),
+        "out_of_distribution": result.out_of_distribution,
+        "ai": ai(result),
+        "suspicion": suspicion(result),
+    }
+
+
+def ai(result: Result) -> dict[str, Any] | None:
+    """Return what the model says of a slide; None without a verdict."""
+    if not result.has_verdict:
+        return None
+    return {
+        "label": printable(result.grade or ""),
+        "probability": positive_probability(result),
+        "confidence": result.confidence,
+        "probabilities": {printable(c.name): c.probability for c in result.classes},
+        "value": result.value.model_dump() if result.value else None,
+        "survival": result.survival.model_dump() if result.survival else None,
+    }
