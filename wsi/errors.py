@@ -7,7 +7,6 @@ WsiError
 │   └── LeakError           E_LEAK           one patient on both sides of a split (exit 2)
 ├── SlideError                               one slide can't be used; the run goes on
 │   ├── UnreadableError     E_UNREADABLE     no reader can open the file
-│   ├── AbsentError         E_ABSENT         the file isn't where it lay
 │   ├── FormatError         E_FORMAT         a known format, but not one we can decode
 │   ├── RegionError         E_REGION         part of the slide can't be decoded
 │   ├── ModalityError       E_MODALITY       not 8-bit RGB brightfield
@@ -26,6 +25,7 @@ WsiError
 │   └── EncoderMismatchError E_ENCODER       features of another encoder
 ├── EmptyBagError           E_EMPTY_BAG      attention over nothing
 ├── ArtifactError           E_ARTIFACT       a file of OUT is damaged or not ours
+├── AbsentError             E_ABSENT         a slide to be shown isn't where it lay
 ├── NoSpaceError            E_NOSPACE        the disk is full
 ├── LockedError             E_LOCKED         another run holds it
 └── ChildError                               a supervised process failed
@@ -68,10 +68,6 @@ class SlideError(WsiError, ValueError):
 
 class UnreadableError(SlideError, OSError):
     code = "E_UNREADABLE"
-
-
-class AbsentError(SlideError, OSError):
-    code = "E_ABSENT"
 
 
 class FormatError(SlideError):
@@ -146,6 +142,10 @@ class EmptyBagError(WsiError, ValueError):
 
 class ArtifactError(WsiError, OSError):
     code = "E_ARTIFACT"
+
+
+class AbsentError(WsiError, OSError):
+    code = "E_ABSENT"
 
 
 class NoSpaceError(WsiError, OSError):

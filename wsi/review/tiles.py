@@ -54,8 +54,8 @@ class Piece:
 class Tiles(Protocol):
     """A way to the px of the slides of a run, by id. Any thread may ask.
 
-    Each raises SlideError (AbsentError: the slide isn't where it lay; RegionError: that part can't be decoded) or
-    ChildError (the decoder died or hung).
+    All but `has` raise AbsentError (the slide isn't where it lay), SlideError (RegionError: that part can't be decoded)
+    or ChildError (the decoder died or hung).
     """
 
     def has(self, slide: str, /) -> bool:
