@@ -18,6 +18,11 @@ ARTIFACTS = (
     "result.json",
     "heatmap.ome.tiff",
     "heatmap.png",
+    "mask.h5",
+    "mask.png",
+    "mask.nii.gz",
+    "mask.seg.dcm",
+    "overlay.png",
 )
 """Files of slides/<id>/ besides <name>.geojson.gz and stages.json."""
 

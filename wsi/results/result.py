@@ -1,21 +1,15 @@
 """The verdict on one slide, with all that is needed to show and to repeat it."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from wsi.config import Share, Strict
+from wsi.results.image import AlsoVerdict, ClassScore, ImageFacts, Structure
 from wsi.results.record import Status, TileCounts
 
 RESEARCH_USE = "Research use only. Not for diagnosis."
-
-
-class ClassScore(Strict):
-    """One class of the model and what this slide got for it."""
-
-    name: str
-    color: Annotated[list[int], Field(min_length=3, max_length=3)]
-    probability: Share
+OF_OTHER_IMAGES = frozenset({"image", "structures", "also"})
 
 
 class Value(Strict):
@@ -119,13 +113,25 @@ class Result(Strict):
     out_of_distribution: float | None = None
     """Distance to the training data over the model's limit; above 1 is outside."""
     scale: Scale | None = None
+    image: ImageFacts | None = None
+    """Of an image that was read whole; None for a slide."""
+    structures: list[Structure] = []
+    """Of a model that marks structures."""
+    also: list[AlsoVerdict] = []
+    """What else the model says of the image."""
     provenance: Provenance | None = None
     notice: Literal["Research use only. Not for diagnosis."] = "Research use only. Not for diagnosis."
+
+    @model_serializer(mode="wrap")
+    def _without_what_slides_lack(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return the fields, without those of other images where they are empty: a slide's JSON stays as it was."""
+        told: dict[str, Any] = dump(self)
+        return {key: value for key, value in told.items() if value or key not in OF_OTHER_IMAGES}
 
     @property
     def has_verdict(self) -> bool:
         """Whether a model says something of the slide."""
-        return self.grade is not None or self.value is not None
+        return self.grade is not None or self.value is not None or bool(self.structures)
 
     @property
     def is_positive(self) -> bool:

@@ -1,0 +1,70 @@
+"""What a result says of an image that was read whole, and the structures and further verdicts of its model."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from wsi.config import Share, Strict
+
+Color = Annotated[list[int], Field(min_length=3, max_length=3)]
+
+
+class ClassScore(Strict):
+    """One class of the model and what this slide or image got for it."""
+
+    name: str
+    color: Color
+    probability: Share
+
+
+class ImageFacts(Strict):
+    """The image as it was read."""
+
+    format: str
+    axes: list[str]
+    shape: list[int]
+    """Samples along each axis."""
+    unit: str
+    steps: list[float]
+    """Of `unit` between two samples, along each axis."""
+    channels: list[str]
+    modality: str = ""
+    """DICOM's code; "" where the file says none."""
+    findings: list[str] = []
+    """What was noticed while it was read."""
+
+    @property
+    def told(self) -> str:
+        """The image in a few words: 4288 x 2848 px."""
+        size = " x ".join(map(str, reversed(self.shape) if len(self.shape) == 2 else self.shape))
+        if self.unit != "mm":
+            return f"{size} px"
+        return f"{size} samples of {' x '.join(f'{step:.3g}' for step in self.steps)} mm"
+
+
+class Structure(Strict):
+    """One structure of a mask, and how much of it there is."""
+
+    name: str
+    color: Color
+    code: str | None = None
+    samples: Annotated[int, Field(ge=0)]
+    """Samples of the image as it was read."""
+    amount: float
+    unit: Literal["px", "mm2", "ml", "share"]
+    """share: of the field of view, or of the whole image where none was looked for."""
+
+
+class AlsoVerdict(Strict):
+    """A second thing that the model says of the image."""
+
+    name: str
+    title: str
+    classes: list[ClassScore]
+    positive: str
+    grade: str
+    labels: list[str] = []
+    confidence: Share
+    threshold: Share | None = None
+    refer: bool = False
+    refer_reason: str = ""
