@@ -57,4 +57,4 @@ def _sources(linear: NDArray[np.float64]) -> list[int]:
 
 
 def _grid(inside: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    return functools.reduce(np.logical_and, np.ix_(*inside))
+    return functools.reduce(np.logical_and.outer, inside)
