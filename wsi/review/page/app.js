@@ -1,0 +1,186 @@
+/** The desk: puts the parts together, opens cases, and records decisions. */
+(function () {
+  "use strict";
+  const WSI = (window.WSI = window.WSI || {});
+  const { make, find } = WSI;
+
+  const SLOW_MS = 900; // before the page says that a case takes its time
+  const NARROW = window.matchMedia("(max-width: 1100px)");
+
+  class Desk {
+    async start() {
+      this.store = WSI.makeStore();
+      this.run = await this.store.run();
+      this.drafts = new Map();
+      this.item = null;
+      this.build();
+      this.head();
+      await this.refresh();
+      window.addEventListener("hashchange", () => this.openLinked());
+      if (!this.openLinked()) this.list.openNext();
+      if (!this.list.items.length) this.stage.tell("This folder holds no case yet.");
+    }
+
+    build() {
+      const { store, run } = this;
+      this.list = new WSI.Worklist(find("worklist"), { store, run, onOpen: (slide) => this.link(slide) });
+      this.stage = new WSI.Stage(find("stage-panes"), { store, run });
+      this.bar = new WSI.HeatBar(find("heatbar"), () => this.stage.panes);
+      this.draw = new WSI.Draw(this.stage.main.viewer, () => this.followDrawing());
+      this.decision = new WSI.Decision(find("decision"), {
+        run,
+        draw: this.draw,
+        onDraw: () => this.startDrawing(),
+        onSubmit: (item, entry) => this.record(item, entry),
+      });
+      const table = WSI.keyTable(this.commands());
+      WSI.listenForKeys(table);
+      WSI.buildHelp(table);
+      WSI.buildTools(find("stage-tools"), this.commands());
+      this.folds();
+    }
+
+    /** What keys and buttons act on. */
+    commands() {
+      const { list, bar, decision, draw, stage } = this;
+      const act = {
+        draw: () => this.startDrawing(),
+        threshold: () => this.modelThreshold(),
+        fold: (name) => this.fold(name),
+        find: () => this.find(),
+      };
+      return { list, bar, decision, draw, stage, act };
+    }
+
+    head() {
+      const { model, blind, read_only: isReadOnly } = this.run;
+      const modes = [blind ? "blind review" : "", isReadOnly ? "read only" : ""].filter(Boolean).join(" · ");
+      find("model-line").textContent = [model ? `${model.id} ${model.version}` : "", modes].filter(Boolean).join(" · ");
+      find("notice").textContent = this.run.notice;
+      find("to-theme").addEventListener("click", () => WSI.flipTheme());
+      find("to-help").addEventListener("click", () => WSI.openHelp());
+    }
+
+    folds() {
+      for (const name of ["list", "evidence"]) find(`to-${name}`).addEventListener("click", () => this.fold(name));
+      if (NARROW.matches) this.fold("list");
+    }
+
+    fold(name, isOpen = document.body.classList.contains(`no-${name}`)) {
+      document.body.classList.toggle(`no-${name}`, !isOpen);
+      find(`to-${name}`).setAttribute("aria-expanded", String(isOpen));
+    }
+
+    find() {
+      this.fold("list", true);
+      this.list.search.focus();
+    }
+
+    async refresh() {
+      this.list.show(await this.store.cases());
+    }
+
+    /** Open a case by its address, so that the browser's back and a sent link work. */
+    link(slide) {
+      const address = `#slide=${encodeURIComponent(slide)}`;
+      if (window.location.hash === address) this.open(slide);
+      else window.location.hash = address;
+      if (NARROW.matches) this.fold("list", false);
+    }
+
+    openLinked() {
+      const slide = new URLSearchParams(window.location.hash.slice(1)).get("slide");
+      const isThere = this.list.items.some((item) => item.slide === slide);
+      if (isThere) this.open(slide);
+      else if (slide) WSI.say("The link names a case that isn't in this run.", "trouble");
+      return isThere;
+    }
+
+    async open(slide) {
+      this.keepDraft();
+      this.opening = slide;
+      this.list.mark(slide);
+      const slow = window.setTimeout(() => this.stage.tell("Opening the case. The disk takes its time."), SLOW_MS);
+      try {
+        const item = await this.store.case(slide);
+        if (this.opening === slide) await this.showCase(item);
+      } catch (error) {
+        if (!(error instanceof WSI.StoreError)) throw error;
+        if (this.opening === slide) this.stage.tell(error.message);
+        WSI.say(error.message, "trouble");
+      } finally {
+        window.clearTimeout(slow);
+      }
+    }
+
+    async showCase(item) {
+      this.item = item;
+      document.title = `${item.name} · Review`;
+      const past = WSI.outlinesOf(item.decisions);
+      const history = WSI.history(item.decisions);
+      const gallery = WSI.gallery(item, { store: this.store, onOpen: (tile) => WSI.flyToTile(this.stage.main, tile) });
+      WSI.showEvidence(find("evidence"), item, { run: this.run, gallery, history });
+      const draft = this.drafts.get(item.slide);
+      this.decision.show(item);
+      this.draw.kind = this.hotClass();
+      this.draw.reset(draft?.shapes ?? []);
+      this.decision.take(draft);
+      const shown = this.stage.show(item, { draw: this.draw, past });
+      this.bar.show();
+      await shown;
+      if (this.item === item) this.bar.show();
+    }
+
+    /** The class that outlines get first: the one of the worst grade. */
+    hotClass() {
+      return this.run.classes[this.run.classes.length - 1]?.name ?? "";
+    }
+
+    keepDraft() {
+      if (!this.item) return;
+      const draft = { ...this.decision.draft(), shapes: this.draw.shapes };
+      const isEmpty = !draft.verdict && !draft.comment && !draft.shapes.length;
+      if (isEmpty) this.drafts.delete(this.item.slide);
+      else this.drafts.set(this.item.slide, draft);
+    }
+
+    followDrawing() {
+      this.decision?.followDrawing();
+    }
+
+    startDrawing() {
+      if (!this.item?.view || WSI.isStopped(this.item)) return;
+      this.draw.turn(!this.draw.isOn);
+      if (this.draw.isOn) this.stage.main.viewer.host.focus();
+    }
+
+    modelThreshold() {
+      const { heat } = this.stage.main;
+      const limit = this.run.model?.threshold ?? null;
+      if (!heat || limit === null || heat.layer.kind !== "score") return;
+      const share = (limit - heat.layer.low) / (heat.layer.high - heat.layer.low);
+      this.bar.setThreshold(WSI.heatLook.threshold === share ? 0 : share);
+    }
+
+    async record(item, entry) {
+      const { entry: kept } = await this.store.decide(item.slide, entry);
+      this.drafts.delete(item.slide);
+      if (this.item === item) this.item = null;
+      const isOwn = entry.stage === "own";
+      WSI.say(isOwn ? "Your own read is recorded. Here is the AI." : `Recorded as no. ${kept.sequence}.`);
+      if (!this.run.read_only) await this.refresh();
+      await this.open(item.slide);
+      if (!isOwn) this.list.next.focus();
+      else find("case-title").focus();
+    }
+  }
+
+  function failed(error) {
+    const words = error instanceof WSI.StoreError ? error.message : "The page couldn't start. Load it again.";
+    find("stage-panes").replaceChildren(make("div", { class: "empty-stage" }, make("p", { text: words })));
+    if (!(error instanceof WSI.StoreError)) throw error;
+  }
+
+  WSI.desk = new Desk();
+  WSI.ready = WSI.desk.start().catch(failed);
+})();

@@ -1,0 +1,113 @@
+/** What the model says of a case and why to believe it or not: verdict in words, marks, tiles, facts, the model. */
+(function () {
+  "use strict";
+  const WSI = (window.WSI = window.WSI || {});
+  const { make, mark } = WSI;
+
+  const facts = (rows) =>
+    make("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", {}, value)]));
+
+  /** A bar a class, with its figure; the threshold is a tick on the positive one's. */
+  function probabilities(item, run) {
+    const shares = Object.entries(item.ai?.probabilities ?? {}).sort(([, one], [, other]) => other - one);
+    const colors = new Map(run.classes.map(({ name, color }) => [name, WSI.words.color(color)]));
+    const rows = shares.map(([name, share]) => {
+      const fill = make("i", { style: { width: `${share * 100}%`, "--swatch": colors.get(name) ?? "var(--soft)" } });
+      const bar = make("span", { class: "meter", "aria-hidden": "true" }, fill);
+      return make("li", {}, make("span", { text: name }), bar, make("b", { text: WSI.words.probability(share) }));
+    });
+    return rows.length ? make("ul", { class: "shares", "aria-label": "Probability of each class" }, ...rows) : null;
+  }
+
+  function callouts(item) {
+    const found = [];
+    if (item.refer && item.ai) found.push(mark("refer", item.refer_reason ? `Refer: ${item.refer_reason}` : "Refer to a pathologist"));
+    if (WSI.isUnfamiliar(item)) {
+      const far = item.out_of_distribution ? ` (${item.out_of_distribution.toFixed(2)} of the limit)` : "";
+      found.push(mark("unfamiliar", `Unlike the slides the model learned from${far}: don't lean on the verdict`));
+    }
+    for (const flaw of WSI.flaws(item)) {
+      const share = item.quality?.[flaw];
+      found.push(mark("quality", WSI.words.flag(flaw) + (share ? `, ${Math.round(share * 100)} % of the tissue` : "")));
+    }
+    return found.length ? make("div", { class: "callouts" }, ...found) : null;
+  }
+
+  function caseFacts(item) {
+    const { wanted, read, unreadable } = item.tiles;
+    const count = (n) => n.toLocaleString("en");
+    const rows = [];
+    if (item.ai?.confidence !== null && item.ai?.confidence !== undefined) {
+      rows.push(["Confidence", WSI.words.probability(item.ai.confidence)]);
+    }
+    rows.push(["Tissue", WSI.words.area(item.tissue_mm2)]);
+    rows.push(["Tiles read", `${count(read)} of ${count(wanted)}${unreadable ? `, ${count(unreadable)} unreadable` : ""}`]);
+    if (item.view) rows.push(["Slide", `${count(item.view.width)} × ${count(item.view.height)} px`]);
+    if (item.view) rows.push(["Scale", item.view.mpp ? `${item.view.mpp.toPrecision(3)} µm/px` : "not known"]);
+    return facts(rows);
+  }
+
+  function interval({ name, metric, value, low, high, n }) {
+    const figure = (number) => number.toFixed(2);
+    const around = low === null || low === undefined ? "" : ` (${figure(low)}–${figure(high)})`;
+    return make("li", {}, make("b", { text: `${metric} ${figure(value)}${around}` }), ` ${name}${n ? `, n = ${n}` : ""}`);
+  }
+
+  function modelFacts({ model }) {
+    if (!model) return null;
+    const rows = [
+      ["Model", `${model.id} ${model.version}`],
+      ["Trained on", [].concat(model.trained_on ?? []).join("; ") || "not said"],
+      ["Licence", model.licence ?? "not said"],
+      ["SHA-256", make("code", { text: model.sha256 ?? "" })],
+    ];
+    if (model.threshold !== null && model.threshold !== undefined) rows.splice(1, 0, ["Threshold", model.threshold.toFixed(2)]);
+    const evaluation = model.evaluation ?? [];
+    return make(
+      "details",
+      { class: "model" },
+      make("summary", { text: "About the model" }),
+      make("p", { text: model.title ?? "" }),
+      facts(rows),
+      evaluation.length ? make("h4", { text: "How often it was right" }) : null,
+      evaluation.length ? make("ul", { class: "evaluation" }, ...evaluation.map(interval)) : null,
+    );
+  }
+
+  /** Why a case can't be looked at or judged, with what to do. */
+  function trouble(item) {
+    const lines = [];
+    if (WSI.isStopped(item)) {
+      lines.push(make("p", {}, make("code", { text: item.code }), ` ${item.reason}`));
+      if (item.next_step) lines.push(make("p", {}, make("b", { text: "Next step: " }), item.next_step));
+    }
+    if (item.view_problem && !item.view) lines.push(make("p", { text: item.view_problem }));
+    return lines.length ? make("div", { class: "trouble", role: "note" }, ...lines) : null;
+  }
+
+  /** The verdict in large type, and how good the model was found in small; the referral is a callout of its own. */
+  function headline(item) {
+    const large = (text) => make("p", { class: "headline", text });
+    if (WSI.isStopped(item)) return [large(item.status === "failed" ? "The slide failed" : "The slide was refused")];
+    if (item.hidden) return [large("Read the slide first")];
+    const [verdict, ...others] = (item.words || "No verdict").split(/(?<=\.)\s+(?=The model's |Refer to )/);
+    const measured = others.filter((sentence) => !sentence.startsWith("Refer to "));
+    return [large(verdict.replace(/\.$/, "")), ...measured.map((text) => make("p", { class: "measured", text }))];
+  }
+
+  /** Fill the panel with a case; `gallery` is what shows its tiles. */
+  WSI.showEvidence = function (host, item, { run, gallery, history }) {
+    const { folder, file } = WSI.words.split(item.name);
+    const hidden = item.hidden
+      ? make("p", { class: "soft", text: "The AI's verdict, heat and tiles appear when your own read is recorded." })
+      : null;
+    host.replaceChildren(
+      make("h2", { tabindex: "-1", id: "case-title" }, folder ? make("small", { text: folder }) : null, file),
+      ...headline(item),
+      ...[hidden, trouble(item), item.hidden ? null : probabilities(item, run), callouts(item), gallery, history].filter(Boolean),
+      ...(WSI.isStopped(item) ? [] : [caseFacts(item)]),
+      ...[modelFacts(run)].filter(Boolean),
+    );
+    host.scrollTop = 0;
+  };
+})();

@@ -1,0 +1,135 @@
+/** The bar under the slide: heat on or off, layer, threshold on the legend itself, opacity and color map. */
+(function () {
+  "use strict";
+  const WSI = (window.WSI = window.WSI || {});
+
+  const STEPS = 254; // of the threshold: one for each value of a tile
+
+  class HeatBar {
+    /** @param {Element} host @param {function(): Pane[]} panes that show heat */
+    constructor(host, panes) {
+      Object.assign(this, { host, panes });
+      this.build();
+    }
+
+    build() {
+      const { make } = WSI;
+      const look = WSI.heatLook;
+      this.onoff = WSI.button("Heat", { shape: "heat", key: "h", pressed: look.isOn, onclick: () => this.flick() });
+      this.layers = make("select", { "aria-label": "Layer of the heat", on: { change: () => this.choose() } });
+      this.legend = make("canvas", { width: 256, height: 1, class: "legend", "aria-hidden": "true" });
+      this.threshold = this.slider("Threshold", { max: STEPS, value: 0 }, (value) => this.setThreshold(value / STEPS));
+      this.opacity = this.slider("Opacity", { max: 100, value: look.opacity * 100 }, (value) => this.setOpacity(value / 100));
+      this.ends = [make("span"), make("output", { class: "reading" }), make("span")];
+      this.colors = make("select", { "aria-label": "Color map", on: { change: () => this.setColors(this.colors.value) } });
+      for (const name of WSI.colormaps) this.colors.append(make("option", { value: name, text: name }));
+      this.note = make("p", { class: "note" });
+      const scale = make("div", { class: "scale" }, make("div", { class: "track" }, this.legend, this.threshold));
+      scale.append(make("div", { class: "ends" }, ...this.ends));
+      const opacity = make("label", { class: "opacity" }, make("span", { text: "Opacity" }), this.opacity);
+      this.host.append(this.onoff, this.layers, scale, opacity, this.colors, this.note);
+      this.paint();
+    }
+
+    slider(label, { max, value }, onInput) {
+      const slider = WSI.make("input", { type: "range", min: 0, max, value, "aria-label": label });
+      slider.addEventListener("input", () => onInput(Number(slider.value)));
+      return slider;
+    }
+
+    /** Bring the bar up to the case of the first pane; without heat it says so. */
+    show() {
+      const [{ heat, item }] = this.panes();
+      this.host.classList.toggle("empty", !heat);
+      for (const part of this.host.querySelectorAll("button, input, select")) part.disabled = !heat;
+      this.layers.replaceChildren(
+        ...(heat?.grid.layers ?? []).map(({ id, name }) => WSI.make("option", { value: id, text: name })),
+      );
+      if (heat) this.layers.value = heat.layer.id;
+      this.missing = item?.hidden ? "The heat is shown after your own read." : "There is no heat for this case.";
+      this.tell();
+    }
+
+    get heat() {
+      return this.panes()[0].heat;
+    }
+
+    /** Show or hide the heat. */
+    flick(isOn = !WSI.heatLook.isOn) {
+      WSI.heatLook.isOn = isOn;
+      this.onoff.setAttribute("aria-pressed", String(isOn));
+      for (const { viewer } of this.panes()) viewer.redrawLines();
+    }
+
+    async choose(id = this.layers.value) {
+      if (!this.heat) return;
+      this.layers.value = id;
+      for (const pane of this.panes()) {
+        const layer = pane.heat?.grid.layers.find((one) => one.id === id);
+        if (layer) await pane.choose(layer);
+        if (layer) WSI.heatLook.kind = layer.kind;
+      }
+      this.tell();
+    }
+
+    nextLayer() {
+      const ids = [...this.layers.options].map(({ value }) => value);
+      return ids.length ? this.choose(ids[(ids.indexOf(this.layers.value) + 1) % ids.length]) : undefined;
+    }
+
+    setOpacity(share) {
+      WSI.heatLook.opacity = Math.min(Math.max(share, 0), 1);
+      this.opacity.value = Math.round(WSI.heatLook.opacity * 100);
+      for (const { viewer } of this.panes()) viewer.redrawLines();
+    }
+
+    setThreshold(share) {
+      WSI.heatLook.threshold = Math.min(Math.max(share, 0), 1);
+      this.threshold.value = Math.round(WSI.heatLook.threshold * STEPS);
+      for (const pane of this.panes()) pane.recolor();
+      this.tell();
+    }
+
+    setColors(name) {
+      WSI.heatLook.colormap = name;
+      this.colors.value = name;
+      this.paint();
+      for (const pane of this.panes()) pane.recolor();
+    }
+
+    nextColors() {
+      const at = WSI.colormaps.indexOf(WSI.heatLook.colormap);
+      this.setColors(WSI.colormaps[(at + 1) % WSI.colormaps.length]);
+    }
+
+    /** Paint the legend. */
+    paint() {
+      const pen = this.legend.getContext("2d");
+      for (let at = 0; at < 256; at += 1) {
+        pen.fillStyle = WSI.words.color(WSI.colorOf(WSI.heatLook.colormap, at / 255));
+        pen.fillRect(at, 0, 1, 1);
+      }
+    }
+
+    /** Say what the values are and how many tiles the threshold leaves. */
+    tell() {
+      const { heat } = this;
+      const [low, reading, high] = this.ends;
+      if (!heat) {
+        this.note.textContent = this.missing;
+        [low, reading, high].forEach((end) => (end.textContent = ""));
+        return;
+      }
+      const { threshold } = WSI.heatLook;
+      const { tiles, above } = heat.count(threshold);
+      low.textContent = WSI.figure(heat.layer.low, heat.layer);
+      high.textContent = WSI.figure(heat.layer.high, heat.layer);
+      const count = `${above.toLocaleString("en")} of ${WSI.words.count(tiles, "tile", "tiles")}`;
+      reading.textContent = threshold ? `${count} at ${WSI.figure(heat.valueOf(threshold), heat.layer)} or above` : `all ${WSI.words.count(tiles, "tile", "tiles")}`;
+      this.threshold.setAttribute("aria-valuetext", reading.textContent);
+      this.note.textContent = WSI.Heat.note(heat.layer);
+    }
+  }
+
+  WSI.HeatBar = HeatBar;
+})();

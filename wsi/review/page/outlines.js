@@ -1,0 +1,48 @@
+/** Outlines of tissue, of regions that the model found, and of what people drew before. */
+(function () {
+  "use strict";
+  const WSI = (window.WSI = window.WSI || {});
+
+  const DASHES = { tissue: [], region: [], drawn: [8, 5] };
+  const COLORS = { tissue: [20, 24, 28], region: [154, 52, 18], drawn: [11, 107, 115] };
+
+  /** Return the path of a GeoJSON Polygon or MultiPolygon in level-0 px. */
+  WSI.pathOf = function (geometry) {
+    const path = new Path2D();
+    const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
+    for (const ring of polygons.flat()) {
+      ring.forEach(([x, y], place) => (place ? path.lineTo(x, y) : path.moveTo(x, y)));
+      path.closePath();
+    }
+    return path;
+  };
+
+  class Outlines {
+    constructor(collection) {
+      this.lines = (collection?.features ?? []).map(({ geometry, properties }) => ({
+        path: WSI.pathOf(geometry),
+        kind: properties.kind,
+        color: WSI.words.color(properties.color ?? COLORS[properties.kind] ?? COLORS.tissue),
+      }));
+    }
+
+    /** Draw under the camera's transform; `px`: level-0 px a CSS px. A light seam sets each line off from the tissue. */
+    draw(context, px) {
+      context.lineJoin = "round";
+      for (const { path, kind, color } of this.lines) {
+        const width = kind === "tissue" ? 1.2 : 2.2;
+        context.setLineDash([]);
+        context.strokeStyle = "rgb(255 255 255 / 0.75)";
+        context.lineWidth = (width + 2) * px;
+        context.stroke(path);
+        context.setLineDash((DASHES[kind] ?? []).map((dash) => dash * px));
+        context.strokeStyle = color;
+        context.lineWidth = width * px;
+        context.stroke(path);
+      }
+      context.setLineDash([]);
+    }
+  }
+
+  WSI.Outlines = Outlines;
+})();

@@ -1,0 +1,55 @@
+/** Plain words for people: the same ones as in the report. */
+(function () {
+  "use strict";
+  const WSI = (window.WSI = window.WSI || {});
+
+  const FLAGS = {
+    blur: "out of focus",
+    pen: "pen marks",
+    fold: "tissue folds",
+    bubble: "air bubbles",
+    stain: "unusual stain",
+    "out-of-distribution": "unlike the training slides",
+    "unreadable-tiles": "some tiles can't be read",
+    "few-tiles": "little tissue",
+  };
+  const STATUS = { ok: "done", partial: "partly read", refused: "refused", failed: "failed" };
+
+  WSI.words = {
+    /** A probability with two decimals; never a false 0.00 or 1.00. */
+    probability(value) {
+      if (value < 0.01) return "< 0.01";
+      return value > 0.99 ? "> 0.99" : value.toFixed(2);
+    },
+    /** An area in mm². */
+    area(mm2) {
+      if (!mm2) return "none";
+      return mm2 >= 9.95 ? `${mm2.toFixed(0)} mm²` : `${mm2.toPrecision(2)} mm²`;
+    },
+    flag: (name) => FLAGS[name] || name,
+    status: (name) => STATUS[name] || name,
+    flags: FLAGS,
+    count: (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`,
+    /** The folder part and the file's own name. */
+    split(name) {
+      const cut = name.lastIndexOf("/");
+      return { folder: name.slice(0, cut + 1), file: name.slice(cut + 1) };
+    },
+    /** A moment in the person's own time, to the minute. */
+    moment(iso) {
+      const when = new Date(iso);
+      if (Number.isNaN(when.getTime())) return iso;
+      return when.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+    },
+    /** A length in µm for a scale bar. */
+    length: (um) => (um >= 1000 ? `${um / 1000} mm` : `${um} µm`),
+    color: ([red, green, blue]) => `rgb(${red} ${green} ${blue})`,
+  };
+
+  /** Whether a slide has no result to review. */
+  WSI.isStopped = (item) => item.status === "refused" || item.status === "failed";
+  /** Whether the slide lies outside what the model learned from. */
+  WSI.isUnfamiliar = (item) => item.flags.includes("out-of-distribution") || (item.out_of_distribution ?? 0) > 1;
+  /** Flags that tell of poor quality. */
+  WSI.flaws = (item) => item.flags.filter((flag) => flag !== "out-of-distribution");
+})();
