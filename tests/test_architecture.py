@@ -11,7 +11,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 ROOMS = (
-    "read", "tissue", "tile", "results", "encode", "mil", "segment", "evaluate", "train", "predict", "export", "review", "engine", "cli",
+    "read", "tissue", "preprocess", "tile", "results", "encode", "mil", "segment", "evaluate", "train", "predict", "export", "review", "engine", "cli",
 )  # fmt: skip
 """Upstream first: a room imports only rooms before it, and the foundation (the modules right under wsi/)."""
 NETWORKS = ("encode", "mil", "segment", "evaluate", "train", "predict")

@@ -1,0 +1,151 @@
+"""The round field of view of a camera behind an eyepiece or an ophthalmoscope, even where its top or bottom is cut off."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from wsi.field import Field
+
+SIDE = 320
+"""The circle is looked for on about this many rows or columns; its radius is then right to about 0.3 %."""
+DARK = 0.06
+"""Share of the greatest value below which a px is surround."""
+TRIALS, SEED = 400, 0
+ON_CIRCLE = 0.02
+"""An edge px lies on a circle when it is this share of the radius from it, or nearer."""
+ALONG = 1.6
+"""Coarse px from the sides of the lit box within which an edge may be a straight cut."""
+MIN_EDGE = 24
+"""Fewer px of an edge say nothing."""
+GREATEST = 99.5
+"""Percentile that stands for the greatest value, past reflections."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """A circle in px of the picture, and how sure it is.
+
+    roundness: share of the edge between light and surround that lies on it. arc: share of the circle's directions in
+    which the edge is seen. surround: share of the picture that is dark and reaches its border.
+    """
+
+    row: float
+    column: float
+    radius: float
+    roundness: float
+    arc: float
+    surround: float
+
+    @property
+    def is_found(self) -> bool:
+        """Whether there is a round field of view: most of the edge is round, and enough of the circle is seen."""
+        return self.roundness > 0.7 and self.arc > 0.35
+
+
+def find_round_view(field: Field, *, dark: float = DARK) -> RoundView:
+    """Return the circle that most of the edge between the picture's light and its dark surround lies on.
+
+    Edge px on the picture's own border don't count, so a field of view that is cut off keeps its center. Where there
+    is no edge the circle is the picture's middle, with roundness 0.
+
+    Args:
+        field: two axes, any channels.
+        dark: share of the greatest value below which a px is surround.
+    """
+    light, step = coarse_light(field.values)
+    seen = lit(light, dark)
+    surround = float(1 - seen.mean())
+    edge = _edge(seen)
+    height, width = light.shape
+    if len(edge) < MIN_EDGE:
+        return _in_px((height / 2 - 0.5, width / 2 - 0.5, max(height, width) / 2), step, (0.0, 0.0, surround))
+    row, column, radius = _circle(edge)
+    on = _is_on(edge, row, column, radius)
+    angles = np.arctan2(edge[on, 0] - row, edge[on, 1] - column)
+    arc = len(np.unique(np.floor((angles + np.pi) / (2 * np.pi) * 72).astype(int) % 72)) / 72
+    return _in_px((row, column, radius), step, (float(on.mean()), float(arc), surround))
+
+
+def _in_px(circle: tuple[float, float, float], step: int, rest: tuple[float, float, float]) -> RoundView:
+    """Return a circle found on blocks of `step` px in px of the picture."""
+    row, column, radius = circle
+    half = (step - 1) / 2
+    return RoundView(row * step + half, column * step + half, radius * step, *rest)
+
+
+def coarse_light(values: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
+    """Return the brightest channel `(h, w)` of blocks of step x step px, as means of four px of each, and the step."""
+    step = max(1, min(values.shape[1:]) // SIDE)
+    height, width = values.shape[1] // step * step, values.shape[2] // step * step
+    places = {step // 4, step - 1 - step // 4}
+    parts = [values[:, i:height:step, j:width:step].astype(np.float32) for i in places for j in places]
+    return np.asarray(np.sum(parts, axis=0).max(axis=0) / len(parts), np.float32), step
+
+
+def lit(light: NDArray[np.float32], dark: float) -> NDArray[np.bool_]:
+    """Return where `(h, w)` light isn't surround: what is dark but doesn't reach the border counts as lit."""
+    bright = light > dark * float(np.percentile(light, GREATEST))
+    labels, count = ndimage.label(bright)
+    if not count:
+        return np.ones(light.shape, bool)
+    largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    return np.asarray(ndimage.binary_fill_holes(largest), bool)
+
+
+def _edge(seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the border px `(N, 2)` between lit and surround as (row, column) in coarse px, half a px outward.
+
+    Those along the sides of the box around all that is lit are left out: there it may have been cut off.
+    """
+    found = []
+    for turn in (False, True):
+        mask = seen.T if turn else seen
+        rows = np.flatnonzero(mask.any(axis=1))
+        first = mask[rows].argmax(axis=1)
+        last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+        for columns, inside, outward in ((first, first > 0, -0.5), (last, last < mask.shape[1] - 1, 0.5)):
+            pair = np.column_stack([rows[inside].astype(float), columns[inside] + outward])
+            found.append(pair[:, ::-1] if turn else pair)
+    edge = np.concatenate(found)
+    if not len(edge):
+        return edge
+    low, high = edge.min(axis=0) + ALONG, edge.max(axis=0) - ALONG
+    return np.asarray(edge[((edge > low) & (edge < high)).all(axis=1)])
+
+
+def _circle(edge: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return row, column and radius of the circle that most px of an edge lie on (RANSAC, then least squares)."""
+    rng = np.random.default_rng(SEED)
+    triples = edge[rng.integers(0, len(edge), (TRIALS, 3))]  # (T, 3, 2)
+    a, b = triples[:, 1] - triples[:, 0], triples[:, 2] - triples[:, 0]
+    area = 2 * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    longest = float(np.ptp(edge, axis=0).max())
+    usable = np.abs(area) > 0.02 * longest**2
+    if not usable.any():
+        center, radius = edge.mean(axis=0), longest
+        return float(center[0]), float(center[1]), radius
+    a, b, area, origin = a[usable], b[usable], area[usable], triples[usable, 0]
+    aa, bb = (a**2).sum(axis=1), (b**2).sum(axis=1)
+    offset = np.column_stack([b[:, 1] * aa - a[:, 1] * bb, a[:, 0] * bb - b[:, 0] * aa]) / area[:, None]
+    centers, radii = origin + offset, np.linalg.norm(offset, axis=1)
+    distance = np.linalg.norm(edge[None] - centers[:, None], axis=2)  # (T, N)
+    count = (np.abs(distance - radii[:, None]) < ON_CIRCLE * radii[:, None]).sum(axis=1)
+    best = int(np.argmax(count))
+    row, column, radius = float(centers[best, 0]), float(centers[best, 1]), float(radii[best])
+    for _ in range(3):
+        on = edge[_is_on(edge, row, column, radius)]
+        if len(on) < MIN_EDGE:
+            break
+        left = np.column_stack([2 * on, np.ones(len(on))])
+        solution = np.linalg.lstsq(left, (on**2).sum(axis=1), rcond=None)[0]
+        row, column = float(solution[0]), float(solution[1])
+        radius = float(np.sqrt(max(solution[2] + row**2 + column**2, 1.0)))
+    return row, column, radius
+
+
+def _is_on(edge: NDArray[np.float64], row: float, column: float, radius: float) -> NDArray[np.bool_]:
+    distance = np.hypot(edge[:, 0] - row, edge[:, 1] - column)
+    return np.asarray(np.abs(distance - radius) < max(ON_CIRCLE * radius, 0.75), bool)
