@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "Measure predictions against labels, with intervals.",
     "export": "Redo heatmaps, annotations and the report from existing results.",
     "review": "Open the review page over OUT in the browser.",
+    "audit": "Check that the log of decisions is as it was written.",
     "train": "Train a model on labels and features, and test it on patients it never saw.",
     "finetune": "Fine-tune an encoder on labeled tiles.",
     "shortcuts": "Ask whether color, size or site alone tell the label.",

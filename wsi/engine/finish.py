@@ -17,7 +17,7 @@ from wsi.engine.tidy import remove_slide
 from wsi.export import export_run
 from wsi.publish import TEMPORARY, publish, sha256_bytes
 from wsi.read import Rejected, SlideFile
-from wsi.results import RESEARCH_USE, Record
+from wsi.results import RESEARCH_USE, REVIEW, Record
 
 SUMS = "SHA256SUMS"
 EVALUATION = "evaluation"
@@ -149,9 +149,9 @@ def render_sums(out: Path, records: Sequence[Record]) -> bytes:
 
 
 def is_listed(path: Path, out: Path) -> bool:
-    """Return whether a run answers for a file below `out`: what `wsi-run evaluate` adds later is none of its."""
+    """Return whether a run answers for a file below `out`: what `wsi-run evaluate` and people add later is none of its."""
     inside = path.relative_to(out)
-    return path != out / SUMS and not path.name.startswith(TEMPORARY) and inside.parts[0] != EVALUATION
+    return path != out / SUMS and not path.name.startswith(TEMPORARY) and inside.parts[0] not in (EVALUATION, REVIEW)
 
 
 def listed_name(path: Path, out: Path) -> str:

@@ -19,7 +19,7 @@ from wsi.errors import TimeoutExceeded, WsiError
 from wsi.review.answers import as_json, refusal
 from wsi.review.desk import Desk
 from wsi.review.folder import ReviewFolder
-from wsi.review.guard import Door, Guard, with_headers
+from wsi.review.guard import Door, Guard, read_body, with_headers
 from wsi.review.refusal import Refused, of_status, refused
 from wsi.review.tiles import Kept, Piece, Tiles
 
@@ -70,6 +70,7 @@ def make_app(
         Route("/api/cases/{slide}/heat/{layer}", pages.heat),
         Route("/api/cases/{slide}/outlines", pages.outlines),
         Route("/api/cases/{slide}/decisions", pages.decisions),
+        Route("/api/cases/{slide}/decisions", pages.decide, methods=["POST"]),
     ]
     handlers: Mapping[Any, Any] = {WsiError: _on_error, HTTPException: _on_status, Exception: _on_bug}
     middleware = [Middleware(Guard, door=Door(token, host, port))]
@@ -158,6 +159,10 @@ class Pages:
 
     async def decisions(self, request: Request) -> Response:
         return as_json(await self._wait(self._desk.decisions, request.path_params["slide"]))
+
+    async def decide(self, request: Request) -> Response:
+        body = await read_body(request.receive)
+        return as_json(await self._wait(self._desk.decide, request.path_params["slide"], body), status=201)
 
     async def _wait(self, work: Callable[..., T], *given: Any) -> T:
         """Return what `work` gives, done in a thread; Refused (503) when it takes too long."""

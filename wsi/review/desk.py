@@ -1,6 +1,7 @@
 """What the page shows of a slide, put together from OUT, the slide's px and the decisions; and what stays hidden."""
 
 import json
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -8,14 +9,16 @@ from wsi import __version__
 from wsi.errors import WsiError
 from wsi.export.cohort import Entry
 from wsi.printable import printable
-from wsi.results import RESEARCH_USE, Provenance
-from wsi.review import evidence, heat, worklist
-from wsi.review.folder import ReviewFolder, damaged
+from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, Provenance, read_decisions
+from wsi.review import evidence, heat, log, worklist
+from wsi.review.draft import read_draft
+from wsi.review.folder import ReviewFolder, Stamp, damaged, stamp
 from wsi.review.outlines import outlines
 from wsi.review.refusal import Refused, of_status, refused
 from wsi.review.tiles import Kept, Piece, Tiles, View
 
 KEPT_BYTES = 64 << 20
+MAX_PANES = 50
 
 
 class Desk:
@@ -27,6 +30,7 @@ class Desk:
         self._folder, self._tiles = folder, tiles
         self._blind, self._reviewer = blind, reviewer
         self._kept = Kept(KEPT_BYTES)
+        self._read: tuple[Stamp, dict[str, list[Decision]]] | None = None
 
     def is_case(self, slide: str) -> bool:
         return slide in self._folder.records()
@@ -45,14 +49,14 @@ class Desk:
             "wsi_run": __version__,
             "blind": self._blind,
             "reviewer": self._reviewer,
-            "read_only": False,
+            "read_only": not os.access(self._folder.out, os.W_OK),
             "model": self._model(self._folder.made(), graded.threshold if graded else None),
             "classes": [{"name": printable(c.name), "color": c.color} for c in graded.classes] if graded else [],
             "counts": {
                 "cases": len(results),
                 **counts,
                 "referred": None if hidden else sum(r.has_verdict and r.refer for r in results),
-                "reviewed": 0,
+                "reviewed": sum(any(d.stage == "final" for d in self._of(entry)) for entry in entries),
             },
         }
 
@@ -88,7 +92,10 @@ class Desk:
     def _row(self, entry: Entry) -> dict[str, Any]:
         hidden = self._is_hidden(entry)
         row = worklist.row(entry, viewable=self._tiles.has(entry.result.slide), hidden=hidden)
-        return {**row, "decision": None, "reviewed": False}
+        seen = self._seen(entry, hidden=hidden)
+        last = next((d for d in reversed(seen) if d.stage == "final"), seen[-1] if seen else None)
+        brief = last.model_dump(include={"who", "when", "stage", "verdict", "grade"}) if last else None
+        return {**row, "decision": brief, "reviewed": any(d.stage == "final" for d in seen)}
 
     def case(self, slide: str) -> dict[str, Any]:
         """Return all of one slide but its pictures."""
@@ -105,8 +112,8 @@ class Desk:
             "bottom": [],
             "heat": None,
             "outlines": (entry.folder / "tissue.geojson").is_file(),
-            "decisions": [],
-            "panes": [],
+            "decisions": [d.model_dump() for d in self._seen(entry, hidden=hidden)],
+            "panes": self._panes(entry),
         }
         if hidden or not entry.result.has_verdict:
             return told
@@ -179,8 +186,46 @@ class Desk:
         return content
 
     def decisions(self, slide: str) -> dict[str, Any]:
-        self._folder.entry(slide)
-        return {"decisions": []}
+        """Return what was decided about a slide; while hidden only what the reviewer wrote."""
+        entry = self._folder.entry(slide)
+        return {"decisions": [d.model_dump() for d in self._seen(entry, hidden=self._is_hidden(entry))]}
+
+    def decide(self, slide: str, body: bytes) -> dict[str, Any]:
+        """Write a decision down and return it.
+
+        Raises:
+            Refused: it can't be kept, or (409) comes before the own read that a blind review asks for.
+            ArtifactError, NoSpaceError: nothing was written.
+        """
+        entry = self._folder.entry(slide)
+        told = read_draft(body, entry.result, reviewer=self._reviewer)
+        if told["stage"] == "final" and self._is_hidden(entry):
+            raise Refused(
+                409, "E_OWN_READ_FIRST", "The own read comes first.", next="Write down your read, then decide."
+            )
+        return {"entry": log.append(self._folder.out, told).model_dump()}
+
+    def _panes(self, entry: Entry) -> list[dict[str, str]]:
+        """Return the other slides that lie in the same folder: of one case, where a case has a folder."""
+        folder, found = entry.result.path.rpartition("/")[0], []
+        if folder:
+            others = [other.result for other in self._folder.entries() if other.result.slide != entry.result.slide]
+            found = [one for one in others if one.path.rpartition("/")[0] == folder]
+        return [{"slide": one.slide, "name": printable(one.path)} for one in found[:MAX_PANES]]
+
+    def _of(self, entry: Entry) -> list[Decision]:
+        """Return the decisions on a slide; the log is read again when it has grown."""
+        now = stamp(self._folder.out / REVIEW / LOG)
+        if self._read is None or self._read[0] != now:
+            found: dict[str, list[Decision]] = {}
+            for decision in read_decisions(self._folder.out):
+                found.setdefault(decision.slide, []).append(decision)
+            self._read = now, found
+        return self._read[1].get(entry.record.slide, [])
+
+    def _seen(self, entry: Entry, *, hidden: bool) -> list[Decision]:
+        return [d for d in self._of(entry) if not hidden or d.who == self._reviewer]
 
     def _is_hidden(self, entry: Entry) -> bool:
-        return self._blind
+        """Return whether the verdict stays hidden: in a blind review until the reviewer's own read is written down."""
+        return self._blind and not any(d.stage == "own" and d.who == self._reviewer for d in self._of(entry))

@@ -1,0 +1,85 @@
+"""OUT/review/decisions.jsonl: what people decided about the slides, one line each, never changed again."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from wsi.config import Strict
+from wsi.publish import sha256_bytes
+
+REVIEW = "review"
+"""The folder of OUT that people write through the review page; no run touches it."""
+LOG, HEAD = "decisions.jsonl", "decisions.head"
+Stage = Literal["own", "final"]
+Verdict = Literal["agree", "disagree", "unsure"]
+
+
+class Decision(Strict):
+    """One line of the log.
+
+    stage: "own" is a read before the model's verdict was shown, "final" the decision. shapes: a GeoJSON
+    FeatureCollection in level-0 px. previous: sha256 of the line before, of the first line the log's own mark. sha256:
+    of this line without it.
+    """
+
+    sequence: Annotated[int, Field(ge=1)]
+    when: str
+    """UTC, ISO 8601."""
+    who: str
+    slide: str
+    slide_sha256: str
+    model_sha256: str
+    stage: Stage
+    verdict: Verdict | None
+    grade: str | None
+    reason: str
+    comment: str
+    shapes: dict[str, Any]
+    previous: str
+    sha256: str
+
+    def line(self) -> bytes:
+        """Return the line as it stands in the log, without its line break."""
+        return _rendered(self.model_dump())
+
+    def digest(self) -> str:
+        """Return what `sha256` must be."""
+        return sha256_bytes(_rendered(self.model_dump(exclude={"sha256"})))
+
+
+def sealed(**told: Any) -> Decision:
+    """Return a decision with its sha256."""
+    open_ = Decision(**told, sha256="")
+    return open_.model_copy(update={"sha256": open_.digest()})
+
+
+def _rendered(told: dict[str, Any]) -> bytes:
+    return json.dumps(told, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def parse_decision(line: bytes) -> Decision | None:
+    """Return the decision in a line; None when it is none."""
+    try:
+        return Decision.model_validate_json(line)
+    except ValidationError:
+        return None
+
+
+def read_decisions(out: Path) -> list[Decision]:
+    """Return the decisions in the order of the log; lines that are none, or only half there, are passed over.
+
+    Whether lines were changed is `wsi-run audit verify`'s to say.
+    """
+    try:
+        lines = (out / REVIEW / LOG).read_bytes().split(b"\n")
+    except OSError:
+        return []
+    return [found for line in lines[:-1] if (found := parse_decision(line)) is not None]
+
+
+def last_finals(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """Return the last final decision on each slide, by its id."""
+    return {decision.slide: decision for decision in decisions if decision.stage == "final"}
