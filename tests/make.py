@@ -284,15 +284,27 @@ def _dicom_frames(path: Path) -> list[tuple[int, int]]:
     return places
 
 
-def write_large(path: Path, side: int, *, mpp: float = 0.25, tile: int = 512, seed: int = 0) -> Path:
+def write_large(
+    path: Path,
+    side: int,
+    *,
+    mpp: float = 0.25,
+    tile: int = 512,
+    seed: int = 0,
+    picture: Pixels | None = None,
+    quality: int = 92,
+) -> Path:
     """Write an Aperio pyramid of `side` x `side` px in a second and a few MB, with a disc of tissue in the middle.
 
     Most tiles of a level share their stored bytes: one of tissue, one of glass. The tissue is a disc of radius
-    0.35 `side`, in steps of whole tiles but for the smallest level, which is drawn.
+    0.35 `side`, in steps of whole tiles but for the smallest level, which is drawn. `picture` is the tile of tissue,
+    `(tile, tile, 3)`, when it isn't drawn either.
     """
-    texture = draw_tissue(4 * tile, 4 * tile, seed=seed, mpp=mpp)
-    at = int(tissue_discs(4 * tile, 4 * tile, seed=seed)[0].x) - tile // 2
-    tissue, glass = as_jpeg(texture[at : at + tile, at : at + tile]), as_jpeg(np.full((tile, tile, 3), GLASS, np.uint8))
+    if picture is None:
+        texture = draw_tissue(4 * tile, 4 * tile, seed=seed, mpp=mpp)
+        at = int(tissue_discs(4 * tile, 4 * tile, seed=seed)[0].x) - tile // 2
+        picture = texture[at : at + tile, at : at + tile]
+    tissue, glass = (as_jpeg(px, quality) for px in (picture, np.full((tile, tile, 3), GLASS, np.uint8)))
     said = (
         f"Aperio Image Library v12.0.16 \r\n{side}x{side} ({tile}x{tile}) JPEG|AppMag = {round(10 / mpp)}|MPP = {mpp}"
     )

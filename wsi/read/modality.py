@@ -124,11 +124,12 @@ def check_brightfield(pixels: NDArray[np.uint8], slide: str) -> None:
     Raises:
         ModalityError: it is not brightfield.
     """
-    signal = pixels.max(axis=2) >= DARK
+    red, green, blue = (pixels[..., color] for color in range(3))
+    signal = np.maximum(np.maximum(red, green), blue) >= DARK
     if not signal.any():
         return
     # The mean of the colors, not the brightest: a saturated dye is bright in one of them, glass and stain in two.
-    dark, share = 1 - signal.mean(), (pixels.mean(axis=2)[signal] >= BRIGHT).mean()
+    dark, share = 1 - signal.mean(), (red.astype(np.uint16) + green + blue >= 3 * BRIGHT)[signal].mean()
     if dark > MAX_DARK and share < MIN_BRIGHT and signal.mean() >= MIN_SIGNAL:
         raise ModalityError(
             f"{slide}: {dark:.0%} of the picture is black and little of the rest is bright: fluorescence or an inverted "

@@ -72,7 +72,8 @@ def is_blurred(pixels: NDArray[np.uint8], *, shrink: float = 1.0) -> bool | None
     Args:
         shrink: times by which the field is made smaller first, to FIELD_MPP.
     """
-    gray = pixels.mean(axis=2, dtype=np.float32)
+    red, green, blue = (pixels[..., color].astype(np.float32) for color in range(3))
+    gray = (red + green + blue) / np.float32(3)
     size = (max(1, round(gray.shape[1] / shrink)), max(1, round(gray.shape[0] / shrink)))
     gray = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BOX))
     smooth = [gray, *(ndimage.gaussian_filter(gray, sigma) for sigma in (FINE_PX, MIDDLE_PX, COARSE_PX))]

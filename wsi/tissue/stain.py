@@ -59,7 +59,8 @@ def find_background(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the color of empty glass `(3,)`: the commonest bright gray, or clean glass when there is none."""
     step = max(1, max(pixels.shape[:2]) // GROUND_SIDE)
     sample = pixels[::step, ::step].reshape(-1, 3)
-    light, low = sample.max(axis=1), sample.min(axis=1)
+    red, green, blue = sample.T  # plane by plane: a reduction over three numbers costs ten times as much
+    light, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     gray = (light - low <= GRAY_SPREAD) & (low >= GRAY_LIGHT)
     if gray.mean() < MIN_GROUND:
         return np.array(CLEAN_GLASS, np.float32)
