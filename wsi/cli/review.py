@@ -5,9 +5,12 @@ import webbrowser
 from pathlib import Path
 
 import click
+import uvicorn
+from starlette.applications import Starlette
 
 from wsi.cli.options import FILE
 
+MAX_CONNECTIONS = 512
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -45,8 +48,6 @@ def command(
 
     Research use only. Not for diagnosis. Ctrl-C ends it; what was written down stays.
     """
-    import uvicorn
-
     from wsi.engine import journal
     from wsi.engine.viewing import Viewing
     from wsi.errors import UsageError
@@ -76,14 +77,26 @@ def command(
         )
     if not no_browser:
         webbrowser.open(link)
-    settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, limit_concurrency=512, timeout_keep_alive=20
-    )
     try:
-        uvicorn.Server(settings).run(sockets=[listening])
+        uvicorn.Server(server_settings(app)).run(sockets=[listening])
     finally:
         viewing.close()
     return 0
+
+
+def server_settings(app: Starlette) -> uvicorn.Config:
+    """Return how the server runs: quiet, with an end to how many connections it holds."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=3,
+        ws="none",
+        lifespan="off",
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:
