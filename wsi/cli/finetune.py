@@ -9,7 +9,8 @@ from wsi.cli.options import FILE
 
 _OPTIONS = [
     click.argument("tiles", type=FILE),
-    click.option("--encoder", required=True, metavar="NAME", help="Encoder to start from: a name, folder or timm:NAME."),
+    click.option("--pictures", type=FILE, metavar="FOLDER", help="Pictures that the CSV names: make a whole model of them, as -c says."),
+    click.option("--encoder", metavar="NAME", help="Encoder to start from: a name, folder or timm:NAME."),
     click.option("--weights", type=FILE, metavar="FILE", help="A local .safetensors file for it."),
     click.option("-o", "--out", type=FILE, metavar="FOLDER", help="Encoder's folder to write; without it only figures are shown."),
     click.option("--run", "run_folder", type=FILE, metavar="RUN", help="Folder of the checkpoint; runs/NAME by default. Run again to go on."),
@@ -47,8 +48,15 @@ def command(**given: Any) -> int:
       wsi-run encode SLIDES -o FEATURES --encoder encoders/mine
 
     Tiles of one group (a patient, a slide) are never both trained on and tested.
+
+    With --pictures it makes a model of whole pictures, its own encoder in it, tested by cross-validation:
+
+    \b
+      wsi-run finetune labels.csv --pictures PICTURES -c configs/skin.yaml -o models/mine
     """
+    from wsi.cli.picture_training import run_picture_training
     from wsi.cli.tuning import run_tuning
 
     name: str = given["out"].name if given["out"] is not None else given["tiles"].stem
-    return run_tuning(given, given["run_folder"] or Path("runs", name))
+    work = run_tuning if given["pictures"] is None else run_picture_training
+    return work(given, given["run_folder"] or Path("runs", name))

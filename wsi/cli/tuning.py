@@ -20,6 +20,8 @@ _NAMES = ("train", "blocks", "epochs", "batch", "learning_rate", "stain", "seed"
 
 def run_tuning(given: dict[str, Any], folder: Path) -> int:
     """Fine-tune as the options say and return the exit code; under torchrun only the first process tells and locks."""
+    if given["encoder"] is None:
+        raise UsageError("name an --encoder to start from (see `wsi-run models list`)")
     config = _config(given)
     names = tuple(part.strip() for part in (given["classes"] or "").split(",") if part.strip())
     tiles = read_tiles(given["tiles"], classes=names)

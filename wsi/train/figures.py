@@ -37,11 +37,26 @@ class _Known:
 
 def make_figures(study: Study, held: HeldOut) -> list[Line]:
     """Return the figures of the study's kind of target; the first is the one that a person looks at first."""
+    return _KINDS[study.task.kind](_known(study, held))
+
+
+def first_figure(study: Study, held: HeldOut) -> Figure:
+    """Return the first of `make_figures` alone, of a target with one class a case."""
+    cases = _known(study, held)
+    truth, count = cases.truth[:, 0], len(study.task.classes)
+    if study.task.kind == "ordinal":
+        return _agreement(cases, _weighted_kappa(count))[0].figure
+    if study.task.kind == "multiclass":
+        return evaluate.macro_auc_interval(truth, cases.held.raw, patients=cases.patients)
+    return evaluate.auc_interval(truth, cases.held.raw[:, 1], patients=cases.patients)
+
+
+def _known(study: Study, held: HeldOut) -> _Known:
     truth = study.labels[held.places]
     known = is_known(truth, study.task)
     said = held.only(known)
     patients = [study.cohort.cases[i].patient for i in said.places]
-    return _KINDS[study.task.kind](_Known(truth[known], said, patients, study.task))
+    return _Known(truth[known], said, patients, study.task)
 
 
 def _binary(cases: _Known) -> list[Line]:
@@ -131,10 +146,21 @@ def _ordinal(cases: _Known) -> list[Line]:
     )
     return [
         *_agreement(cases, _weighted_kappa(count), _balanced(count), _accuracy(count)),
+        *_cuts(cases),
         *_calibration(cases.truth[:, 0], cases.held.calibrated),
         Line(HELD_OUT, _referred(cases)),
         Line(BASELINE, baseline, of_model=False),
     ]
+
+
+def _cuts(cases: _Known) -> list[Line]:
+    """Return, for each grade but the lowest, how well those from it on are told from those below."""
+    found = []
+    for k, name in enumerate(cases.task.classes[1:], start=1):
+        above = cases.held.raw[:, k:].sum(axis=1)
+        figure = evaluate.auc_interval((cases.truth[:, 0] >= k).astype(int), above, patients=cases.patients)
+        found.append(Line(f"{HELD_OUT}, {name} or above against below", figure))
+    return found
 
 
 def _multilabel(cases: _Known) -> list[Line]:

@@ -34,23 +34,28 @@ GROUP = 8
 """Tiles that go through the network at once on a CPU."""
 
 
-class TuneConfig(Strict):
-    """How an encoder is fine-tuned."""
+class LayerRates(Strict):
+    """Which layers of an encoder are trained, and how fast."""
 
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    """Split, first weights, order and views of the tiles: all of chance comes from it."""
     train: Literal["last", "all"] = "last"
     """last: the last blocks; all: the whole network."""
     blocks: Count = 2
     """How many, for `last`: blocks of a transformer, stages of a convolutional network, as timm groups them."""
-    epochs: Count = 10
-    patience: Annotated[int, Field(ge=0)] = 3
-    batch: Count = 32
-    """Tiles a step, over all processes."""
     learning_rate: Positive = 3e-4
     """Of the classifier; each block below it gets `layer_decay` of that of the block above."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.75
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.05
+
+
+class TuneConfig(LayerRates):
+    """How an encoder is fine-tuned."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Split, first weights, order and views of the tiles: all of chance comes from it."""
+    epochs: Count = 10
+    patience: Annotated[int, Field(ge=0)] = 3
+    batch: Count = 32
+    """Tiles a step, over all processes."""
     stain: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
     """Spread of the factors on each stain's amount; 0 leaves the colors."""
     turns: bool = True
@@ -115,7 +120,11 @@ def parameter_groups(model: Tuned, config: TuneConfig) -> list[dict[str, object]
 
     Source: Bao et al. 2022 (BEiT), layer-wise decay of the rate.
     """
-    network = model.encoder.network
+    return layer_groups(model.encoder.network, model.classifier, config)
+
+
+def layer_groups(network: nn.Module, classifier: nn.Module, config: LayerRates) -> list[dict[str, object]]:
+    """Return the groups of a network of timm and what classifies its embedding; see `parameter_groups`."""
     matcher = getattr(network, "group_matcher", None)
     if matcher is None:
         raise UsageError("timm doesn't tell the blocks of this network; it can't be fine-tuned block by block")
@@ -128,12 +137,12 @@ def parameter_groups(model: Tuned, config: TuneConfig) -> list[dict[str, object]
         if parameter.requires_grad:
             share = config.layer_decay ** (top - depth[name] + 1)
             groups.setdefault((share, _decay(parameter, config)), []).append(parameter)
-    for parameter in model.classifier.parameters():
+    for parameter in classifier.parameters():
         groups.setdefault((1.0, _decay(parameter, config)), []).append(parameter)
     return [{"params": found, "share": share, "weight_decay": decay} for (share, decay), found in groups.items()]
 
 
-def _decay(parameter: nn.Parameter, config: TuneConfig) -> float:
+def _decay(parameter: nn.Parameter, config: LayerRates) -> float:
     return config.weight_decay if parameter.ndim > 1 else 0.0
 
 

@@ -20,6 +20,7 @@ from wsi.mil import Head
 from wsi.model_folder import encoder_card, find_folder
 from wsi.publish import publish, sha256_bytes
 from wsi.train.card_head import head_section, shown
+from wsi.train.decisions import Decisions
 from wsi.train.familiar import Familiar, familiar_limit, fit_familiar
 from wsi.train.figures import Line
 from wsi.train.final import Final
@@ -87,7 +88,7 @@ def write_model(
     rule, limit = _familiar(study, rows)
     weights = safetensors.torch.save(dict(sorted({**_members(final.heads), **_arrays(rule)}.items())))
     example = _example(final.heads[0], seed=study.config.seed)
-    calibration = _calibration(final)
+    calibration = calibration_section(final.decisions)
     section = head_section(study, final, held, members=len(final.heads))
     card = ModelCard.model_validate(
         {
@@ -106,10 +107,10 @@ def write_model(
             "head": section,
             "weights_sha256": sha256_bytes(weights),
             "calibration": calibration.model_dump(exclude_none=True),
-            **_decided(final, lines),
+            **decided_section(final.decisions, lines),
             **_limit(limit, study),
-            "evaluation": _evaluation(study, lines),
-            "training": _training(study),
+            "evaluation": evaluation_section(study, lines),
+            "training": training_section(study),
             "selftest": {"file": "selftest.safetensors", **shown(example, final.heads, section, calibration)},
         }
     )
@@ -163,23 +164,25 @@ def _example(head: Head, *, seed: int) -> Tensor:
     return torch.from_numpy(drawn) * head.norm.std + head.norm.mean
 
 
-def _calibration(final: Final) -> Calibration:
-    found = final.decisions.temperature
+def calibration_section(decisions: Decisions, *, on: str = "validation cases of all folds") -> Calibration:
+    """Return the card's calibration; on: the cases that it was fitted on."""
+    found = decisions.temperature
     if found is None:
         return Calibration()
     return Calibration(
         method="temperature",
         temperature=round(found.temperature, 6),
         bias=round(found.bias, 6),
-        fitted_on=f"validation cases of all folds, {len(found.chosen_on)} patients"
-        + (f"; {found.reason}" if found.reason else ""),
+        fitted_on=f"{on}, {len(found.chosen_on)} patients" + (f"; {found.reason}" if found.reason else ""),
     )
 
 
-def _decided(final: Final, lines: Sequence[Line]) -> dict[str, Any]:
-    """Return the card's thresholds and referral."""
+def decided_section(
+    decisions: Decisions, lines: Sequence[Line], *, on: str = "the validation cases of all folds"
+) -> dict[str, Any]:
+    """Return the card's thresholds and referral; on: the cases that they were chosen on."""
     found: dict[str, Any] = {}
-    threshold, referral = final.decisions.threshold, final.decisions.referral
+    threshold, referral = decisions.threshold, decisions.referral
     if threshold is not None:
         reached = {
             line.figure.name: line.figure.value for line in lines if line.over.endswith("at each fold's threshold")
@@ -188,7 +191,7 @@ def _decided(final: Final, lines: Sequence[Line]) -> dict[str, Any]:
             {
                 "name": "balanced" if threshold.rule == "youden" else "chosen",
                 "value": round(threshold.value, 6),
-                "chosen_by": f"{threshold.rule}, on the validation cases of all folds",
+                "chosen_by": f"{threshold.rule}, on {on}",
                 "sensitivity": _rounded(reached.get("Sensitivity")),
                 "specificity": _rounded(reached.get("Specificity")),
                 "achieved_on": "held-out cases, each at the threshold of its own fold",
@@ -204,7 +207,8 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _evaluation(study: Study, lines: Sequence[Line]) -> list[dict[str, Any]]:
+def evaluation_section(study: Study, lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Return the card's evaluation, one row a figure that could be estimated."""
     scheme = f"{study.splits.scheme}, {len(study.splits.folds)} folds by patient"
     rows: list[dict[str, Any]] = []
     for line in lines:
@@ -232,7 +236,8 @@ def _evaluation(study: Study, lines: Sequence[Line]) -> list[dict[str, Any]]:
     ]
 
 
-def _training(study: Study) -> dict[str, Any]:
+def training_section(study: Study, *, script: str = "wsi-run train") -> dict[str, Any]:
+    """Return the card's training."""
     told = study.config.model
     return {
         "data": told.data or [f"{len(study.cohort)} cases, not described by who trained the model"],
@@ -245,5 +250,5 @@ def _training(study: Study) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
         },
-        "script": "wsi-run train",
+        "script": script,
     }

@@ -1,0 +1,157 @@
+"""A classifier of pictures from labels to a model folder that reads."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from tests.encode import tiny
+from tests.train.make_pictures import scene
+from tests.train.test_finetune import write_base
+from wsi.errors import LabelsError
+from wsi.train.checkpoint import Epoch
+from wsi.train.picture_audit import audit_pictures
+from wsi.train.picture_folder import write_picture_model
+from wsi.train.picture_run import PictureRun, plan_pictures, train_pictures
+from wsi.train.picture_settings import PictureConfig
+
+COUNT = 36
+
+
+def draw_pictures(folder: Path) -> Path:
+    """Draw pictures with 0, 1 or 2 bright bars over noise; grade is their number, `bars` whether there is one."""
+    (folder / "pictures").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for n in range(COUNT):
+        grade = n % 3
+        picture = scene(n)[:48, :40] // 2
+        for bar in range(grade):
+            at = int(rng.integers(0, 12)) + 20 * bar
+            picture[:, at : at + 6] = (250, 240, 60)
+        Image.fromarray(picture).save(folder / "pictures" / f"p{n}.png")
+        rows.append([f"p{n}", f"q{n}", str(grade), "yes" if grade else "no"])
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["image", "patient", "grade", "bars"], *rows])
+    return folder
+
+
+def settings(encoder: Path, **more: object) -> PictureConfig:
+    colors = [[0, 0, 200], [200, 200, 0], [200, 0, 0]]
+    told = {
+        "encoder": str(encoder),
+        "input": {
+            "axes": 2,
+            "channels": ["R", "G", "B"],
+            "preprocess": [{"op": "resize@1", "px": [32, 32], "side": "exact"}],
+            "window": [32, 32],
+        },
+        "asked": [
+            {
+                "column": "grade",
+                "kind": "ordinal",
+                "classes": [{"label": str(k), "name": f"{k} bars", "color": colors[k]} for k in range(3)],
+            },
+            {
+                "column": "bars",
+                "kind": "binary",
+                "title": "Any bar",
+                "classes": [
+                    {"label": "no", "name": "none", "color": colors[0]},
+                    {"label": "yes", "name": "some", "color": colors[2]},
+                ],
+            },
+        ],
+        "folds": 2,
+        "fit": {"epochs": 8, "batch": 6, "learning_rate": 0.01, "precision": "fp32", "dropout": 0.0, "keep": 0.5},
+        "views": {"turn": 0.0, "blur": 0.0, "scale": 0.0},
+        "model": {"title": "Bars", "purpose": "To test", "licence": "CC0-1.0"},
+    }
+    return PictureConfig.model_validate(yaml.safe_load(yaml.safe_dump({**told, **more})))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_base(tmp_path_factory.mktemp("encoders") / "base")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_pictures(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> PictureRun:
+    plan = plan_pictures(drawn / "labels.csv", drawn / "pictures", settings(base))
+    return train_pictures(plan, tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def model(run: PictureRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "bars"
+    write_picture_model(run, out, audit=audit_pictures(run))
+    return out
+
+
+def test_both_targets_are_learned_and_every_picture_is_held_out_once(run: PictureRun) -> None:
+    kappa, auc = (learned.lines[0].figure for learned in run.learned)
+    assert (kappa.name, auc.name) == ("Quadratic kappa", "AUC")
+    assert auc.value is not None
+    assert auc.value > 0.9
+    assert kappa.value is not None
+    assert kappa.value > 0.5
+    assert all(learned.held.places.tolist() == list(range(COUNT)) for learned in run.learned)
+    assert len(run.distances) == COUNT
+
+
+def test_changed_pictures_are_figured_beside(run: PictureRun) -> None:
+    over = [line.over for line in run.learned[1].lines]
+    assert "held-out cases, redder" in over
+    assert "held-out cases, of half the px" in over
+
+
+def test_a_fit_that_was_stopped_comes_to_the_same(base: Path, drawn: Path, run: PictureRun, tmp_path: Path) -> None:
+    plan = plan_pictures(drawn / "labels.csv", drawn / "pictures", settings(base, shifts=False))
+    seen: list[Epoch] = []
+
+    def stop(part: str, epoch: Epoch) -> None:
+        seen.append(epoch)
+        if len(seen) == 11:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_pictures(plan, tmp_path, watch=stop)
+    again = train_pictures(plan, tmp_path)
+    assert all(torch.equal(again.weights[name], one) for name, one in run.weights.items())
+
+
+def test_copies_of_a_picture_are_never_on_two_sides(base: Path, drawn: Path, tmp_path: Path) -> None:
+    folder = draw_pictures(tmp_path / "d")
+    Image.open(folder / "pictures" / "p0.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+        folder / "pictures" / "p3.png"
+    )
+    plan = plan_pictures(folder / "labels.csv", folder / "pictures", settings(base))
+    patients = {case.id: case.patient for case in plan.cohort.cases}
+    assert patients["p0"] == patients["p3"]
+    assert len(set(patients.values())) == COUNT - 1
+
+
+def test_a_picture_that_does_not_become_the_window_is_refused(base: Path, drawn: Path, tmp_path: Path) -> None:
+    wrong = settings(base, input={"axes": 2, "channels": ["R", "G", "B"], "window": [32, 32]})
+    plan = plan_pictures(drawn / "labels.csv", drawn / "pictures", wrong)
+    with pytest.raises(LabelsError, match=r"p0: p0\.png: 40 x 48 px after preprocessing, expected 32 x 32"):
+        train_pictures(plan, tmp_path)
+
+
+def test_the_card_for_people_tells_data_folds_and_what_a_person_must_write(model: Path) -> None:
+    text = (model / "README.md").read_text()
+    assert "36 pictures of 36 patients" in text
+    assert "12 0 bars, 12 1 bars, 12 2 bars" in text
+    assert "2 folds by patient" in text
+    assert "border color alone, as the files are" in text
+    assert "Open: for a person to write" in text
+    assert tiny.card().title not in text
