@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from wsi.field import Field, picture_field, volume_field
-from wsi.segment.infer import Reading, labels_on, probabilities
+from wsi.segment.grid import labels_on, labels_under
+from wsi.segment.infer import Reading, probabilities
+from wsi.segment.loss import IGNORED
 from wsi.segment.unet import UNet, UNetSpec
 
 
@@ -146,3 +148,16 @@ def test_threshold_moves_the_outline_of_one_structure() -> None:
     found = original.with_values(np.stack([1 - shares, shares]), channels=("a", "b"))
     assert labels_on(found, original).tolist() == [[0, 0, 1, 1]]
     assert labels_on(found, original, threshold=0.3).tolist() == [[0, 1, 1, 1]]
+
+
+def test_labels_go_to_the_grid_of_the_network_and_come_back() -> None:
+    yy, xx = np.indices((120, 100))
+    labels = (np.hypot(yy - 60, xx - 45) <= 30).astype(np.uint8)
+    original = picture_field(np.zeros((1, 120, 100), np.float32), ("gray",))
+    prepared = original.moved(np.zeros((1, 70, 60), np.float32), start=(-10.0, -10.0), scale=(2.0, 2.0))
+    seen = labels_under(labels, original, prepared, classes=2)
+    assert (seen[:4] == IGNORED).all()  # beyond the picture
+    assert (seen == 1).sum() * 4 == pytest.approx(labels.sum(), rel=0.02)
+    scores = np.stack([seen != 1, seen == 1]).astype(np.float32)
+    back = labels_on(prepared.with_values(scores, channels=("a", "b")), original)
+    assert (back ^ labels).sum() < np.pi * 60  # less than a px along the outline

@@ -24,6 +24,7 @@ COMMANDS = {
     "review": "Open the review page over OUT in the browser.",
     "audit": "Check that the log of decisions is as it was written.",
     "train": "Train a model on labels and features, and test it on patients it never saw.",
+    "train-masks": "Train a model that marks structures, on images and their masks.",
     "finetune": "Fine-tune an encoder on labeled tiles.",
     "shortcuts": "Ask whether color, size or site alone tell the label.",
     "models": "List, check and fetch models and encoders.",
@@ -54,7 +55,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"wsi.cli.{name}").command
+        command: click.Command = importlib.import_module(f"wsi.cli.{name.replace('-', '_')}").command
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

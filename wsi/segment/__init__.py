@@ -1,11 +1,12 @@
 """From an image or a volume to a mask: the network, its loss, and how a whole field is read."""
 
-from wsi.segment.infer import Reading, labels_on, mirrored_mean, probabilities
+from wsi.segment.grid import labels_on, labels_under
+from wsi.segment.infer import Reading, mirrored_mean, probabilities
 from wsi.segment.loss import IGNORED, mask_loss
 from wsi.segment.postprocess import postprocessed
 from wsi.segment.unet import UNet, UNetSpec, make_unet
 
 __all__ = [
-    "IGNORED", "Reading", "UNet", "UNetSpec", "labels_on", "make_unet", "mask_loss", "mirrored_mean", "postprocessed",
+    "IGNORED", "Reading", "UNet", "UNetSpec", "labels_on", "labels_under", "make_unet", "mask_loss", "mirrored_mean", "postprocessed",
     "probabilities",
 ]  # fmt: skip

@@ -7,10 +7,8 @@ from itertools import product
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
-from wsi.field import Field
 from wsi.segment.unet import UNet
 from wsi.windows import Stitch, Windows, cut, plan_windows
 
@@ -101,56 +99,3 @@ def _mirrors(flips: Sequence[int]) -> Iterator[list[int]]:
     """Yield each combination of axes to mirror, as axes of `(B, C, *size)`; the first is none."""
     for chosen in product((False, True), repeat=len(flips)):
         yield [2 + axis for axis, is_flipped in zip(flips, chosen, strict=True) if is_flipped]
-
-
-def labels_on(found: Field, original: Field, *, threshold: float | None = None) -> NDArray[np.uint8]:
-    """Return the class of each sample of the field as it was read, `(*shape)` of `original`.
-
-    Probabilities are interpolated linearly between the samples of the preprocessed field, then the likeliest class is
-    taken: an outline lies where the probability crosses, not at a border of coarse samples. Beyond the preprocessed
-    field is background.
-
-    Args:
-        found: probabilities `(K, *other shape)` as values, with the affine of the preprocessed field.
-        original: the field as it was read.
-        threshold: of two classes, the probability from which a sample is class 1; None: the likeliest.
-    """
-    count = len(original.axes)
-    matrix = np.linalg.inv(found.affine) @ original.affine  # an index of the original to one of `found`
-    cut_off = 0.5 if threshold is None else threshold
-    if len(found.values) == 2:
-        return (_moved(found.values[1], matrix, original.shape, count) >= cut_off).astype(np.uint8)
-    labels = np.zeros(original.shape, np.uint8)
-    best = _moved(found.values[0] - 1.0, matrix, original.shape, count) + 1.0
-    for label in range(1, len(found.values)):
-        one = _moved(found.values[label], matrix, original.shape, count)
-        np.copyto(labels, np.uint8(label), where=one > best)
-        np.maximum(best, one, out=best)
-    return labels
-
-
-def _moved(values: Floats, matrix: NDArray[np.float64], shape: tuple[int, ...], count: int) -> Floats:
-    """Return values read at the samples of another grid, linear between them and 0 beyond."""
-    linear, shift = matrix[:count, :count], matrix[:count, count]
-    if np.allclose(linear, np.eye(count), atol=1e-6) and np.allclose(shift, np.rint(shift), atol=1e-4):
-        return _shifted(values, np.rint(shift).astype(int), shape)
-    diagonal = np.diag(np.diag(linear))
-    plain = np.diag(linear) if np.allclose(linear, diagonal, atol=1e-9) else linear
-    moved: Floats = ndimage.affine_transform(
-        values, plain, shift, output_shape=shape, output=np.float32, order=1, mode="grid-constant"
-    )
-    return moved
-
-
-def _shifted(values: Floats, shift: NDArray[np.int_], shape: tuple[int, ...]) -> Floats:
-    """Return `values[i + shift]` for each index i of `shape`, 0 beyond: a crop or pad undone, exactly."""
-    found = np.zeros(shape, np.float32)
-    here, there = [], []
-    for start, length, have in zip(shift.tolist(), shape, values.shape, strict=True):
-        low, high = max(0, -start), min(length, have - start)
-        if high <= low:
-            return found
-        here.append(slice(low, high))
-        there.append(slice(low + start, high + start))
-    found[tuple(here)] = values[tuple(there)]
-    return found

@@ -20,7 +20,7 @@ Degrees = Annotated[float, Field(ge=0.0, le=180.0)]
 class Views(Strict):
     """How far the views of an image go from it; 0 everywhere leaves it as it is."""
 
-    flips: tuple[int, ...] = ()
+    flips: list[Annotated[int, Field(ge=0, le=2)]] = []
     """Axes that are mirrored, each in half of the views; an axis along which left is not right stays out."""
     turn: Degrees = 20.0
     """Most rotation, in degrees, about each axis."""
