@@ -6,13 +6,14 @@ from wsi.read.find import Rejected, SlideFile, find_slides
 from wsi.read.modality import check_brightfield
 from wsi.read.opening import READERS, open_slide
 from wsi.read.scale import MppTable, read_mpp_table, resolve_mpp
-from wsi.read.source import Reader, Shrinking, Source
+from wsi.read.source import Framed, Reader, Shrinking, Source
 
 # What tifffile finds wrong with a file is told by our errors; its own log names files and quotes their text.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 __all__ = [
     "READERS",
+    "Framed",
     "MppTable",
     "Reader",
     "Rejected",

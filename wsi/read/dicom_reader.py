@@ -62,6 +62,12 @@ class DicomSource:
     def shrinks(self, level: int, /) -> tuple[int, ...]:
         return self._frames[level].shrinks
 
+    def frame_size(self, level: int, /) -> Size | None:
+        return self._frames[level].frame_size
+
+    def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
+        return self._frames[level].jpeg_file(column, row)
+
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         frames, downsample = self._frames[region.level], self.levels[region.level].downsample
         step = downsample * region.shrink
@@ -163,13 +169,19 @@ def _frames(instance: _Instance) -> Frames:
     syntax = header.file_meta.TransferSyntaxUID
     jpeg = JpegFrames(b"", "RGB" if header.PhotometricInterpretation == "RGB" else None)
 
-    def decode(index: int, shrink: int, memory: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
-        if index not in stored_as:
-            return None
+    def stored_frame(index: int) -> bytes:
         offset, length = instance.places[stored_as[index]]
         with instance.path.open("rb") as file:
             file.seek(offset)
-            stored = file.read(length)
+            return file.read(length)
+
+    def as_file(index: int) -> bytes | None:
+        return jpeg.as_file(stored_frame(index), frame) if index in stored_as else None
+
+    def decode(index: int, shrink: int, memory: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
+        if index not in stored_as:
+            return None
+        stored = stored_frame(index)
         if syntax in _RAW:
             return np.frombuffer(stored, np.uint8).reshape(frame.height, frame.width, 3)
         is_whole = check_stored(stored, frame)
@@ -178,7 +190,9 @@ def _frames(instance: _Instance) -> Frames:
         found = imagecodecs.jpeg2k_decode(stored)
         return np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
 
-    return Frames(instance.size, frame, decode, shrinks=SHRINKS if syntax == _JPEG else (1,))
+    if syntax != _JPEG:
+        return Frames(instance.size, frame, decode)
+    return Frames(instance.size, frame, decode, shrinks=SHRINKS, as_file=as_file)
 
 
 def _mpp(header: pydicom.Dataset, size: Size) -> Mpp | None:

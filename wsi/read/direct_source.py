@@ -30,6 +30,7 @@ PROBES = 4
 MAX_MEAN_GRAY_LEVELS = 1.0
 """OpenSlide moves levels whose downsample is no whole number by parts of a px, which the eye doesn't see; a frame in a
 wrong place or in wrong colors differs by several gray levels. Level 0 must be equal."""
+BLOCK = 16
 _FAULTS = (
     tifffile.TiffFileError,
     FormatError,
@@ -63,19 +64,37 @@ class DirectLevel:
         size = Size(region.size.width * region.shrink, region.size.height * region.shrink)
         return self._has_gaps and self._gaps.touch(x, y, size)
 
-    @cached_property
+    def jpeg_file(self, column: int, row: int) -> bytes | None:
+        """Return a stored frame as a JPEG file; None where there is none or it can't be one."""
+        size = self._frame
+        if self._has_gaps and self._gaps.touch(column * size.width, row * size.height, size):
+            return None
+        return self.frames.jpeg_file(column, row)
+
+    @property
     def is_proven(self) -> bool:
         """Whether the frames that hold the most are as OpenSlide shows them."""
-        alike = [self._is_alike(index) for index in self._probes()]
-        return True in alike and False not in alike
+        return self._compared[0]
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the frames that hold the most show what OpenSlide shows there, to within a px: enough to look at."""
+        return self._compared[1]
+
+    @cached_property
+    def _compared(self) -> tuple[bool, bool]:
+        """(is proven, is placed)."""
+        found = [both for index in self._probes() if (both := self._likeness(index)) is not None]
+        return bool(found) and all(same for same, _ in found), bool(found) and all(near for _, near in found)
 
     def _probes(self) -> Sequence[int]:
         """Return frames spread over the level, of each part the one with the most bytes: flat ones prove nothing."""
         parts = np.array_split(np.arange(len(self._counts)), PROBES)
         return [int(part[np.argmax(self._counts[part])]) for part in parts if len(part) and self._counts[part].max()]
 
-    def _is_alike(self, index: int) -> bool | None:
-        """Return whether a frame is as OpenSlide shows it; None when it can't be decoded, by whomever."""
+    def _likeness(self, index: int) -> tuple[bool, bool] | None:
+        """Return whether a frame is as OpenSlide shows it, and whether it is in the mean of blocks, which parts of a px
+        don't move; None when it can't be decoded, by whomever."""
         across, down = self._frame.width, self._frame.height
         x, y = index % self._columns * across, index // self._columns * down
         size = Size(min(across, self.frames.size.width - x), min(down, self.frames.size.height - y))
@@ -87,7 +106,18 @@ class DirectLevel:
         except RegionError:
             return None
         difference = np.abs(shown - stored)
-        return not difference.any() if self._level == 0 else bool(difference.mean() <= MAX_MEAN_GRAY_LEVELS)
+        coarse = float(np.abs(_blocks(shown) - _blocks(stored)).mean())
+        is_same = not difference.any() if self._level == 0 else bool(difference.mean() <= MAX_MEAN_GRAY_LEVELS)
+        return is_same, coarse <= MAX_MEAN_GRAY_LEVELS
+
+
+def _blocks(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the means of whole blocks of BLOCK x BLOCK px; the mean of all where not one fits."""
+    rows, columns = pixels.shape[0] // BLOCK, pixels.shape[1] // BLOCK
+    if not rows or not columns:
+        return np.asarray(pixels.mean((0, 1)), np.float64)
+    whole = pixels[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK, 3)
+    return np.asarray(whole.mean((1, 3)), np.float64)
 
 
 class DirectSource:
@@ -105,6 +135,14 @@ class DirectSource:
     def shrinks(self, level: int, /) -> tuple[int, ...]:
         found = self._direct(level)
         return found.frames.shrinks if found else (1,)
+
+    def frame_size(self, level: int, /) -> Size | None:
+        found = self._found.get(level)
+        return found.frames.frame_size if found else None
+
+    def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
+        found = self._placed(level)
+        return found.jpeg_file(column, row) if found else None
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         found = self._direct(region.level)
@@ -127,6 +165,13 @@ class DirectSource:
             return None
         with self._lock:
             return found if found.is_proven else None
+
+    def _placed(self, level: int) -> DirectLevel | None:
+        found = self._found.get(level)
+        if found is None:
+            return None
+        with self._lock:
+            return found if found.is_placed else None
 
     def _through_openslide(self, region: Region) -> NDArray[np.uint8]:
         size = Size(region.size.width * region.shrink, region.size.height * region.shrink)

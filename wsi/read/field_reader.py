@@ -39,7 +39,9 @@ def _read(files: list[Path], limit: int) -> FieldReading:
     except OSError as error:
         raise UnreadableError(f"can't be read ({error.strerror or error}); check the file's permissions") from None
     if is_dicom(head):
-        raise FormatError("DICOM images can't be read yet")
+        from wsi.read.dicom_field import read_dicom
+
+        return read_dicom(files, limit=limit)
     if len(files) > 1:
         raise FormatError(f"{len(files)} files that aren't a DICOM series; expected one image")
     if is_nifti(files[0], head):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.errors import TooLargeError
+from wsi.errors import RegionError, TooLargeError
 from wsi.geometry import Size
-from wsi.read.frame_cache import FrameCache
+from wsi.read.frame_cache import DECODER_FAULTS, FrameCache
 
 CACHE_BYTES = 192 << 20
 """Decoded frames kept a level at most: two rows of frames across a slide of 100,000 px, so that each is decoded once."""
@@ -16,13 +16,22 @@ ROWS_KEPT = 1
 """Rows of frames kept above the one that is read: tiles come in rows, and a thread may lag behind."""
 MAX_FRAME_PX = 64 << 20
 """A frame (tile or strip) is decoded whole; a larger one than this would need hundreds of MB."""
+AsFile = Callable[[int], bytes | None]
 Decoder = Callable[[int, int, Callable[[], NDArray[np.uint8]]], NDArray[np.uint8] | None]
 
 
 class Frames:
     """The frames of one level, each decoded once and kept for a while. Any number of threads may read."""
 
-    def __init__(self, size: Size, frame: Size, decode: Decoder, *, shrinks: tuple[int, ...] = (1,)) -> None:
+    def __init__(
+        self,
+        size: Size,
+        frame: Size,
+        decode: Decoder,
+        *,
+        shrinks: tuple[int, ...] = (1,),
+        as_file: AsFile | None = None,
+    ) -> None:
         """Take the level's size, the size of its frames and how to decode one.
 
         Args:
@@ -30,9 +39,10 @@ class Frames:
                 `shrink` and rounded up; None where nothing is stored because it is glass; one of DECODER_FAULTS when
                 it can't be decoded. `memory()` is a place to decode a frame of full size into.
             shrinks: what `decode` can shrink by; those by which a frame doesn't divide are left out.
+            as_file: `i` to the frame as a JPEG file of its own, None where it can't be one; raises as `decode` does.
         """
         check_frame(frame)
-        self.size, self._frame_size, self._decode = size, frame, decode
+        self.size, self._frame_size, self._decode, self._as_file = size, frame, decode, as_file
         self.shrinks = tuple(s for s in shrinks if frame.width % s == 0 and frame.height % s == 0)
         self._columns = -(-size.width // frame.width)
         self._cache = FrameCache(CACHE_BYTES // (frame.area * 3))
@@ -69,6 +79,28 @@ class Frames:
                 part = 255 if frame is None else frame[y0 - row * down :, x0 - column * across :][: y1 - y0, : x1 - x0]
                 pixels[y0 - y : y1 - y, x0 - x : x1 - x] = part
         return pixels
+
+    @property
+    def frame_size(self) -> Size:
+        """The size of a frame; those at the border hold more than the level does."""
+        return self._frame_size
+
+    def jpeg_file(self, column: int, row: int) -> bytes | None:
+        """Return a stored frame as a JPEG file of its own, its coded px untouched.
+
+        None where it can't be one, and at the border, where a frame holds more than the level does.
+
+        Raises:
+            RegionError: it can't be decoded.
+        """
+        frame = self._frame_size
+        is_inside = (column + 1) * frame.width <= self.size.width and (row + 1) * frame.height <= self.size.height
+        if self._as_file is None or not is_inside:
+            return None
+        try:
+            return self._as_file(row * self._columns + column)
+        except DECODER_FAULTS as error:
+            raise RegionError(f"frame {row}, {column} can't be decoded: {error}") from error
 
     def _frame(self, row: int, column: int, shrink: int, *, once: bool) -> NDArray[np.uint8] | None:
         index = row * self._columns + column

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsi.geometry import Size
+from wsi.read.whole_jpeg import whole_jpeg
 
 SHRINKS = (1, 2, 4, 8)
 """By how much libjpeg can shrink as it decodes, in whole numbers that keep the px grid."""
@@ -51,6 +52,17 @@ class JpegFrames:
             "RGB", (width, height), self._whole(stored), "jpeg", "RGB", self.colors or "", shrink, 0
         )
         return np.asarray(image)
+
+    def as_file(self, stored: bytes, size: Size) -> bytes | None:
+        """Return a frame as a JPEG file of its own; None where it can't be one (see `whole_jpeg`).
+
+        Raises:
+            ValueError, RuntimeError, OSError: its coded px are damaged.
+        """
+        found = whole_jpeg(stored, size, tables=self.tables, colors=self.colors)
+        if found is not None:
+            self.decode(stored, size, shrink=SHRINKS[-1])  # reads every code of it at a third of the cost
+        return found
 
     def _whole(self, stored: bytes) -> bytes:
         """Return the frame with the shared tables in it."""

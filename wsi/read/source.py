@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.geometry import Bounds, Level, Mpp, Region
+from wsi.geometry import Bounds, Level, Mpp, Region, Size
 
 KEPT_PROPERTIES = (
     "openslide.vendor",
@@ -62,6 +62,26 @@ class Shrinking(Protocol):
 
     def shrinks(self, level: int, /) -> tuple[int, ...]:
         """Return what `Region.shrink` may be for this level, 1 among it."""
+        ...
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """A source with stored frames, some of which can be handed on as they are: JPEG files, with no word besides the px.
+
+    They are to be looked at: of a level whose downsample is no whole number they may lie a px beside `read_region`'s.
+    """
+
+    def frame_size(self, level: int, /) -> Size | None:
+        """Return the size in px of the frames of a level; None where they aren't known."""
+        ...
+
+    def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
+        """Return a frame as a JPEG file; None where that one can't be, and is to be read as a region.
+
+        Raises:
+            RegionError: it can't be decoded.
+        """
         ...
 
 

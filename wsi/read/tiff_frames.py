@@ -42,7 +42,14 @@ def tiff_frames(page: Any) -> Frames:
             raise ValueError("it holds nothing")
         return on_white(np.asarray(decoded, np.uint8)[0])
 
-    return Frames(size, frame, decode, shrinks=SHRINKS if jpeg and page.is_tiled else (1,))
+    if jpeg is None or not page.is_tiled:
+        return Frames(size, frame, decode)
+
+    def as_file(index: int) -> bytes | None:
+        stored = stored_frame(page, index)
+        return None if stored is None else jpeg.as_file(stored, frame)
+
+    return Frames(size, frame, decode, shrinks=SHRINKS, as_file=as_file)
 
 
 def stored_frame(page: Any, index: int) -> bytes | None:

@@ -12,7 +12,7 @@ import tiffslide
 from numpy.typing import NDArray
 
 from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
-from wsi.geometry import Bounds, Level, Mpp, Point, Region, downsample_of
+from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
 from wsi.read.scale import stated_mpp, tiff_tag_mpp
 from wsi.read.source import KEPT_PROPERTIES
 from wsi.read.tiff_frames import tiff_frames
@@ -61,6 +61,12 @@ class TiffSlideSource:
 
     def shrinks(self, level: int, /) -> tuple[int, ...]:
         return self._frames[level].shrinks
+
+    def frame_size(self, level: int, /) -> Size | None:
+        return self._frames[level].frame_size
+
+    def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
+        return self._frames[level].jpeg_file(column, row)
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         frames, downsample = self._frames[region.level], self.levels[region.level].downsample
