@@ -1,18 +1,22 @@
 """The near side of the decoder process: ask it for a slide's facts and tiles, and outlive its deaths."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi.card_image import AcceptsField
 from wsi.config import EngineConfig, ReadConfig, TissueConfig
 from wsi.engine.child import Child, Message
+from wsi.engine.field_facts import FieldFacts, Grid
 from wsi.engine.reader import footprint_message
 from wsi.engine.ring import Ring, shared_file
 from wsi.engine.slide_info import SlideInfo
 from wsi.errors import ChildError, CrashError
+from wsi.field import Field
 from wsi.geometry import Size
 from wsi.tile import Footprint, Window, find_window
 
@@ -67,6 +71,31 @@ class Decoder:
         }
         message, _ = self._ask(self._opened)
         return SlideInfo.model_validate(message)
+
+    def open_field(self, files: Sequence[str], relative: str, accepts: AcceptsField) -> tuple[FieldFacts, bytes]:
+        """Read an image whole and return its facts and thumbnail.jpg; a crash is tried once more.
+
+        Raises:
+            SlideError: it can't be read, or isn't what the card accepts. ChildError: the decoder died or hung twice.
+        """
+        self._opened = {
+            "do": "field",
+            "files": list(files),
+            "relative": relative,
+            "accepts": accepts.model_dump(mode="json"),
+        }
+        message, blobs = self._ask(self._opened)
+        return FieldFacts.model_validate(message["facts"]), blobs[0]
+
+    def samples(self, grid: Grid) -> tuple[Field, NDArray[np.bool_] | None]:
+        """Return the open image on its grid after preprocessing, and where its foreground is; None: everywhere."""
+        message, blobs = self._ask({"do": "samples"})
+        shape = (len(grid.channels), *grid.shape)
+        values = np.frombuffer(blobs[0], np.dtype(message["dtype"])).reshape(shape)
+        if len(blobs) == 1:
+            return grid.filled(values), None
+        bits = np.unpackbits(np.frombuffer(blobs[1], np.uint8), count=math.prod(grid.shape))
+        return grid.filled(values), bits.reshape(grid.shape).astype(bool)
 
     def survey(
         self, slide: str, relative: str, config: TissueConfig, *, annotation: Path | None, offset: tuple[int, int]

@@ -1,11 +1,13 @@
 """A slide's book told as a Result and as a line of the journal."""
 
+from typing import Any
+
 from wsi import __version__
 from wsi.engine.book import Book, Refusal
 from wsi.engine.recipe import STAGES
 from wsi.engine.slide_info import SlideInfo
 from wsi.errors import LossError, RegionError
-from wsi.results import Provenance, Record, Result, Scale, Status, TileCounts
+from wsi.results import ImageFacts, Provenance, Record, Result, Scale, Status, TileCounts
 from wsi.tile import TilePlan
 
 FLAW_SHOWN = 0.05
@@ -18,7 +20,7 @@ def describe(book: Book) -> Result:
     tissue, encode, predict = (facts.get(name, {}) for name in ("tissue", "encode", "predict"))
     tiles = tile_counts(book)
     status, refusal = verdict(book)
-    graded = bool(predict.get("classes") or predict.get("value"))
+    graded = bool(predict.get("classes") or predict.get("value") or predict.get("structures"))
     flaws = tissue.get("flaws", {})
     flags = [name for name, share in flaws.items() if share >= FLAW_SHOWN]
     flags += ["unreadable-tiles"] if tiles.unreadable else []
@@ -33,6 +35,7 @@ def describe(book: Book) -> Result:
         tiles=tiles,
         flags=flags,
         refer_reason="" if graded else "no grade",
+        image=_image(tissue, facts.get("tile", {})),
         scale=Scale.model_validate(facts["tile"]["scale"]) if "scale" in facts.get("tile", {}) else None,
         provenance=_provenance(book, tissue.get("info", {}), encode, predict),
     )
@@ -40,7 +43,15 @@ def describe(book: Book) -> Result:
         return result
     told = {**predict, "flags": flags + [flag for flag in predict["flags"] if flag not in flags]}
     told.pop("model")
+    for name in ("read", "unreadable"):
+        told.pop(name, None)
     return Result.model_validate({**result.model_dump(), **told})
+
+
+def _image(tissue: dict[str, Any], tile: dict[str, Any]) -> ImageFacts | None:
+    """Return what is known of an image that is read whole; None for a slide."""
+    told = tissue.get("image")
+    return ImageFacts.model_validate({**told, "window": tile.get("window", [])}) if told else None
 
 
 def record_of(book: Book) -> Record:
@@ -76,7 +87,7 @@ def tile_counts(book: Book) -> TileCounts:
     counted = {name: book.stages[name].facts for name in STAGES if name in book.stages}
     return TileCounts(
         wanted=counted.get("tile", {}).get("wanted", 0),
-        read=counted.get("encode", {}).get("read", 0),
+        read=counted.get("encode", {}).get("read", counted.get("predict", {}).get("read", 0)),
         unreadable=counted.get("encode", {}).get("unreadable", 0),
     )
 

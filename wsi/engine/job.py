@@ -6,14 +6,16 @@ from pathlib import Path
 
 from wsi import __version__
 from wsi.config import ReadConfig, Strict
+from wsi.engine.bench import Bench, Models
 from wsi.engine.book import BOOK, Book, Entry, Refusal, is_intact, make_key, read_book, write_book
 from wsi.engine.clock import Clock
 from wsi.engine.decoder import Decoder
 from wsi.engine.describe import describe, record_of
 from wsi.engine.digests import identity, slide_digest
+from wsi.engine.field_stages import FIELD_CODE
 from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe, Stage
-from wsi.engine.stages import STAGE_CODE, Bench, Models, run_stage
+from wsi.engine.stages import STAGE_CODE, run_stage
 from wsi.engine.tidy import remove_own
 from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
@@ -59,7 +61,17 @@ def run_job(
         book = read_book(folder, slide=task.slide, path=task.relative)
         clock = clock or Clock()
         bench = Bench(
-            task.path, task.slide, task.relative, folder, recipe, decoder, models, report, task.mpp_row, clock
+            task.path,
+            task.slide,
+            task.relative,
+            folder,
+            recipe,
+            decoder,
+            models,
+            report,
+            task.mpp_row,
+            clock,
+            tuple(task.files),
         )
         report("hash", 0, 0)
         with clock.time("hash"):
@@ -104,6 +116,8 @@ def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -
     """Return the key a stage's work is kept under: all that its bytes depend on, and nothing else."""
     recipe, config = bench.recipe, bench.recipe.config
     parts: list[object]
+    if recipe.field is not None and stage != "export":
+        return make_key(stage, FIELD_CODE[stage], book.upstream_key(stage), *_field_parts(stage, recipe, sha256))
     match stage:
         case "tissue":
             parts = [
@@ -122,6 +136,23 @@ def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -
         case "export":
             return export_key(book, recipe)
     return make_key(stage, STAGE_CODE[stage], book.upstream_key(stage), *parts)
+
+
+def _field_parts(stage: Stage, recipe: Recipe, sha256: str) -> list[object]:
+    """Return what a stage's bytes depend on, of an image that is read whole."""
+    assert recipe.field is not None
+    match stage:
+        case "tissue":
+            return [__version__, sha256, recipe.field.model_dump(mode="json", exclude=_OF_WINDOWS)]
+        case "tile":
+            return [recipe.field.model_dump(mode="json", include=_OF_WINDOWS)]
+        case "encode":
+            return [recipe.encoder_sha256, recipe.config.encode.precision]
+        case _:
+            return [recipe.model_sha256]
+
+
+_OF_WINDOWS = {"window", "overlap", "pad", "min_foreground"}
 
 
 def export_key(book: Book, recipe: Recipe) -> str:

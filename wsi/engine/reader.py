@@ -1,6 +1,7 @@
 """The decoder process: all that touches a slide's bytes runs here, where a crash costs one tile.
 
-Run as `python -m wsi.engine.reader` by Child. It keeps one slide open and answers: open, survey, tiles.
+Run as `python -m wsi.engine.reader` by Child. It keeps one slide open and answers: open, survey, tiles; or one image
+that is read whole: field, samples.
 """
 
 import io
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,8 @@ class Desk:
         self._source: Source | None = None
         self._mpp: Mpp | None = None
         self._scaled = True
+        self._field: Any = None
+        """The one image read whole, where one is open."""
 
     def answer(self, pipe: Connection, message: Message, blobs: list[bytes]) -> None:
         match message["do"]:
@@ -50,6 +54,12 @@ class Desk:
                 send(pipe, {"step": reading.step})
             case "tiles":
                 self._tiles(pipe, message, np.frombuffer(blobs[0], np.int32).reshape(-1, 2))
+            case "field":
+                self._field = None
+                self._field = prepared = _prepared(message)
+                send(pipe, {"facts": prepared.facts.model_dump()}, prepared.thumbnail)
+            case "samples":
+                self._samples(pipe)
             case "hello":
                 send(pipe, {"hello": True})
             case other:
@@ -134,10 +144,27 @@ class Desk:
 
         return read
 
+    def _samples(self, pipe: Connection) -> None:
+        """Send the samples of the open image, and which of them are foreground."""
+        if self._field is None:
+            raise WsiError("the decoder process has no image open")
+        values, foreground = self._field.field.values, self._field.foreground
+        masks = [] if foreground is None else [np.packbits(foreground).tobytes()]
+        send(pipe, {"dtype": values.dtype.name}, values.tobytes(), *masks)
+
     def _slide(self) -> tuple[Source, Mpp]:
         if self._source is None or self._mpp is None:
             raise WsiError("the decoder process has no slide open")
         return self._source, self._mpp
+
+
+def _prepared(message: Message) -> Any:
+    """Return the image that a `field` request names, ready for its network."""
+    from wsi.card_image import AcceptsField
+    from wsi.engine.field_desk import prepare  # brings scipy and its readers, which slides have no use for
+
+    accepts = AcceptsField.model_validate(message["accepts"])
+    return prepare([Path(file) for file in message["files"]], accepts, message["relative"])
 
 
 def _jpeg(thumbnail: Thumbnail) -> bytes:

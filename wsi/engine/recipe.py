@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from wsi.card import Accepts, EncoderCard, EncoderInput, ModelCard
+from wsi.card import Accepts, AcceptsField, Card, EncoderCard, EncoderInput, MaskCard, ModelCard
 from wsi.config import Config, Strict
 from wsi.encode.sources import find_weights
 from wsi.errors import ModelError, UsageError
-from wsi.model_folder import CARD, encoder_card, find_folder, folder_digest, model_card
+from wsi.model_folder import CARD, any_card, encoder_card, encoder_folder, find_folder, folder_digest, model_card
 from wsi.publish import sha256_bytes
 
 Stage = Literal["tissue", "tile", "encode", "predict", "export"]
@@ -36,10 +36,16 @@ class Recipe(Strict):
     encoder_id: str = ""
     dim: int = 0
     """Width of a feature; 0 where a plug-in says it later."""
+    field: AcceptsField | None = None
+    """What the model says of images that it reads whole; None: it reads slides."""
+    dense: bool = False
+    """The model marks structures, and has no encoder."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         last = STAGES[: STAGES.index(self.until) + 1]
+        if self.dense:
+            return tuple(s for s in last if s != "encode")
         return last if self.model else tuple(s for s in last if s in ("tissue", "tile", "encode"))
 
 
@@ -53,6 +59,11 @@ def settle_recipe(config: Config, until: Stage) -> Recipe:
     if until in ("predict", "export") and config.model is None:
         raise UsageError("no model to grade with: give one with --model NAME, or run `wsi-run encode` for features")
     recipe = Recipe(until=until, config=config)
+    if config.model is not None:
+        folder = find_folder(config.model, "model").resolve()
+        card = any_card(folder)
+        if isinstance(card.input, AcceptsField):
+            return _of_whole_images(recipe, card, folder)
     if until in ("tissue", "tile"):
         recipe = _with_scale(recipe)
     elif config.model is not None:
@@ -67,6 +78,48 @@ def settle_recipe(config: Config, until: Stage) -> Recipe:
     if until != "tissue" and not (recipe.tile_px and recipe.mpp):
         raise UsageError("the tiles' size is open: give --tile-px and --tile-mpp, or an encoder or model that says it")
     return recipe
+
+
+def _of_whole_images(recipe: Recipe, card: Card, folder: Path) -> Recipe:
+    """Return the recipe of a model that reads images whole: all that it takes is in its card."""
+    config = recipe.config
+    asked = {
+        "--tile-px": config.tile.tile_px,
+        "--tile-mpp": config.tile.mpp,
+        "--encoder": config.encode.encoder,
+        "--encoder-weights": config.encode.weights,
+        "--tissue": config.tissue.polygons,
+        "--mpp": config.read.mpp,
+        "--mpp-table": config.read.mpp_table,
+    }
+    given = [name for name, value in asked.items() if value is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)}: for slides, but model {card.id} reads {card.input.told}; leave it out")
+    assert isinstance(card.input, AcceptsField)
+    found = {
+        "model": str(folder),
+        "model_id": card.id,
+        "model_version": card.version,
+        "model_sha256": folder_digest(folder),
+        "field": card.input,
+        "dense": isinstance(card, MaskCard),
+    }
+    recipe = recipe.model_copy(update=found)
+    if isinstance(card, MaskCard) or recipe.until in ("tissue", "tile"):
+        return recipe
+    encoder = encoder_folder(card.encoder.name, folder).resolve()
+    recipe = _with_encoder(recipe, str(encoder))
+    _check_encoder(recipe, card)
+    return recipe.model_copy(update={"mpp": 0.0})
+
+
+def _check_encoder(recipe: Recipe, card: ModelCard) -> None:
+    """Raise ModelError unless the encoder that was found has the weights that the model was made with."""
+    if recipe.weights_sha256 and recipe.weights_sha256 != card.encoder.sha256:
+        raise ModelError(
+            f"model {card.id} was trained on encoder weights {card.encoder.sha256[:12]}, "
+            f"found {recipe.weights_sha256[:12]} for {card.encoder.name}; use the weights it names"
+        )
 
 
 def _with_scale(recipe: Recipe) -> Recipe:
@@ -98,11 +151,7 @@ def _with_model(recipe: Recipe, name: str) -> Recipe:
                 "leave it out, or give an encoder with --encoder NAME for features without a grade"
             )
     recipe = _with_encoder(recipe, encoder)
-    if recipe.weights_sha256 and recipe.weights_sha256 != card.encoder.sha256:
-        raise ModelError(
-            f"model {card.id} was trained on encoder weights {card.encoder.sha256[:12]}, "
-            f"found {recipe.weights_sha256[:12]} for {card.encoder.name}; use the weights it names"
-        )
+    _check_encoder(recipe, card)
     return recipe.model_copy(
         update={
             "model": str(folder),

@@ -1,101 +1,36 @@
 """What each stage does for one slide: its files, and what was found on the way."""
 
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from wsi.config import EngineConfig
-from wsi.encode import EncoderIdentity, read_features, write_features
+from wsi.encode import read_features, write_features
+from wsi.engine.bench import Bench, Encodes
 from wsi.engine.book import Book, Entry, Refusal
-from wsi.engine.clock import WAITED, Clock
-from wsi.engine.decoder import Decoder
 from wsi.engine.describe import scale_of, tile_counts
+from wsi.engine.field_stages import run_field_stage
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.slide_info import SlideInfo
 from wsi.engine.spool import blocks, open_spool
+from wsi.engine.verdict_facts import verdict_facts
 from wsi.errors import LossError, NoTissueError
 from wsi.export import export_slide
-from wsi.predict import Model, Verdict, judge
+from wsi.predict import judge
 from wsi.publish import publish
 from wsi.results import Scores, read_case, write_scores
 from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, tile_grain, write_coords
 from wsi.tile.coords import patch_attributes
-from wsi.tissue import find_annotation, from_geojson
+from wsi.tissue import from_geojson
 
 STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 2, "predict": 1, "export": 2}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 TOP_TILE_QUALITY = 88
 MAX_DECODE_THREADS = 16
-
-
-class Encodes(Protocol):
-    """What a stage needs of an encoder."""
-
-    identity: EncoderIdentity
-
-    @property
-    def batch_size(self) -> int: ...
-    @property
-    def on_cpu(self) -> bool: ...
-    def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]: ...
-
-
-class Models(Protocol):
-    """The networks of this process, loaded when first asked for."""
-
-    def encoder(self) -> Encodes: ...
-    def model(self) -> Model: ...
-
-
-@dataclass
-class Bench:
-    """All that the stages of one slide work with."""
-
-    path: str
-    slide: str
-    relative: str
-    folder: Path
-    recipe: Recipe
-    decoder: Decoder | None
-    models: Models | None
-    report: Callable[[str, int, int], None]
-    mpp_row: list[float] | None = None
-    clock: Clock = field(default_factory=Clock)
-    _opened: list[SlideInfo] = field(default_factory=list)
-
-    @cached_property
-    def annotation(self) -> Path | None:
-        """The polygons that a person drew for this slide, when the run has a folder of them."""
-        polygons = self.recipe.config.tissue.polygons
-        return find_annotation(Path(polygons), self.relative) if polygons else None
-
-    def open(self) -> tuple[Decoder, SlideInfo]:
-        """Open the slide in the decoder process, once."""
-        assert self.decoder is not None, "this job may not touch the slide"
-        if not self._opened:
-            config = self.recipe.config.read
-            self._opened.append(self.decoder.open(Path(self.path), self.relative, config, mpp_row=self.mpp_row))
-        return self.decoder, self._opened[0]
-
-    def tiles(
-        self, plan: TilePlan, coords: NDArray[np.int32], *, batch: int, threads: int = 1
-    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
-        """Yield tiles `(B, tile_px, tile_px, 3)` and which of them are readable `(B,)`, in order."""
-        from wsi.encode.resample import resample  # loads torch, which the parent has no use for
-
-        decoder, _ = self.open()
-        found = decoder.tiles(coords, footprint=plan.footprint, tile_px=plan.tile_px, batch=batch, threads=threads)
-        for read in self.clock.waiting(WAITED, found):
-            with self.clock.time("encode: resampling"):
-                tiles = resample(read.px, scale=read.window.scale, tile_px=plan.tile_px) if read.window else read.px
-            yield tiles, ~read.bad
 
 
 def run_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
@@ -106,6 +41,8 @@ def run_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
     """
     bench.report(stage, 0, 0)
     with bench.clock.time(stage):
+        if bench.recipe.field is not None:
+            return run_field_stage(stage, book, bench)
         return _STAGES[stage](book, bench)
 
 
@@ -224,25 +161,7 @@ def grade_slide(book: Book, bench: Bench) -> Entry:
         "scores.h5": write_scores(bench.folder / "scores.h5", verdict.scores),
         "top_tiles.jpg": publish(bench.folder / "top_tiles.jpg", _top_tiles(verdict.scores, bench)),
     }
-    return Entry(key="", artifacts=artifacts, facts=_verdict_facts(verdict, bench.recipe))
-
-
-def _verdict_facts(verdict: Verdict, recipe: Recipe) -> dict[str, object]:
-    return {
-        "classes": [score.model_dump() for score in verdict.classes],
-        "positive": verdict.positive,
-        "grade": verdict.grade,
-        "labels": list(verdict.labels),
-        "confidence": verdict.confidence,
-        "value": verdict.value.model_dump() if verdict.value else None,
-        "survival": verdict.survival.model_dump() if verdict.survival else None,
-        "refer": verdict.refer,
-        "refer_reason": verdict.refer_reason,
-        "flags": list(verdict.flags),
-        "threshold": verdict.threshold,
-        "out_of_distribution": verdict.out_of_distribution,
-        "model": {"id": recipe.model_id, "version": recipe.model_version, "sha256": recipe.model_sha256},
-    }
+    return Entry(key="", artifacts=artifacts, facts=verdict_facts(verdict, bench.recipe))
 
 
 def _top_tiles(scores: Scores, bench: Bench) -> bytes:

@@ -9,6 +9,7 @@ from functools import cached_property
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from wsi.engine.bench import Encodes, Marks
 from wsi.engine.book import read_book
 from wsi.engine.child import Message, send, serve
 from wsi.engine.clock import Clock
@@ -16,7 +17,6 @@ from wsi.engine.decoder import Decoder
 from wsi.engine.describe import record_of
 from wsi.engine.job import Task, run_job
 from wsi.engine.recipe import Recipe
-from wsi.engine.stages import Encodes
 from wsi.errors import (
     ArtifactError,
     ChangedError,
@@ -55,7 +55,7 @@ class Networks:
             threads=config.engine.threads,
             batch_size=config.encode.batch_size,
             tile_px=self._recipe.tile_px,
-            mpp=self._recipe.mpp,
+            mpp=self._recipe.mpp or None,
         )
 
     @cached_property
@@ -64,8 +64,18 @@ class Networks:
 
         return load_model(self._recipe.model)
 
+    @cached_property
+    def _marker(self) -> Marks:
+        from wsi.predict.mask_model import load_mask_model
+
+        config = self._recipe.config
+        return load_mask_model(self._recipe.model, device=config.encode.device, threads=config.engine.threads)
+
     def encoder(self) -> Encodes:
         return self._encoder
+
+    def marker(self) -> Marks:
+        return self._marker
 
     def model(self) -> Model:
         return self._model

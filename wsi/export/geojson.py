@@ -50,10 +50,17 @@ def write_geojson(path: Path, case: Case, tissue: shapely.MultiPolygon | None, *
     """
     if case.result.scale is None:
         raise ValueError(f"{case.result.slide}: no scale, so no place for its objects")
+    area = shown(case.result.scale, origin)
+    features = _features(case, tissue, case.result.scale, area)
+    return write_collection(path, about_file(case.result, area, origin), features)
+
+
+def write_collection(path: Path, about: Mapping[str, object], features: Iterable[str]) -> str:
+    """Publish features, JSON each, as one zipped collection and return the file's sha256."""
     squeeze = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)  # a gzip header without time or name
     with publishing(path) as part:
         with part.open("wb") as file:
-            for text in _collection(case, tissue, case.result.scale, origin):
+            for text in _collection(about, features):
                 file.write(squeeze.compress(text.encode("ascii")))
             file.write(squeeze.flush())
         return sha256_file(part)
@@ -70,17 +77,17 @@ def read_origin(path: Path) -> str:
     return found[1].decode() if found else "qupath"
 
 
-def _collection(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, origin: Origin) -> Iterator[str]:
-    area = shown(scale, origin)
-    yield f'{{"type":"FeatureCollection","wsi_run":{_json(_about(case.result, area, origin))},"features":[\n'
+def _collection(about: Mapping[str, object], features: Iterable[str]) -> Iterator[str]:
+    yield f'{{"type":"FeatureCollection","wsi_run":{_json(about)},"features":[\n'
     separator = ""
-    for text in _features(case, tissue, scale, area):
+    for text in features:
         yield separator + text
         separator = ",\n"
     yield "\n]}\n"
 
 
-def _about(result: Result, area: Bounds, origin: Origin) -> dict[str, object]:
+def about_file(result: Result, area: Bounds, origin: Origin) -> dict[str, object]:
+    """Return what a file of objects says of itself."""
     return {
         "notice": RESEARCH_USE,
         "origin": origin,
@@ -99,17 +106,17 @@ def _features(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, are
     if tissue is not None and not (shape := clip(tissue, area)).is_empty:
         flaws = {f"Share of tissue: {name}": share for name, share in result.quality.items()}
         measurements = {"Area mm^2": shape.area * px_mm2, **flaws}
-        yield _annotation(result, "Tissue", shape, ("Tissue", TISSUE_COLOR), measurements)
+        yield annotation(result, "Tissue", shape, ("Tissue", TISSUE_COLOR), measurements)
     heat = heat_of(result)
     if case.scores is None or heat is None:
         return
     if heat.threshold is None:
-        yield from _tiles(result, case.scores, scale, area, _Looks(heat.name, math.inf, None, None))
+        yield from tile_objects(result, case.scores, scale, area, Looks(heat.name, math.inf, None, None))
         return
-    hot, cold = _classes(result)
+    hot, cold = class_pair(result)
     for number, region in enumerate(hot_regions(case.scores, scale, area, threshold=heat.threshold), 1):
-        yield _annotation(result, f"{hot[0]} region {number}", region.shape, hot, _measured(region, hot, px_mm2))
-    yield from _tiles(result, case.scores, scale, area, _Looks(f"P({hot[0]})", heat.threshold, hot, cold))
+        yield annotation(result, f"{hot[0]} region {number}", region.shape, hot, _measured(region, hot, px_mm2))
+    yield from tile_objects(result, case.scores, scale, area, Looks(f"P({hot[0]})", heat.threshold, hot, cold))
 
 
 def _measured(region: HotRegion, hot: tuple[str, tuple[int, ...]], px_mm2: float) -> dict[str, float]:
@@ -128,7 +135,7 @@ def class_name(name: str) -> str:
     return printable(name).replace(":", " -").strip() or "Unnamed"
 
 
-def _classes(result: Result) -> tuple[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]] | None]:
+def class_pair(result: Result) -> tuple[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]] | None]:
     """Return the positive class with its color, and the other one when there are just two."""
     hot = next(c for c in result.classes if c.name == result.positive)
     others = [c for c in result.classes if c is not hot]
@@ -140,13 +147,14 @@ def _classification(of: tuple[str, tuple[int, ...]]) -> dict[str, object]:
     return {"name": of[0], "color": list(of[1])}
 
 
-def _annotation(
+def annotation(
     result: Result,
     name: str,
     shape: shapely.MultiPolygon,
     of: tuple[str, tuple[int, ...]],
     measurements: Mapping[str, float],
 ) -> str:
+    """Return an annotation of a class (name, color) as a feature."""
     properties = {
         "objectType": "annotation",
         "name": f"{name} - research use only",
@@ -177,7 +185,7 @@ def _rings(rings: Iterable[shapely.LinearRing]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looks:
+class Looks:
     """How tiles are told: the name of their score, and the class at and above the threshold and below it, if any."""
 
     score: str
@@ -186,7 +194,7 @@ class _Looks:
     cold: tuple[str, tuple[int, ...]] | None
 
 
-def _tiles(result: Result, scores: Scores, scale: Scale, area: Bounds, looks: _Looks) -> Iterator[str]:
+def tile_objects(result: Result, scores: Scores, scale: Scale, area: Bounds, looks: Looks) -> Iterator[str]:
     """Yield the tiles, `_BATCH` at a time, clipped to the slide; those beyond it are left out."""
     kinds = [f'"classification":{_json(_classification(of))},' if of else "" for of in (looks.cold, looks.hot)]
     labels = [f"{_json(name)}:" for name in (looks.score, "Attention", "Attention percentile")]

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsi.card import ModelCard
-from wsi.errors import ArtifactError, EncoderMismatchError, ModelError
-from wsi.model_folder import encoder_card, find_folder, model_card
+from wsi.card import Also, ModelCard
+from wsi.errors import ArtifactError, EncoderMismatchError, ModelError, WeightsError
+from wsi.model_folder import encoder_card, encoder_folder, find_folder, model_card
 from wsi.predict.familiar import make_familiar
 from wsi.predict.selftest import check_selftest
 from wsi.predict.shown import calibrated, is_finite, mean_of, show, tile_scores
@@ -19,6 +19,8 @@ from wsi.predict.verdict import BagReading
 from wsi.predict.weights import OOD, make_members, read_tensors
 
 WEIGHTS = "weights.safetensors"
+ALSO = "also."
+"""Tensors of the heads that the card names under `also` start so."""
 
 
 class LoadedModel:
@@ -27,8 +29,10 @@ class LoadedModel:
     def __init__(self, card: ModelCard, tensors: Mapping[str, Tensor], path: Path) -> None:
         """Build the heads; WeightsError when the tensors of the file at `path` aren't those of the card's head."""
         self.card = card
-        heads = {name: tensor for name, tensor in tensors.items() if name not in OOD}
+        heads = {name: tensor for name, tensor in tensors.items() if name not in OOD and not name.startswith(ALSO)}
         self._members = make_members(card.head, heads, path)
+        self._also = [(one, make_members(one.head, also_tensors(tensors, one, path), path)) for one in card.also]
+        self._check_also(tensors, path)
         self._familiar = make_familiar(card, tensors, path, dim=self.dim)
 
     @property
@@ -57,6 +61,28 @@ class LoadedModel:
             )
         value = None if self.card.head.classes else float(shown.values)
         return BagReading(shown.probabilities, attention, scores, value=value, curve=shown.curve)
+
+    def read_also(self, features: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+        """Return what the card's further heads say of a bag `(N, D)`, calibrated probabilities `(K,)` each.
+
+        Raises:
+            EncoderMismatchError, EmptyBagError: as `read`.
+        """
+        self._check_width(features)
+        bag = torch.from_numpy(np.ascontiguousarray(features, np.float32))
+        with one_thread():
+            return [
+                mean_of([show(calibrated(member.read(bag).logits, one), one.head) for member in members]).probabilities
+                for one, members in self._also
+            ]
+
+    def _check_also(self, tensors: Mapping[str, Tensor], path: Path) -> None:
+        known = tuple(f"{ALSO}{one.name}." for one in self.card.also)
+        stray = [name for name in tensors if name.startswith(ALSO) and not name.startswith(known or "\0")]
+        if stray:
+            raise WeightsError(f"{path}: {stray[0]} belongs to no head that the card names under `also`")
+        if any(member.dim != self.dim for _, members in self._also for member in members):
+            raise WeightsError(f"{path}: a head under `also` reads features of another width than {self.dim}")
 
     def distance(self, features: NDArray[np.float32]) -> float | None:
         """Return how far the bag `(N, D)` is from the training bags; None where the card has no rule for it."""
@@ -93,16 +119,25 @@ def load_model(name: str | Path) -> LoadedModel:
     card = model_card(folder)
     path = folder / WEIGHTS
     model = LoadedModel(card, read_tensors(path, sha256=card.weights_sha256), path)
-    _check_encoder(model)
+    _check_encoder(model, folder)
     check_selftest(model, folder)
     return model
 
 
-def _check_encoder(model: LoadedModel) -> None:
+def also_tensors(tensors: Mapping[str, Tensor], one: Also, path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a head under `also`; WeightsError when there are none."""
+    prefix = f"{ALSO}{one.name}."
+    found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    if not found:
+        raise WeightsError(f"{path}: no tensor starts {prefix}, but the card asks for it; get the folder again")
+    return found
+
+
+def _check_encoder(model: LoadedModel, folder: Path) -> None:
     """Raise EncoderMismatchError when the encoder that the card names is of another width or has other weights."""
     told = model.card.encoder
     try:
-        encoder = encoder_card(find_folder(told.name, "encoder"))
+        encoder = encoder_card(encoder_folder(told.name, folder))
     except ModelError:
         return  # a plug-in or timm:NAME: the run checks the weights that it loads
     if encoder.dim != model.dim:

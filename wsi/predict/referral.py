@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wsi.card import ModelCard
+from wsi.card import Accepts, ModelCard
 
 FEW_TILES = 8
 """A slide with fewer tiles than this is graded, but a person is asked to look: so few say little of a tumor's edge."""
@@ -46,11 +46,12 @@ def find_reasons(
     """
     found: list[tuple[str, str | None]] = []
     if out_of_distribution is not None and out_of_distribution > 1:
-        found.append(("the slide is unlike those the model learned from", "out-of-distribution"))
+        what = "slide" if isinstance(card.input, Accepts) else "image"
+        found.append((f"the {what} is unlike those the model learned from", "out-of-distribution"))
     band = card.referral
     if band is not None and probability is not None and band.low <= probability <= band.high:
         found.append((band.reason, None))
-    if tiles < FEW_TILES:
+    if isinstance(card.input, Accepts) and tiles < FEW_TILES:
         found.append((f"only {tiles} tile{'' if tiles == 1 else 's'} of tissue", "few-tiles"))
     for flaw, share in quality.items():
         if share > FLAWED:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsi.card import Head, ModelCard
+from wsi.card import Also, Head, ModelCard
 from wsi.mil import class_probabilities, cox_curve, cumulative_logits, discrete_curve, risk_within
 
 Floats = NDArray[np.float64]
@@ -44,7 +44,7 @@ def show(logits: Tensor, head: Head) -> Shown:
     return Shown(probabilities.numpy(), values.numpy(), curve.numpy())
 
 
-def calibrated(logits: Tensor, card: ModelCard) -> Tensor:
+def calibrated(logits: Tensor, card: ModelCard | Also) -> Tensor:
     """Return a bag's logits as they are shown, float64."""
     return logits.double() / card.calibration.temperature + card.calibration.bias
 

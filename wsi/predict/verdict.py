@@ -7,10 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.card import ModelCard, Threshold
+from wsi.card import Also, Head, ModelCard, Threshold
 from wsi.errors import EmptyBagError, UsageError, did_you_mean
 from wsi.predict.referral import find_reasons
-from wsi.results import ClassScore, Scores, Survival, Value
+from wsi.results import AlsoVerdict, ClassScore, Scores, Survival, Value
 
 Floats = NDArray[np.float64]
 LIKELY = 0.5
@@ -29,6 +29,10 @@ class Model(Protocol):
 
     def read(self, features: NDArray[np.float32]) -> "BagReading":
         """Return what the network says of a bag `(N, D)`, N >= 1."""
+        ...
+
+    def read_also(self, features: NDArray[np.float32]) -> list[Floats]:
+        """Return the probabilities `(K,)` of each head that the card names under `also`."""
         ...
 
     def distance(self, features: NDArray[np.float32]) -> float | None:
@@ -73,6 +77,7 @@ class Verdict:
     threshold: float | None
     out_of_distribution: float | None
     scores: Scores
+    also: tuple[AlsoVerdict, ...] = ()
 
 
 def judge(
@@ -100,27 +105,63 @@ def judge(
         raise EmptyBagError("no tile of the slide could be read, so there is nothing to grade")
     card, reading = model.card, model.read(features)
     chosen_by = find_threshold(card, threshold)
-    grade = _grade(card, reading, chosen_by)
+    grade = _grade(card.head, reading.probabilities, chosen_by)
     far = _outside(model, features)
     probability = float(reading.probabilities[card.head.positive_index]) if card.head.classes else None
     referral = find_reasons(card, probability, out_of_distribution=far, tiles=len(features), quality=quality or {})
+    also = (
+        tuple(
+            _also(one, probabilities) for one, probabilities in zip(card.also, model.read_also(features), strict=True)
+        )
+        if card.also
+        else ()
+    )
+    reasons = [*referral.reasons, *(f"{one.title}: {one.refer_reason}" for one in also if one.refer)]
     return Verdict(
-        classes=[
-            ClassScore(name=one.name, color=list(one.color), probability=float(p))
-            for one, p in zip(card.head.classes, reading.probabilities, strict=True)
-        ],
+        classes=_scores(card.head, reading.probabilities),
         positive=card.head.classes[card.head.positive_index].name if card.head.classes else None,
         grade=grade.name,
         labels=grade.labels,
         confidence=grade.confidence,
         value=_value(card, reading),
         survival=_survival(card, reading),
-        refer=bool(referral),
-        refer_reason="; ".join(referral.reasons),
+        refer=bool(reasons),
+        refer_reason="; ".join(reasons),
         flags=referral.flags,
         threshold=chosen_by.value if chosen_by else None,
         out_of_distribution=far,
         scores=Scores(coords, reading.attention.astype(np.float32), reading.tile_scores.astype(np.float32)),
+        also=also,
+    )
+
+
+def _scores(head: Head, probabilities: Floats) -> list[ClassScore]:
+    return [
+        ClassScore(name=one.name, color=list(one.color), probability=float(p))
+        for one, p in zip(head.classes, probabilities, strict=True)
+    ]
+
+
+def _also(one: Also, probabilities: Floats) -> AlsoVerdict:
+    """Return what a further head of the card says."""
+    chosen_by = one.thresholds[0] if one.thresholds else None
+    grade = _grade(one.head, probabilities, chosen_by)
+    positive = one.head.classes[one.head.positive_index].name
+    band, hot = one.referral, float(probabilities[one.head.positive_index])
+    refer = band is not None and band.low <= hot <= band.high
+    assert grade.name is not None
+    assert grade.confidence is not None
+    return AlsoVerdict(
+        name=one.name,
+        title=one.title,
+        classes=_scores(one.head, probabilities),
+        positive=positive,
+        grade=grade.name,
+        labels=list(grade.labels),
+        confidence=grade.confidence,
+        threshold=chosen_by.value if chosen_by else None,
+        refer=refer,
+        refer_reason=band.reason if band is not None and refer else "",
     )
 
 
@@ -148,15 +189,15 @@ class _Grade:
     labels: tuple[str, ...] = ()
 
 
-def _grade(card: ModelCard, reading: BagReading, threshold: Threshold | None) -> _Grade:
+def _grade(head: Head, probabilities: Floats, threshold: Threshold | None) -> _Grade:
     """Return the grade: by the threshold on the positive class where there is one, else the likeliest or all likely."""
-    names, probabilities = [one.name for one in card.head.classes], reading.probabilities
+    names = [one.name for one in head.classes]
     if not names:
         return _Grade()
-    if card.head.type == "multilabel":
+    if head.type == "multilabel":
         labels = tuple(name for name, p in zip(names, probabilities, strict=True) if p >= LIKELY)
         return _Grade(" + ".join(labels) or NO_LABEL, float(np.maximum(probabilities, 1 - probabilities).min()), labels)
-    chosen, positive = int(np.argmax(probabilities)), card.head.positive_index
+    chosen, positive = int(np.argmax(probabilities)), head.positive_index
     if threshold is not None:
         chosen = positive if probabilities[positive] >= threshold.value else 1 - positive
     return _Grade(names[chosen], float(probabilities[chosen]))

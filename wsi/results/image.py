@@ -32,6 +32,8 @@ class ImageFacts(Strict):
     """DICOM's code; "" where the file says none."""
     findings: list[str] = []
     """What was noticed while it was read."""
+    window: list[float] = []
+    """Of a picture cut into several windows: height and width of one, in px as read."""
 
     @property
     def told(self) -> str:
@@ -48,11 +50,21 @@ class Structure(Strict):
     name: str
     color: Color
     code: str | None = None
+    meaning: str | None = None
     samples: Annotated[int, Field(ge=0)]
     """Samples of the image as it was read."""
     amount: float
     unit: Literal["px", "mm2", "ml", "share"]
     """share: of the field of view, or of the whole image where none was looked for."""
+
+    @property
+    def told_unit(self) -> str:
+        return {"px": "px", "mm2": "mm²", "ml": "ml", "share": "of the image"}[self.unit]
+
+    @property
+    def told(self) -> str:
+        """The amount as people read it."""
+        return f"{self.amount:.1%}" if self.unit == "share" else f"{self.amount:.4g} {self.told_unit}"
 
 
 class AlsoVerdict(Strict):
