@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -55,8 +56,9 @@ def test_no_address_gives_a_number_of_the_model(slide: str, out: Path) -> None:
 
 
 def rows_of(text: str) -> list[dict[str, object]]:
-    told = json.loads(text)
-    return told.get("cases", [told] if "ai" in told else [])
+    told: dict[str, Any] = json.loads(text)
+    found: list[dict[str, object]] = told.get("cases", [told] if "ai" in told else [])
+    return found
 
 
 def test_order_and_counts_tell_nothing(out: Path) -> None:

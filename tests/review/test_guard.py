@@ -19,7 +19,7 @@ CASE = f"/api/cases/{SUSPICIOUS}"
 UP = ("..", "%2e%2e", "%2E%2e", ".%2e", "%252e%252e", "..%2f..", "..%5c..", "..\\..", "%c0%ae%c0%ae", "..%00", "....//", "%e2%80%a5")  # fmt: skip
 """A dozen ways to say the folder above."""
 DEEP = b"[" * 200_000 + b"]" * 200_000
-POINTS = [[float(i % 1000), 1.0] for i in range(250_000)]
+POINTS = [(float(i % 1000), 1.0) for i in range(250_000)]
 
 
 @pytest.fixture(scope="module")

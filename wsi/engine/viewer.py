@@ -14,16 +14,18 @@ from PIL import Image
 from wsi.engine.child import Message, send, serve
 from wsi.errors import RegionError, WsiError
 from wsi.geometry import MPP_MAX, MPP_MIN, Point, Region, Size, best_level
-from wsi.read import Source, open_slide
+from wsi.read import Framed, Source, open_slide
 
 OPEN_SLIDES = 4
 TILE_PX = 512
 """Side of the tiles of a level whose stored frames are of no use as they are."""
-COARSEST_PX = 2048
+COARSEST_PX = 4096
 """A slide whose coarsest level is larger than this gets one that is `SHRINK` times smaller, made as it is asked for."""
 SHRINK = 4
 MAX_PIECE_PX = 16 << 20
 """px of the level that a piece may be made of."""
+_FRAME_PX = range(128, 1025)
+"""Sides of stored frames that are handed on: smaller ones are too many, larger ones too much at once."""
 _QUALITY = 88
 
 
@@ -36,6 +38,8 @@ class Step:
     size: Size
     downsample: float
     tile_px: int
+    is_framed: bool
+    """Whether its tiles are the stored frames."""
 
     def region(self, column: int, row: int) -> Region:
         """Return what a tile is made of, in px of the stored level."""
@@ -47,12 +51,21 @@ class Step:
 
 def steps_of(source: Source) -> tuple[Step, ...]:
     """Return the levels that are shown of a slide, the largest first."""
-    steps = [Step(number, 1, level.size, level.downsample, TILE_PX) for number, level in enumerate(source.levels)]
+    steps = []
+    for number, level in enumerate(source.levels):
+        frame_px = _frame_px(source, number)
+        steps.append(Step(number, 1, level.size, level.downsample, frame_px or TILE_PX, bool(frame_px)))
     last = steps[-1]
     if max(last.size.width, last.size.height) > COARSEST_PX:
         size = Size(max(1, last.size.width // SHRINK), max(1, last.size.height // SHRINK))
-        steps.append(Step(last.level, SHRINK, size, last.downsample * SHRINK, TILE_PX))
+        steps.append(Step(last.level, SHRINK, size, last.downsample * SHRINK, TILE_PX, False))
     return tuple(steps)
+
+
+def _frame_px(source: Source, level: int) -> int | None:
+    """Return the side of the stored frames where they are square and known; None where tiles are cut otherwise."""
+    size = source.frame_size(level) if isinstance(source, Framed) else None
+    return size.width if size and size.width == size.height and size.width in _FRAME_PX else None
 
 
 class Shown:
@@ -72,7 +85,11 @@ class Shown:
         }
 
     def tile(self, level: int, column: int, row: int) -> bytes:
-        step = self.steps[level]
+        step, source = self.steps[level], self._source
+        if step.is_framed and isinstance(source, Framed):
+            found = source.jpeg_frame(step.level, column, row)
+            if found is not None:
+                return found
         pixels = self._source.read_region(step.region(column, row))
         return jpeg(Image.fromarray(pixels).reduce(step.shrink) if step.shrink > 1 else Image.fromarray(pixels))
 
