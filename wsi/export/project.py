@@ -47,12 +47,14 @@ class _Gathered:
 
     def add(self, entry: Entry, image: dict[str, Any] | None) -> None:
         slide, made = entry.result.slide, entry.result.provenance
-        for score in entry.result.classes:
-            self.classes.setdefault(class_name(score.name), tuple(score.color))
+        colors = [(one.name, one.color) for one in entry.result.classes]
+        colors += [(one.name, one.color) for one in entry.result.structures]
+        for name, color in colors:
+            self.classes.setdefault(class_name(name), tuple(color))
         if made and made.model:
             self.models[printable(f"{made.model} {made.model_version} {made.model_sha256}")] = None
         if image is None:
-            self.absent += 1
+            self.absent += not _is_volume(entry.result)
             return
         self.images.append(image)
         if entry.objects:
@@ -105,6 +107,8 @@ def entry_number(slide: str) -> int:
 def _image(entry: Entry, place: Path | None, known: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the project's entry for a slide, None when it couldn't be opened or its place isn't known."""
     result = entry.result
+    if _is_volume(result):
+        return None
     reader = result.provenance.reader if result.provenance else ""
     server = known["serverBuilder"] if known else None
     if place is not None and reader:
@@ -120,6 +124,11 @@ def _image(entry: Entry, place: Path | None, known: dict[str, Any] | None) -> di
         "description": _description(result),
         "metadata": {**{k: v for k, v in kept.get("metadata", {}).items() if k not in _KEYS}, **_metadata(result)},
     }
+
+
+def _is_volume(result: Result) -> bool:
+    """Return whether QuPath has no use for it: it shows one plane."""
+    return result.image is not None and len(result.image.shape) > 2
 
 
 def _server(place: Path, reader: str, *, cropped: bool, known: dict[str, Any] | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from wsi.export.words import positive_probability
 from wsi.results import Record, Result
 
 NAME = "report.html"
-FORM = 2
+FORM = 3
 """Raised when the same results give another report."""
 _SEAL = b"<!-- sha256 of all before: %s -->\n"
 _SEAL_BYTES = len(_SEAL % (b"0" * 64))

@@ -24,6 +24,8 @@ class Summary:
     graded: int = 0
     stopped: int = 0
     models: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    images: int = 0
+    """Those that aren't slides; refused files may be either."""
     shown: dict[str, None] = field(default_factory=dict)
     """What the table shows of the slides: the probability of a positive class, or a value."""
 
@@ -34,9 +36,15 @@ class Summary:
         self.referred += result.has_verdict and result.refer
         if heat := heat_of(result):
             self.shown[heat.name] = None
+        self.images += result.image is not None
         self.stopped += result.status in ("refused", "failed")
         if (made := result.provenance) and made.model:
             self.models[(made.model, made.model_version, made.model_sha256)] = None
+
+    @property
+    def noun(self) -> str:
+        """What a row is called: a slide, or an image where any of them isn't one."""
+        return "image" if self.images else "slide"
 
 
 def opening(counts: Summary, mark: str) -> str:
@@ -47,19 +55,19 @@ def opening(counts: Summary, mark: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f"<title>wsi-run report, {counts.slides} slides</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        '<a class="skip" href="#cohort">Skip to the slides</a>\n'
-        f'<header><h1>Slide report</h1><p class="notice" role="note"><strong>{RESEARCH_USE}</strong> '
-        "A person looks at every slide; this page says where to look first.</p>\n"
+        f"<title>wsi-run report, {counts.slides} {counts.noun}s</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        '<a class="skip" href="#cohort">Skip to the {counts.noun}s</a>\n'
+        f'<header><h1>{counts.noun.capitalize()} report</h1><p class="notice" role="note"><strong>{RESEARCH_USE}</strong> '
+        f"A person looks at every {counts.noun}; this page says where to look first.</p>\n"
         f"{_counts(counts)}{_models(counts)}</header>\n{_table_head(counts)}"
     )
 
 
 def _counts(counts: Summary) -> str:
     boxes = (
-        (counts.slides, "slides" if counts.slides != 1 else "slide", ""),
+        (counts.slides, f"{counts.noun}s" if counts.slides != 1 else counts.noun, ""),
         (counts.positive, "suspicious", "hot"),
-        (counts.referred, "to refer to a pathologist", "refer"),
+        (counts.referred, "to refer to a specialist" if counts.images else "to refer to a pathologist", "refer"),
         (counts.slides - counts.graded, "without a verdict", ""),
         (counts.stopped, "refused or failed", "stopped"),
     )
@@ -78,11 +86,12 @@ def _models(counts: Summary) -> str:
 
 def _table_head(counts: Summary) -> str:
     shown = html_text(next(iter(counts.shown))) if len(counts.shown) == 1 else "Probability"
-    columns = ("Slide", "Verdict", shown, "Refer", "Quality", "Tiles read", "Tissue", "Status")
+    parts = ("Windows read", "Size") if counts.images else ("Tiles read", "Tissue")
+    columns = (counts.noun.capitalize(), "Verdict", shown, "Refer", "Quality", *parts, "Status")
     cells = "".join(f'<th scope="col">{name}</th>' for name in columns)
     return (
-        '<section id="cohort" aria-labelledby="cohort-title"><h2 id="cohort-title">All slides, the most suspicious '
-        f'first</h2>\n<div class="scroll"><table class="cohort"><thead><tr>{cells}</tr></thead>\n<tbody>\n'
+        '<section id="cohort" aria-labelledby="cohort-title"><h2 id="cohort-title">'
+        f'All {counts.noun}s, the most suspicious first</h2>\n<div class="scroll"><table class="cohort"><thead><tr>{cells}</tr></thead>\n<tbody>\n'
     )
 
 
@@ -97,10 +106,16 @@ def table_row(result: Result) -> str:
         f"<td>{refer_mark(result)}</td>",
         f"<td>{flags(result) or '–'}</td>",
         f'<td class="figure">{tiles(result)}</td>',
-        f'<td class="figure">{area(result.tissue_mm2) if result.scale else "–"}</td>',
+        f'<td class="figure">{_extent(result)}</td>',
         f"<td>{status(result)}</td>",
     )
     return f"<tr>{''.join(cells)}</tr>\n"
+
+
+def _extent(result: Result) -> str:
+    if result.image is not None:
+        return html_text(result.image.told)
+    return area(result.tissue_mm2) if result.scale else "–"
 
 
 def badge(result: Result) -> str:
@@ -108,8 +123,15 @@ def badge(result: Result) -> str:
     if not result.has_verdict:
         return '<span class="badge none">No verdict</span>'
     kind = "hot" if result.is_positive else "cold"
-    told = quantity(result.value) if result.value else result.grade or ""
+    told = quantity(result.value) if result.value else result.grade or _marked(result)
     return f'<span class="badge {kind}">{html_text(told)}</span>'
+
+
+def _marked(result: Result) -> str:
+    """Return how much was marked, in all where it is of more than one structure."""
+    if len(result.structures) == 1:
+        return result.structures[0].told
+    return f"{len(result.structures)} structures"
 
 
 def meter(value: float) -> str:

@@ -8,9 +8,9 @@ from wsi.export.cohort import SLIDES, Entry
 from wsi.export.embed import Budget, embedded
 from wsi.export.heat import heat_of
 from wsi.export.report_page import badge, flags, meter, refer_mark, status, tiles
-from wsi.export.words import area, next_step, probability, quantity, referral, verdict
+from wsi.export.words import also, area, next_step, probability, quantity, referral, verdict
 from wsi.printable import html_text
-from wsi.results import Result, Scale
+from wsi.results import ImageFacts, Result, Scale
 
 _FROM = {
     "metadata": "the slide's own metadata",
@@ -19,6 +19,7 @@ _FROM = {
     "command-line": "the command line",
 }
 _HEATMAP_PX, _STRIP_PX = 1200, 2000
+_SHOWN = ("heatmap.ome.tiff", "heatmap.png", "overlay.png", "mask.png", "mask.nii.gz", "mask.seg.dcm")
 
 
 def section(entry: Entry, budget: Budget) -> str:
@@ -30,7 +31,7 @@ def section(entry: Entry, budget: Budget) -> str:
         f'<header><h2 id="{title}">{html_text(result.path)}</h2><p>{badge(result)} {_mark(result)} {flags(result)} '
         f"{status(result)}</p></header>\n"
         f'{_words(result)}<div class="columns">{_overview(entry, budget)}{_facts(entry)}</div>\n'
-        f'{_strip(entry, budget)}<p class="back"><a href="#cohort">Back to all slides</a></p></article>\n'
+        f'{_strip(entry, budget)}<p class="back"><a href="#cohort">Back to all {"images" if result.image else "slides"}</a></p></article>\n'
     )
 
 
@@ -54,15 +55,26 @@ def _words(result: Result) -> str:
 def _overview(entry: Entry, budget: Budget) -> str:
     heat = heat_of(entry.result)
     path = entry.folder / ("heatmap.png" if heat else "thumbnail.jpg")
+    alt = "Overview of the slide"
+    if entry.result.image is not None:
+        path, alt = _image(entry)
+    elif heat:
+        alt = f"Heatmap of the slide: {html_text(heat.name)} of each tile over the tissue"
     picture = embedded(path, budget.heatmap, longest_px=_HEATMAP_PX)
     if picture is None:
         return ""
-    alt = (
-        f"Heatmap of the slide: {html_text(heat.name)} of each tile over the tissue"
-        if heat
-        else "Overview of the slide"
-    )
     return f'<figure class="overview"><img src="{picture}" alt="{alt}" loading="lazy"></figure>\n'
+
+
+def _image(entry: Entry) -> tuple[Path, str]:
+    """Return the picture that shows most of an image, and what it is."""
+    told = {
+        "overlay.png": f"The image with what was marked on it: {html_text(verdict(entry.result))}",
+        "heatmap.png": "The image with what spoke for the verdict",
+        "thumbnail.jpg": "Overview of the image",
+    }
+    name = next((name for name in told if name in entry.record.artifacts), "thumbnail.jpg")
+    return entry.folder / name, told[name]
 
 
 def _strip(entry: Entry, budget: Budget) -> str:
@@ -86,14 +98,17 @@ def _facts(entry: Entry) -> str:
     rows = [
         *((f"P({html_text(c.name)})", meter(c.probability)) for c in result.classes),
         *_values(result),
+        *_structures(result),
+        *((html_text(one.title), html_text(also(one).partition(": ")[2])) for one in result.also),
         *([("Confidence", probability(result.confidence))] if result.confidence is not None else []),
         *([("Threshold", f"{result.threshold:.2f}")] if result.threshold is not None else []),
         *_quality(result),
         (
-            "Tiles read",
+            "Tiles read" if result.image is None else "Windows read",
             tiles(result) + (f", {result.tiles.unreadable:,} unreadable" if result.tiles.unreadable else ""),
         ),
         *([("Tissue", area(result.tissue_mm2)), *_scale(result.scale)] if result.scale else []),
+        *(_about(result.image) if result.image else []),
         *_made_by(result),
         *_files(entry),
     ]
@@ -110,11 +125,33 @@ def _values(result: Result) -> list[tuple[str, str]]:
     return rows
 
 
+def _structures(result: Result) -> list[tuple[str, str]]:
+    """Return how much of each structure there is, with its color on the picture."""
+    rows = []
+    for one in result.structures:
+        color = f"rgb({','.join(map(str, one.color))})"
+        swatch = f'<span class="swatch" style="background:{color}" aria-hidden="true"></span>'
+        rows.append((f"{swatch} {html_text(one.name)}", html_text(one.told)))
+    return rows
+
+
+def _about(image: ImageFacts) -> list[tuple[str, str]]:
+    """Return what is known of an image that was read whole."""
+    kind = f"{image.format}, {image.modality}" if image.modality else image.format
+    rows = [("Image", html_text(f"{image.told}, {' '.join(image.channels)} ({kind})"))]
+    return rows + ([("Noticed", html_text("; ".join(image.findings)))] if image.findings else [])
+
+
 def _quality(result: Result) -> list[tuple[str, str]]:
     shares = ", ".join(f"{html_text(name)} {share:.0%}" for name, share in result.quality.items())
     rows = [("Flaws, share of the tissue", shares)] if shares else []
     if result.out_of_distribution is not None:
-        rows.append(("Distance to the training slides", f"{result.out_of_distribution:.2f} of the limit"))
+        rows.append(
+            (
+                "Distance to the training data" if result.image else "Distance to the training slides",
+                f"{result.out_of_distribution:.2f} of the limit",
+            )
+        )
     return rows
 
 
@@ -138,7 +175,7 @@ def _made_by(result: Result) -> list[tuple[str, str]]:
             "Encoder",
             f"{html_text(made.encoder)} <code>{html_text(made.encoder_sha256)}</code> {html_text(made.precision)}",
         ),
-        ("Slide's SHA-256", f"<code>{html_text(made.slide_sha256)}</code>"),
+        ("Image's SHA-256" if result.image else "Slide's SHA-256", f"<code>{html_text(made.slide_sha256)}</code>"),
         ("Made with", f"wsi-run {html_text(made.wsi_run)}, {html_text(made.reader)}"),
     ]
     present = (made.model, made.encoder, made.slide_sha256, made.reader)
@@ -147,7 +184,7 @@ def _made_by(result: Result) -> list[tuple[str, str]]:
 
 def _files(entry: Entry) -> list[tuple[str, str]]:
     """Return links to the slide's files, which work as long as the report lies beside the folder slides."""
-    names = [n for n in (entry.objects, "heatmap.ome.tiff", "heatmap.png") if n and n in entry.record.artifacts]
+    names = [n for n in (entry.objects, *_SHOWN) if n and n in entry.record.artifacts]
     links = [
         f'<a href="{html_text(quote(f"{SLIDES}/{entry.result.slide}/{n}"))}">{html_text(Path(n).name)}</a>'
         for n in names

@@ -3,16 +3,18 @@
 import math
 
 from wsi.printable import printable
-from wsi.results import RESEARCH_USE, Result, Value
+from wsi.results import RESEARCH_USE, AlsoVerdict, Result, Value
 
 REFER = "Refer to a pathologist"
+REFER_IMAGE = "Refer to a specialist"
+"""Of an image that isn't a slide."""
 
 NEXT_STEP = {
     "E_UNREADABLE": "Check that the file is whole: open it in QuPath, or copy it again from the scanner.",
     "E_ABSENT": "Bring the slide back to its place, or name the folder that it lies in now.",
     "E_FORMAT": "Convert the slide to SVS, DICOM or OME-TIFF with 8-bit RGB tiles.",
     "E_REGION": "Copy the slide again from the scanner; part of it can't be decoded.",
-    "E_MODALITY": "Leave the slide out: the tool reads 8-bit brightfield slides only.",
+    "E_MODALITY": "Leave it out, or run it by itself with a model of such images: `wsi-run models list` says what each reads.",
     "E_MPP_MISSING": "Give the pixel size in µm with --mpp, or a table of them with --mpp-table.",
     "E_MPP_RANGE": "Give the true pixel size in µm with --mpp and --mpp-override.",
     "E_MPP_CONFLICT": "Find out which pixel size is true and give it with --mpp and --mpp-override.",
@@ -39,6 +41,7 @@ FLAGS = {
     "out-of-distribution": "unlike the slides the model learned from",
     "unreadable-tiles": "some tiles can't be read",
     "few-tiles": "little tissue",
+    "unusual-amount": "more or less than the model was tested on",
 }
 
 
@@ -80,21 +83,34 @@ def quantity(value: Value) -> str:
 
 
 def verdict(result: Result) -> str:
-    """Return the verdict in one line: `Malignant, P(Malignant) = 0.93`, `Ki-67 index = 23.4 %`, or that there is none."""
+    """Return the verdict in one line: `Malignant, P(Malignant) = 0.93`, `Ki-67 index = 23.4 %`, or that there is none.
+
+    Of a model that marks structures `Liver: 1,480 ml`; what a model says besides comes after a semicolon.
+    """
     if result.value is not None:
         return f"{printable(result.value.name)} = {quantity(result.value)}"
+    if result.structures:
+        return ", ".join(f"{printable(one.name)}: {one.told}" for one in result.structures)
     if result.grade is None:
         return "No verdict"
     value = positive_probability(result)
     tail = "" if value is None else f", P({printable(result.positive or '')}) = {probability(value)}"
-    return printable(result.grade) + tail
+    return "; ".join([printable(result.grade) + tail, *(also(one) for one in result.also)])
+
+
+def also(one: AlsoVerdict) -> str:
+    """Return a second verdict in one line: `Macular edema: yes, P(yes) = 0.81`."""
+    value = next(c.probability for c in one.classes if c.name == one.positive)
+    told = f"{printable(one.grade)}, P({printable(one.positive)}) = {probability(value)}"
+    return f"{printable(one.title)}: {told}"
 
 
 def referral(result: Result) -> str:
     """Return whether a person must look, and why; empty when nothing asks for it."""
     if not result.refer:
         return ""
-    return f"{REFER}: {printable(result.refer_reason)}" if result.refer_reason else REFER
+    whom = REFER if result.image is None else REFER_IMAGE
+    return f"{whom}: {printable(result.refer_reason)}" if result.refer_reason else whom
 
 
 def model_hash(result: Result) -> str:
