@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "Go as far as the grade (no files for people).",
     "evaluate": "Measure predictions against labels, with intervals.",
     "export": "Redo heatmaps, annotations and the report from existing results.",
+    "dicom-seg": "Write a volume's mask as a DICOM segmentation on its series (carries UIDs).",
     "review": "Open the review page over OUT in the browser.",
     "audit": "Check that the log of decisions is as it was written.",
     "train": "Train a model on labels and features, and test it on patients it never saw.",

@@ -34,6 +34,10 @@ def export_image(case: Case) -> dict[str, str]:
         made[name] = write_image_geojson(case.folder / name, case.result, case.scores, labels)
         if mask is not None:
             made[MASK] = publish(case.folder / MASK, mask_png(mask, case.result.structures))
+    elif mask is not None:
+        from wsi.export.nifti_file import NAME, write_nifti  # loads nibabel, which pictures have no use for
+
+        made[NAME] = write_nifti(case.folder / NAME, mask, case.result.structures)
     return made
 
 

@@ -19,6 +19,7 @@ from wsi.field import Axis, Field
 from wsi.publish import publish, sha256_bytes
 from wsi.segment.grid import labels_on
 from wsi.segment.infer import probabilities
+from wsi.segment.postprocess import postprocessed
 from wsi.segment.unet import UNet
 from wsi.train.dense_plan import spec_of, window_of
 from wsi.train.dense_settings import MaskConfig
@@ -138,5 +139,6 @@ def _samples(network: UNet, example: Floats, config: MaskConfig) -> list[int]:
     said = probabilities(network, example, reading_of(config))
     axes = tuple(Axis(f"axis {n}", "px", 1.0) for n in range(example.ndim - 1))
     field = Field(said, axes, np.eye(len(axes) + 1), tuple(f"class {k}" for k in range(len(said))))
-    labels = labels_on(field, field, threshold=config.threshold)
+    names = [one.name for one in config.structures]
+    labels = postprocessed(labels_on(field, field, threshold=config.threshold), config.postprocess, names)
     return [int((labels == place).sum()) for place in range(1, len(said))]
