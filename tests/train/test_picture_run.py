@@ -12,7 +12,10 @@ from PIL import Image
 from tests.encode import tiny
 from tests.train.make_pictures import scene
 from tests.train.test_finetune import write_base
+from wsi.encode.load import load_encoder
 from wsi.errors import LabelsError
+from wsi.model_folder import model_card
+from wsi.predict.model import load_model
 from wsi.train.checkpoint import Epoch
 from wsi.train.picture_audit import audit_pictures
 from wsi.train.picture_folder import write_picture_model
@@ -112,6 +115,35 @@ def test_changed_pictures_are_figured_beside(run: PictureRun) -> None:
     over = [line.over for line in run.learned[1].lines]
     assert "held-out cases, redder" in over
     assert "held-out cases, of half the px" in over
+
+
+def test_the_folder_reads_as_its_card_says(model: Path, run: PictureRun) -> None:
+    card = model_card(model)
+    assert card.encoder.name == "./encoder"
+    assert [one.name for one in card.also] == ["bars"]
+    assert card.thresholds == []
+    assert card.also[0].thresholds[0].name == "balanced"
+    loaded = load_model(model)
+    encoder = load_encoder(str(model / "encoder"), device="cpu", precision="fp32", threads=1)
+    features = encoder.encode(run.cases(range(COUNT)))
+    encoder.close()
+    said = np.stack([loaded.read(row[None]).probabilities for row in features])
+    assert np.allclose(said.sum(axis=1), 1)
+    means = [float((said[grade::3] @ np.arange(3)).mean()) for grade in range(3)]
+    assert means == sorted(means)
+    assert means[2] - means[0] > 0.1
+
+
+def test_half_precision_is_what_the_rule_of_the_familiar_saw(model: Path, run: PictureRun) -> None:
+    loaded = load_model(model)
+    encoder = load_encoder(str(model / "encoder"), device="cpu", precision="fp32", threads=1)
+    rows = encoder.encode(run.cases(range(COUNT)))
+    encoder.close()
+    distances = [loaded.distance(row[None]) or 0.0 for row in rows]
+    assert np.sqrt(np.mean(np.square(distances))) == pytest.approx(np.sqrt((COUNT - 1) / COUNT), rel=1e-3)
+    assert (model / "encoder" / "weights.safetensors").stat().st_size < 2.2 * sum(
+        one.numel() for name, one in run.weights.items() if name.startswith("encoder.")
+    )
 
 
 def test_a_fit_that_was_stopped_comes_to_the_same(base: Path, drawn: Path, run: PictureRun, tmp_path: Path) -> None:

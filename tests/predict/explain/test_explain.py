@@ -1,0 +1,195 @@
+"""Explaining a whole model of pictures: on the picture's own px, by every method, and never by the picture alone."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from wsi.card import ModelCard, Transform
+from wsi.errors import ModelError, UsageError
+from wsi.field import Field, picture_field
+from wsi.mil import Head, HeadSpec, make_head
+from wsi.predict.explain import METHODS, ExplainedModel, Method, explain
+from wsi.predict.explain.explained import class_score
+from wsi.predict.explain.grad_cam import LEAST_SIDE, map_layer, signed_cam
+
+
+class Reds(nn.Module):
+    """An encoder of two numbers: the mean of what is red, and of what is blue, in 8 x 8 places."""
+
+    feature_info = ({"module": "places"},)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Conv2d(3, 2, 4, stride=4, bias=False)
+        with torch.no_grad():
+            self.places.weight.zero_()
+            self.places.weight[0, 0] = self.places.weight[1, 2] = 1 / 16
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.places(images).mean(dim=(2, 3))
+        return found
+
+
+def card(**more: object) -> ModelCard:
+    told: dict[str, object] = {
+        "kind": "model",
+        "id": "reds",
+        "version": "1",
+        "title": "Red or blue",
+        "licence": {"weights": "CC0-1.0"},
+        "use": {"purpose": "tests", "not_for": [], "status": "research use only"},
+        "input": {
+            "axes": 2,
+            "channels": ["R", "G", "B"],
+            "preprocess": [
+                {"op": "crop-border@1", "share": 0.25},
+                {"op": "resize@1", "px": [32, 32], "side": "exact"},
+            ],
+            "window": [32, 32],
+        },
+        "encoder": {"name": "./encoder", "sha256": "0" * 64},
+        "head": {
+            "type": "binary",
+            "aggregate": "mean",
+            "activation": "identity",
+            "classes": [{"name": "blue", "color": [0, 0, 255]}, {"name": "red", "color": [255, 0, 0]}],
+        },
+        "weights_sha256": "0" * 64,
+        "evaluation": [{"name": "none", "metric": "AUC", "value": 0.5}],
+        "training": {
+            "data": [], "data_licences": [], "data_digest": "", "split_digest": "", "seed": 0, "versions": {}, "script": ""
+        },
+        "selftest": {"file": "selftest.safetensors", "probability": [0.5, 0.5]},
+    }  # fmt: skip
+    return ModelCard.model_validate({**told, **more})
+
+
+def head() -> Head:
+    """Return log odds of red: 3 red - 2 blue."""
+    made = make_head(HeadSpec("mean", "binary", 2, hidden=1, activation="identity"), 2)
+    with torch.no_grad():
+        made.embed.weight.copy_(torch.tensor([[3.0, -2.0]]))
+        made.embed.bias.zero_()
+        made.get_parameter("classifier.weight").fill_(1.0)
+        made.get_parameter("classifier.bias").zero_()
+    return made.eval().requires_grad_(requires_grad=False)
+
+
+@pytest.fixture
+def model() -> ExplainedModel:
+    told = card()
+    plain = Transform(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    return ExplainedModel(told, Reds().eval().requires_grad_(requires_grad=False), plain, {"": (told.head, (head(),))})
+
+
+def picture() -> tuple[Field, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return a picture 96 x 128 with a red and a blue square inside the border that is cut off, and where they lie."""
+    values = np.full((3, 96, 128), 30, np.uint8)
+    red, blue = np.zeros((96, 128), bool), np.zeros((96, 128), bool)
+    red[30:42, 40:56], blue[56:68, 72:88] = True, True
+    values[0, red], values[2, blue] = 250, 250
+    return picture_field(values, ("R", "G", "B")), red, blue
+
+
+@pytest.mark.parametrize("method", [one for one in METHODS if one != "attention"])
+def test_heat_lies_on_the_red_square_in_px_of_the_picture_as_it_was_read(model: ExplainedModel, method: Method) -> None:
+    field, red, _ = picture()
+    heat = explain(model, field, method=method)
+    assert heat.shape == field.shape
+    assert heat.channels == ("heat",)
+    assert np.array_equal(heat.affine, field.affine)
+    assert red.ravel()[int(heat.values[0].argmax())]
+
+
+@pytest.mark.parametrize("method", ["signed-cam", "integrated-gradients", "occlusion"])
+def test_what_speaks_against_is_below_zero_and_of_the_other_class_above(model: ExplainedModel, method: Method) -> None:
+    field, red, blue = picture()
+    heat = explain(model, field, method=method).values[0]
+    assert blue.ravel()[int(heat.argmin())]
+    assert heat[blue].mean() < 0 < heat[red].mean()
+    other = explain(model, field, method=method, to="blue").values[0]
+    assert np.allclose(other, -heat, atol=1e-5)
+
+
+def test_what_preprocessing_cut_off_is_zero(model: ExplainedModel) -> None:
+    heat = explain(model, picture()[0], method="integrated-gradients").values[0]
+    outside = np.ones(heat.shape, bool)
+    outside[22:74, 30:98] = False
+    assert not heat[outside].any()
+
+
+def test_attention_of_equal_windows_is_shared_evenly(model: ExplainedModel) -> None:
+    told = card(input={"axes": 2, "channels": ["R", "G", "B"], "window": [32, 32]})
+    wide = ExplainedModel(told, model.network, model.transform, model.heads)
+    heat = explain(wide, picture()[0], method="attention").values[0]
+    assert np.allclose(heat, 1 / 12), "3 x 4 windows"
+
+
+def test_windows_are_explained_one_by_one_and_stitched(model: ExplainedModel) -> None:
+    told = card(input={"axes": 2, "channels": ["R", "G", "B"], "window": [32, 32], "overlap": 0.5})
+    wide = ExplainedModel(told, model.network, model.transform, model.heads)
+    field, red, blue = picture()
+    heat = explain(wide, field, method="signed-cam").values[0]
+    assert heat[red].mean() > 5 * abs(heat[~(red | blue)].mean())
+    assert heat[blue].mean() < 0
+
+
+def test_unknown_methods_heads_and_classes_are_named(model: ExplainedModel) -> None:
+    field = picture()[0]
+    with pytest.raises(UsageError, match=r"no method 'gradcam'.*Did you mean 'grad-cam'"):
+        explain(model, field, method="gradcam")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no head 'edema'"):
+        explain(model, field, head="edema")
+    with pytest.raises(ModelError, match="no class 'green'; the model knows blue, red"):
+        explain(model, field, to="green")
+    slides = card(input={"tile_px": 224, "mpp": 1.0})
+    with pytest.raises(ModelError, match="reads no pictures"):
+        explain(ExplainedModel(slides, model.network, model.transform, model.heads), field)
+
+
+def test_ordered_grades_are_explained_by_all_cuts_and_several_classes_by_their_own() -> None:
+    logits = torch.tensor([[2.0, 1.0, -3.0]])
+    names = [{"name": str(k), "color": [0, 0, k]} for k in range(4)]
+    ordinal = card(
+        head={"type": "ordinal", "classes": names}, selftest={"file": "s.safetensors", "probability": [0.25] * 4}
+    )
+    assert class_score(logits, ordinal.head).tolist() == [0.0]
+    several = card(
+        head={"type": "multiclass", "classes": names[:3]}, selftest={"file": "s.safetensors", "probability": [1, 0, 0]}
+    )
+    assert class_score(logits, several.head).tolist() == [-3.0]
+    assert class_score(logits, several.head, to="1").tolist() == [1.0]
+
+
+def test_weights_shuffled_layer_by_layer_give_another_map() -> None:
+    """Adebayo et al. 2018: an explanation that stays when the model is gone explains the picture, not the model."""
+    torch.manual_seed(0)
+    network = timm.create_model("mobilenetv2_100", pretrained=False, num_classes=0).eval()
+    w = torch.randn(1280)
+    rng = np.random.default_rng(1)
+    image = torch.from_numpy(rng.standard_normal((1, 3, 96, 96)).astype(np.float32))
+
+    def maps() -> NDArray[np.float64]:
+        return signed_cam(lambda x: network(x) @ w, network, image)[0].double().numpy()
+
+    whole = maps()
+    told = []
+    for name in ("conv_head", "blocks.6", "blocks.5"):
+        module = dict(network.named_modules())[name]
+        with torch.no_grad():
+            for weight in module.parameters():
+                weight.copy_(weight.flatten()[torch.randperm(weight.numel())].reshape(weight.shape))
+        told.append(abs(float(np.corrcoef(whole.ravel(), maps().ravel())[0, 1])))
+    assert max(told) < 0.8, told
+
+
+def test_the_map_is_of_the_deepest_layer_with_enough_places() -> None:
+    network = timm.create_model("mobilenetv2_100", pretrained=False, num_classes=0).eval()
+    names = {side: map_layer(network, torch.zeros(1, 3, side, side)) for side in (224, 112, 56)}
+    assert LEAST_SIDE == 7
+    assert names[224] == "conv_head"
+    assert names[112].startswith("blocks.4"), "stride 16"
+    assert names[56].startswith("blocks.2"), "stride 8"
