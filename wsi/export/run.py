@@ -8,13 +8,14 @@ from wsi.export.cohort import entries
 from wsi.export.project import write_project
 from wsi.export.report import write_report
 from wsi.export.table import write_predictions
+from wsi.export.volumes import write_volumes
 from wsi.results import Record
 
 NO_PLACES: Mapping[str, Path] = MappingProxyType({})
 
 
 def export_run(out: Path, records: list[Record], *, places: Mapping[str, Path] = NO_PLACES) -> None:
-    """Write predictions.csv, report.html and qupath/ into `out`, each file only where its bytes change.
+    """Write predictions.csv, volumes.csv where there are masks, report.html and qupath/ into `out`, each file only where its bytes change.
 
     Args:
         records: one a slide, in the order to list them.
@@ -25,5 +26,6 @@ def export_run(out: Path, records: list[Record], *, places: Mapping[str, Path] =
         NoSpaceError, ArtifactError: a file can't be written.
     """
     write_predictions(out, entries(out, records))
+    write_volumes(out, records)
     write_report(out, records)
     write_project(out, entries(out, records), places)

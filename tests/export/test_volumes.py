@@ -1,0 +1,42 @@
+"""volumes.csv, read back by the csv module."""
+
+import csv
+from pathlib import Path
+
+from tests.export.cases import NO_VERDICT, make_case, make_record, make_result
+from wsi.export.volumes import write_volumes
+from wsi.results import Record, Result, Structure
+
+HEAD = Structure(name="head", color=[1, 2, 3], code="SCT:5366008", samples=1500, amount=1.5, unit="ml")
+TAIL = Structure(name="=tail", color=[1, 2, 3], samples=2, amount=0.002, unit="ml")
+
+
+def marked(slide: str, structures: list[Structure]) -> Result:
+    return make_result(None, slide=slide, **{**NO_VERDICT, "structures": structures})
+
+
+def records_of(out: Path, results: list[Result]) -> list[Record]:
+    found = []
+    for result in results:
+        make_case(out / "slides" / result.slide, result, None)
+        record = make_record(result)
+        artifacts = {**record.artifacts, "mask.h5": "0" * 64} if result.structures else record.artifacts
+        found.append(record.model_copy(update={"artifacts": artifacts}))
+    return found
+
+
+def test_each_structure_of_each_image_has_a_row(tmp_path: Path) -> None:
+    write_volumes(tmp_path, records_of(tmp_path, [marked("a", [HEAD, TAIL]), marked("b", [HEAD])]))
+    with (tmp_path / "volumes.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["structure"], row["samples"], row["amount"], row["unit"]) for row in rows] == [
+        ("a", "head", "1500", "1.5", "ml"), ("a", "'=tail", "2", "0.002", "ml"), ("b", "head", "1500", "1.5", "ml"),
+    ]  # fmt: skip
+    assert rows[0]["code"] == "SCT:5366008"
+    assert rows[0]["notice"] == "Research use only. Not for diagnosis."
+
+
+def test_without_masks_there_is_no_file_and_an_old_one_goes(tmp_path: Path) -> None:
+    (tmp_path / "volumes.csv").write_text("old")
+    write_volumes(tmp_path, records_of(tmp_path, [marked("a", [])]))
+    assert not (tmp_path / "volumes.csv").exists()
