@@ -29,8 +29,9 @@ def graded(slide: str, path: str, probability: float, **changes: Any) -> Result:
         ClassScore(name="Malignant", color=[213, 94, 0], probability=probability),
     ]
     told = {"grade": "Malignant" if probability >= 0.5 else "Benign", "confidence": max(probability, 1 - probability)}
-    more = {"refer": False, "refer_reason": "", "flags": [], **told, **changes}
-    return cases.make_result(cases.make_scale(size=SIZE), slide=slide, path=path, classes=classes, **more)
+    more: dict[str, Any] = {"refer": False, "refer_reason": "", "flags": [], **told, **changes}
+    scale = more.pop("scale", cases.make_scale(size=SIZE))
+    return cases.make_result(scale, slide=slide, path=path, classes=classes, **more)
 
 
 def stopped(slide: str, path: str, status: str, code: str) -> Result:

@@ -19,7 +19,7 @@ from wsi.engine.stages import STAGE_CODE, run_stage
 from wsi.engine.tidy import remove_own
 from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
-from wsi.results import Record
+from wsi.results import Record, last_final
 
 Report = Callable[[str, int, int], None]
 """(stage, steps done, steps in all)"""
@@ -134,7 +134,7 @@ def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -
         case "predict":
             parts = [recipe.model_sha256, config.tile.max_unreadable, config.export.top_tiles]
         case "export":
-            return export_key(book, recipe)
+            return export_key(book, recipe, bench.folder)
     return make_key(stage, STAGE_CODE[stage], book.upstream_key(stage), *parts)
 
 
@@ -155,11 +155,14 @@ def _field_parts(stage: Stage, recipe: Recipe, sha256: str) -> list[object]:
 _OF_WINDOWS = {"window", "overlap", "pad", "min_foreground"}
 
 
-def export_key(book: Book, recipe: Recipe) -> str:
-    """Return the key of the files for people: they depend on the result, not on how it was come by."""
+def export_key(book: Book, recipe: Recipe, folder: Path) -> str:
+    """Return the key of the files for people: they depend on the result, not on how it was come by, and on what a
+    person decided about the slide."""
     shown = sha256_bytes(render_result(book))
+    decision = last_final(folder.parent.parent, book.slide)
+    decided = [decision.sha256] if decision else []
     return make_key(
-        "export", STAGE_CODE["export"], book.upstream_key("export"), shown, recipe.config.export.model_dump()
+        "export", STAGE_CODE["export"], book.upstream_key("export"), shown, recipe.config.export.model_dump(), *decided
     )
 
 
@@ -214,7 +217,7 @@ def export_again(folder: Path, recipe: Recipe, *, slide: str, relative: str) -> 
         try:
             _check_files(book, bench)
             if "predict" in book.stages:
-                book = _advance("export", export_key(book, recipe), book, bench, "")
+                book = _advance("export", export_key(book, recipe, folder), book, bench, "")
         except ArtifactError as error:
             failed = {"status": "failed", "code": error.code, "reason": str(error), "key": ""}
             return record_of(book).model_copy(update=failed)

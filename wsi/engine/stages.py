@@ -22,7 +22,7 @@ from wsi.errors import LossError, NoTissueError
 from wsi.export import export_slide
 from wsi.predict import judge
 from wsi.publish import publish
-from wsi.results import Scores, read_case, write_scores
+from wsi.results import Scores, last_final, read_case, write_scores
 from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, tile_grain, write_coords
 from wsi.tile.coords import patch_attributes
 from wsi.tissue import from_geojson
@@ -180,7 +180,8 @@ def _top_tiles(scores: Scores, bench: Bench) -> bytes:
 
 
 def export_slide_files(_book: Book, bench: Bench) -> Entry:
-    artifacts = export_slide(read_case(bench.folder), bench.recipe.config.export)
+    decision = last_final(bench.folder.parent.parent, bench.slide)
+    artifacts = export_slide(read_case(bench.folder), bench.recipe.config.export, decision=decision)
     return Entry(key="", artifacts=artifacts)
 
 

@@ -11,12 +11,14 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from wsi.export.drawn import DrawnShape, drawn_shapes
 from wsi.export.grid import percentile
 from wsi.export.heat import heat_of
 from wsi.export.place import Origin, shown
@@ -25,7 +27,7 @@ from wsi.export.words import model_hash, notice, referral, verdict
 from wsi.geometry import Bounds
 from wsi.printable import printable
 from wsi.publish import publishing, sha256_file
-from wsi.results import RESEARCH_USE, Case, Result, Scale, Scores
+from wsi.results import RESEARCH_USE, Case, Decision, Result, Scale, Scores
 
 SUFFIX = ".geojson.gz"
 NAMESPACE = hashlib.sha1(b"wsi-run/geojson", usedforsecurity=False).digest()[:16]
@@ -37,13 +39,21 @@ _LEVEL = 4
 """Of zlib: a quarter larger than 9 at a quarter of the time."""
 
 
-def write_geojson(path: Path, case: Case, tissue: shapely.MultiPolygon | None, *, origin: Origin = "qupath") -> str:
+def write_geojson(
+    path: Path,
+    case: Case,
+    tissue: shapely.MultiPolygon | None,
+    *,
+    origin: Origin = "qupath",
+    decision: Decision | None = None,
+) -> str:
     """Publish a slide's objects for QuPath and return the file's sha256.
 
     Args:
         tissue: in level-0 px.
         origin: "qupath" counts px from the slide's bounds, as QuPath shows it; "level0" from the file's
             own corner. The file says which in its member `wsi_run`.
+        decision: what a person decided last about the slide; its shapes come along.
 
     Raises:
         ValueError: the result says nothing of the slide's size, so nothing can be placed.
@@ -51,7 +61,10 @@ def write_geojson(path: Path, case: Case, tissue: shapely.MultiPolygon | None, *
     if case.result.scale is None:
         raise ValueError(f"{case.result.slide}: no scale, so no place for its objects")
     area = shown(case.result.scale, origin)
-    features = _features(case, tissue, case.result.scale, area)
+    features = chain(
+        (drawn_object(case.result, shape) for shape in drawn_shapes(decision, case.result, area)),
+        _features(case, tissue, case.result.scale, area),
+    )
     return write_collection(path, about_file(case.result, area, origin), features)
 
 
@@ -169,6 +182,19 @@ def annotation(
         },
     }
     place = f'"id":"{_uuid(_seed(result), name)}","geometry":{_geometry(shape)}'
+    return f'{{"type":"Feature",{place},"properties":{_json(properties)}}}'
+
+
+def drawn_object(result: Result, drawn: DrawnShape) -> str:
+    """Return what a person drew as an annotation that can be edited."""
+    properties = {
+        "objectType": "annotation",
+        "name": drawn.name,
+        "classification": _classification((class_name(drawn.kind), drawn.color)),
+        "isLocked": False,
+        "metadata": {"notice": notice(result), "drawn by": drawn.who, "drawn at": drawn.when},
+    }
+    place = f'"id":"{_uuid(_seed(result), drawn.name)}","geometry":{_geometry(drawn.shape)}'
     return f'{{"type":"Feature",{place},"properties":{_json(properties)}}}'
 
 

@@ -7,15 +7,18 @@ import shapely
 from wsi.config import ExportConfig
 from wsi.export import geojson, picture, tiff
 from wsi.export.heat import heat_of
-from wsi.results import Case
+from wsi.results import Case, Decision
 
 _MAX_STEM = 80
 
 
-def export_slide(case: Case, config: ExportConfig) -> dict[str, str]:
+def export_slide(case: Case, config: ExportConfig, *, decision: Decision | None = None) -> dict[str, str]:
     """Write the heatmaps and the objects for QuPath into the slide's folder; return their sha256 by file name.
 
     A slide without a verdict gets its tissue only; one without a scale, on which nothing can be placed, nothing.
+
+    Args:
+        decision: what a person decided last about the slide; the shapes that they drew come along.
 
     Raises:
         ArtifactError: a file that these are made from is missing or damaged.
@@ -24,7 +27,8 @@ def export_slide(case: Case, config: ExportConfig) -> dict[str, str]:
     if result.scale is None:
         return {}
     name, polygons = objects_name(result.path), _tissue(case)
-    made = {name: geojson.write_geojson(case.folder / name, case, polygons, origin=config.origin)}
+    objects = geojson.write_geojson(case.folder / name, case, polygons, origin=config.origin, decision=decision)
+    made = {name: objects}
     if scores is not None and len(scores.coords) and heat_of(result) is not None:
         path = case.folder / tiff.NAME
         made[tiff.NAME] = tiff.write_heatmap_tiff(path, result, scores, origin=config.origin)

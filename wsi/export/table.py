@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wsi.export.cohort import Entry, publish_changes
 from wsi.printable import safe_cell
-from wsi.results import Result
+from wsi.results import Decision, Result, last_finals, read_decisions
 
 NAME = "predictions.csv"
 _COLUMNS = (
@@ -18,8 +18,13 @@ _LAST = ("model", "model_version", "model_sha256", "notice")
 
 
 def write_predictions(out: Path, slides: Iterable[Entry]) -> None:
-    """Write predictions.csv: a column for each class's probability, value and time of survival that any slide has."""
-    rows = [_row(entry) for entry in slides]
+    """Write predictions.csv: a column for each class's probability, value and time of survival that any slide has.
+
+    Once people have decided about slides, also what they decided last (review_status, review_grade, review_who,
+    review_when): with review_grade as target, the table is one of labels to train on.
+    """
+    finals = last_finals(read_decisions(out))
+    rows = [_row(entry) | _reviewed(finals.get(entry.result.slide), entry.result) for entry in slides]
     own = list(dict.fromkeys(name for row in rows for name in row if name not in (*_COLUMNS, *_LAST)))
     publish_changes(out / NAME, _lines(rows, [*_COLUMNS, *own, *_LAST]))
 
@@ -75,6 +80,19 @@ def _values(result: Result) -> dict[str, str]:
         shares = zip(curve.times, curve.shares, strict=True)
         found |= {f"S({time:g} {curve.unit})": _number(share) for time, share in shares}
     return found
+
+
+def _reviewed(decision: Decision | None, result: Result) -> dict[str, str]:
+    """Return the last decision on a slide by column; one that agrees has the verdict's own grade."""
+    if decision is None:
+        return {}
+    agreed = result.grade if decision.verdict == "agree" else None
+    return {
+        "review_status": decision.verdict or "decided",
+        "review_grade": decision.grade or agreed or "",
+        "review_who": decision.who,
+        "review_when": decision.when,
+    }
 
 
 def _number(value: float | None) -> str:
