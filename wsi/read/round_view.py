@@ -77,12 +77,18 @@ def _in_px(circle: tuple[float, float, float], step: int, rest: tuple[float, flo
 
 
 def coarse_light(values: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
-    """Return the brightest channel `(h, w)` of blocks of step x step px, as means of four px of each, and the step."""
-    step = max(1, min(values.shape[1:]) // SIDE)
+    """Return the brightest channel `(h, w)` of blocks of step x step px, and the step."""
+    planes, step = coarse(values, side=SIDE)
+    return np.asarray(planes.max(axis=0), np.float32), step
+
+
+def coarse(values: NDArray[Any], *, side: int) -> tuple[NDArray[np.float32], int]:
+    """Return a picture `(C, h, w)` as blocks of step x step px, each the mean of four px, the shorter side >= `side`."""
+    step = max(1, min(values.shape[1:]) // side)
     height, width = values.shape[1] // step * step, values.shape[2] // step * step
     places = {step // 4, step - 1 - step // 4}
     parts = [values[:, i:height:step, j:width:step].astype(np.float32) for i in places for j in places]
-    return np.asarray(np.sum(parts, axis=0).max(axis=0) / len(parts), np.float32), step
+    return np.asarray(np.sum(parts, axis=0) / np.float32(len(parts)), np.float32), step
 
 
 def lit(light: NDArray[np.float32], dark: float) -> NDArray[np.bool_]:
