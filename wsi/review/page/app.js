@@ -17,8 +17,9 @@
       this.head();
       await this.refresh();
       window.addEventListener("hashchange", () => this.openLinked());
-      if (!this.openLinked()) this.list.openNext();
+      this.bar.show();
       if (!this.list.items.length) this.stage.tell("This folder holds no case yet.");
+      else if (!this.openLinked()) this.openFirst();
     }
 
     build() {
@@ -55,7 +56,7 @@
     head() {
       const { model, blind, read_only: isReadOnly } = this.run;
       const modes = [blind ? "blind review" : "", isReadOnly ? "read only" : ""].filter(Boolean).join(" · ");
-      find("model-line").textContent = [model ? `${model.id} ${model.version}` : "", modes].filter(Boolean).join(" · ");
+      find("model-line").textContent = [model ? `Model ${model.id} ${model.version}` : "", modes].filter(Boolean).join(" · ");
       find("notice").textContent = this.run.notice;
       find("to-theme").addEventListener("click", () => WSI.flipTheme());
       find("to-help").addEventListener("click", () => WSI.openHelp());
@@ -69,6 +70,11 @@
     fold(name, isOpen = document.body.classList.contains(`no-${name}`)) {
       document.body.classList.toggle(`no-${name}`, !isOpen);
       find(`to-${name}`).setAttribute("aria-expanded", String(isOpen));
+    }
+
+    /** Open what to review next, or, where all is done, the first case. */
+    openFirst() {
+      this.link((this.list.nextOf() ?? this.list.items[0]).slide);
     }
 
     find() {
@@ -103,6 +109,7 @@
       const slow = window.setTimeout(() => this.stage.tell("Opening the case. The disk takes its time."), SLOW_MS);
       try {
         const item = await this.store.case(slide);
+        window.clearTimeout(slow);
         if (this.opening === slide) await this.showCase(item);
       } catch (error) {
         if (!(error instanceof WSI.StoreError)) throw error;
@@ -145,6 +152,7 @@
     }
 
     followDrawing() {
+      this.stage.hint.hidden = !this.draw?.isOn;
       this.decision?.followDrawing();
     }
 

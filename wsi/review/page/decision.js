@@ -39,9 +39,10 @@
     }
 
     render() {
-      const title = this.isOwn ? "Your own read" : "Your decision";
+      const title = this.isOwn ? "Your own read" : this.item.reviewed ? "Decide again" : "Your decision";
       this.who = make("input", { name: "who", autocomplete: "name", required: true, value: this.name, "aria-label": "Your name" });
       this.who.placeholder = "Your name";
+      this.who.readOnly = Boolean(this.run.reviewer);
       this.grade = this.grades();
       this.reason = make("select", { name: "reason", "aria-label": "Reason" }, make("option", { value: "", text: "Reason (may stay open)" }));
       for (const text of REASONS) this.reason.append(make("option", { value: text, text }));

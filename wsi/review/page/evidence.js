@@ -21,7 +21,9 @@
 
   function callouts(item) {
     const found = [];
-    if (item.refer && item.ai) found.push(mark("refer", item.refer_reason ? `Refer: ${item.refer_reason}` : "Refer to a pathologist"));
+    const isReasonBelow = WSI.isUnfamiliar(item) && item.refer_reason?.includes("unlike");
+    const reason = item.refer_reason && !isReasonBelow ? `Refer: ${item.refer_reason}` : "Refer to a pathologist";
+    if (item.refer && item.ai) found.push(mark("refer", reason));
     if (WSI.isUnfamiliar(item)) {
       const far = item.out_of_distribution ? ` (${item.out_of_distribution.toFixed(2)} of the limit)` : "";
       found.push(mark("unfamiliar", `Unlike the slides the model learned from${far}: don't lean on the verdict`));
@@ -78,10 +80,10 @@
   function trouble(item) {
     const lines = [];
     if (WSI.isStopped(item)) {
-      lines.push(make("p", {}, make("code", { text: item.code }), ` ${item.reason}`));
+      lines.push(make("p", {}, make("code", { text: item.code }), ` ${WSI.reasonOf(item)}`));
       if (item.next_step) lines.push(make("p", {}, make("b", { text: "Next step: " }), item.next_step));
     }
-    if (item.view_problem && !item.view) lines.push(make("p", { text: item.view_problem }));
+    else if (item.view_problem) lines.push(make("p", { text: item.view_problem }));
     return lines.length ? make("div", { class: "trouble", role: "note" }, ...lines) : null;
   }
 
@@ -92,7 +94,7 @@
     if (item.hidden) return [large("Read the slide first")];
     const [verdict, ...others] = (item.words || "No verdict").split(/(?<=\.)\s+(?=The model's |Refer to )/);
     const measured = others.filter((sentence) => !sentence.startsWith("Refer to "));
-    return [large(verdict.replace(/\.$/, "")), ...measured.map((text) => make("p", { class: "measured", text }))];
+    return [large(verdict.replace(/\.$/, "").replace(/= ([<>]) /, "$1\u00a0")), ...measured.map((text) => make("p", { class: "measured", text }))];
   }
 
   /** Fill the panel with a case; `gallery` is what shows its tiles. */
@@ -104,7 +106,7 @@
     host.replaceChildren(
       make("h2", { tabindex: "-1", id: "case-title" }, folder ? make("small", { text: folder }) : null, file),
       ...headline(item),
-      ...[hidden, trouble(item), item.hidden ? null : probabilities(item, run), callouts(item), gallery, history].filter(Boolean),
+      ...[hidden, trouble(item), item.hidden ? null : probabilities(item, run), callouts(item), history, gallery].filter(Boolean),
       ...(WSI.isStopped(item) ? [] : [caseFacts(item)]),
       ...[modelFacts(run)].filter(Boolean),
     );

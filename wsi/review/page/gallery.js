@@ -36,7 +36,7 @@
       loading: "lazy",
       draggable: "false",
     });
-    image.addEventListener("error", () => image.classList.add("missing"));
+    image.addEventListener("error", () => image.replaceWith(make("span", { class: "missing" })));
     const label = `Go to the tile with ${words}`;
     return make(
       "button",

@@ -38,14 +38,18 @@
       this.brush.putImageData(this.picture, 0, 0);
     }
 
-    /** Draw under the camera's transform. */
-    draw(context, opacity) {
+    /** Draw under the camera's transform; what lies beyond the slide is left out. */
+    draw(context, opacity, { width, height }) {
       if (!this.values) return;
+      context.save();
+      context.beginPath();
+      context.rect(0, 0, width, height);
+      context.clip();
       const { x0, y0, step_x: stepX, step_y: stepY, columns, rows } = this.grid;
       context.imageSmoothingEnabled = false;
       context.globalAlpha = opacity;
       context.drawImage(this.canvas, x0, y0, columns * stepX, rows * stepY);
-      context.globalAlpha = 1;
+      context.restore();
     }
 
     /** The layer's value of the tile under a point in level-0 px; null where there is none. */

@@ -20,14 +20,15 @@
       this.legend = make("canvas", { width: 256, height: 1, class: "legend", "aria-hidden": "true" });
       this.threshold = this.slider("Threshold", { max: STEPS, value: 0 }, (value) => this.setThreshold(value / STEPS));
       this.opacity = this.slider("Opacity", { max: 100, value: look.opacity * 100 }, (value) => this.setOpacity(value / 100));
-      this.ends = [make("span"), make("output", { class: "reading" }), make("span")];
+      this.ends = [make("span"), make("span")];
       this.colors = make("select", { "aria-label": "Color map", on: { change: () => this.setColors(this.colors.value) } });
       for (const name of WSI.colormaps) this.colors.append(make("option", { value: name, text: name }));
       this.note = make("p", { class: "note" });
-      const scale = make("div", { class: "scale" }, make("div", { class: "track" }, this.legend, this.threshold));
-      scale.append(make("div", { class: "ends" }, ...this.ends));
+      this.reading = make("output", { class: "reading" });
+      const track = make("div", { class: "track" }, this.legend, this.threshold);
+      const scale = make("div", { class: "scale" }, this.ends[0], track, this.ends[1]);
       const opacity = make("label", { class: "opacity" }, make("span", { text: "Opacity" }), this.opacity);
-      this.host.append(this.onoff, this.layers, scale, opacity, this.colors, this.note);
+      this.host.append(this.onoff, this.layers, scale, opacity, this.colors, make("div", { class: "telling" }, this.note, this.reading));
       this.paint();
     }
 
@@ -46,7 +47,8 @@
         ...(heat?.grid.layers ?? []).map(({ id, name }) => WSI.make("option", { value: id, text: name })),
       );
       if (heat) this.layers.value = heat.layer.id;
-      this.missing = item?.hidden ? "The heat is shown after your own read." : "There is no heat for this case.";
+      const missing = item?.hidden ? "The heat is shown after your own read." : "There is no heat for this case.";
+      this.missing = item ? missing : "";
       this.tell();
     }
 
@@ -114,19 +116,20 @@
     /** Say what the values are and how many tiles the threshold leaves. */
     tell() {
       const { heat } = this;
-      const [low, reading, high] = this.ends;
+      const [low, high] = this.ends;
       if (!heat) {
         this.note.textContent = this.missing;
-        [low, reading, high].forEach((end) => (end.textContent = ""));
+        [low, high, this.reading].forEach((part) => (part.textContent = ""));
         return;
       }
       const { threshold } = WSI.heatLook;
       const { tiles, above } = heat.count(threshold);
-      low.textContent = WSI.figure(heat.layer.low, heat.layer);
-      high.textContent = WSI.figure(heat.layer.high, heat.layer);
+      low.textContent = heat.layer.low;
+      high.textContent = heat.layer.high;
       const count = `${above.toLocaleString("en")} of ${WSI.words.count(tiles, "tile", "tiles")}`;
-      reading.textContent = threshold ? `${count} at ${WSI.figure(heat.valueOf(threshold), heat.layer)} or above` : `all ${WSI.words.count(tiles, "tile", "tiles")}`;
-      this.threshold.setAttribute("aria-valuetext", reading.textContent);
+      const limit = WSI.figure(heat.valueOf(threshold), heat.layer);
+      this.reading.textContent = threshold ? `${count} at ${limit} or above` : `all ${WSI.words.count(tiles, "tile", "tiles")}`;
+      this.threshold.setAttribute("aria-valuetext", this.reading.textContent);
       this.note.textContent = WSI.Heat.note(heat.layer);
     }
   }

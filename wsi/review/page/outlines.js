@@ -4,6 +4,7 @@
   const WSI = (window.WSI = window.WSI || {});
 
   const DASHES = { tissue: [], region: [], drawn: [8, 5] };
+  const WIDTHS = { tissue: 1.2, region: 1.8, drawn: 2.6 }; // CSS px
   const COLORS = { tissue: [20, 24, 28], region: [154, 52, 18], drawn: [11, 107, 115] };
 
   /** Return the path of a GeoJSON Polygon or MultiPolygon in level-0 px. */
@@ -30,7 +31,7 @@
     draw(context, px) {
       context.lineJoin = "round";
       for (const { path, kind, color } of this.lines) {
-        const width = kind === "tissue" ? 1.2 : 2.2;
+        const width = WIDTHS[kind] ?? 1.2;
         context.setLineDash([]);
         context.strokeStyle = "rgb(255 255 255 / 0.75)";
         context.lineWidth = (width + 2) * px;

@@ -77,13 +77,13 @@
       if (!view) return;
       this.bar.hidden = !view.mpp;
       if (!view.mpp) {
-        this.words.textContent = `${(camera.scale * 100).toPrecision(2)} % of the file's px; no scale known`;
+        this.words.textContent = `${(camera.scale * 100).toFixed(0)} % of the file's px; no scale known`;
         return;
       }
       const mpp = view.mpp / camera.scale;
       const length = WSI.roundLength(WIDEST * mpp);
       this.bar.style.width = `${length / mpp}px`;
-      this.words.textContent = `${WSI.words.length(length)} · ${(UM_AT_1X / mpp).toPrecision(2)}×`;
+      this.words.textContent = `${WSI.words.length(length)} · ${Number((UM_AT_1X / mpp).toPrecision(2))}×`;
     }
   }
 

@@ -59,7 +59,7 @@
     }
 
     drawHeat(pen) {
-      if (WSI.heatLook.isOn) this.heat?.draw(pen, WSI.heatLook.opacity);
+      if (WSI.heatLook.isOn) this.heat?.draw(pen, WSI.heatLook.opacity, this.item.view);
     }
 
     drawLines(pen, px) {
@@ -74,12 +74,14 @@
       this.chip.hidden = value === null || !WSI.heatLook.isOn || event.pointerType === "touch";
       if (this.chip.hidden) return;
       this.chip.textContent = `${this.heat.layer.name} ${WSI.figure(value, this.heat.layer)}`;
-      this.chip.style.transform = `translate(${place.x + 14}px, ${place.y + 16}px)`;
+      const left = Math.min(place.x + 14, box.width - this.chip.offsetWidth - 6);
+      this.chip.style.transform = `translate(${left}px, ${place.y + 16}px)`;
     }
   }
 
   /** Write a value of a layer with as many digits as the layer's span asks for. */
-  WSI.figure = (value, { low, high } = { low: 0, high: 1 }) => {
+  WSI.figure = (value, { low, high, kind } = { low: 0, high: 1, kind: "score" }) => {
+    if (kind === "score" && low === 0 && high === 1) return WSI.words.probability(value);
     const digits = Math.min(Math.max(2 - Math.floor(Math.log10(high - low)), 0), 6);
     return value.toFixed(digits);
   };

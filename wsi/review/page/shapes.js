@@ -76,8 +76,8 @@
     /** Why QuPath would refuse the polygon, in words; empty when it wouldn't. */
     fault(points) {
       if (points.length < 3) return "An outline needs three points or more.";
-      if (this.area(points) < 1) return "The outline encloses nothing.";
-      return this.isSimple(points) ? "" : "The outline crosses itself. Take points back with Backspace.";
+      if (!this.isSimple(points)) return "The outline crosses itself. Take points back with Backspace.";
+      return this.area(points) < 1 ? "The outline encloses nothing." : "";
     },
 
     /** Whether the point lies inside (even-odd rule). */

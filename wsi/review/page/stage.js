@@ -15,7 +15,9 @@
       this.queue = new WSI.TileQueue(fetchTile, this.cache, (trouble) => this.onTile(trouble));
       this.panesHost = make("div", { class: "panes" });
       this.notice = make("div", { class: "empty-stage", hidden: true });
-      host.append(this.panesHost, this.notice);
+      const words = "Click points or drag a line. Enter closes it, Backspace takes a point back, Esc leaves.";
+      this.hint = make("p", { class: "hint", hidden: true, text: words });
+      host.append(this.panesHost, this.notice, this.hint);
       this.main = this.addPane("Slide. Arrow keys move, plus and minus zoom, 0 shows all of it.");
       this.main.viewer.layers = [];
       window.setInterval(() => this.onSecond(), 1000);
@@ -42,7 +44,8 @@
         (pen, px) => WSI.drawFrame(this.main, pen, px),
         (pen, px) => WSI.ink(draw, pen, px, (kind) => this.colorOf(kind)),
       );
-      this.tell(item.view ? "" : item.view_problem || "This slide can't be shown.");
+      const stopped = WSI.isStopped(item) ? "There is no picture of this slide. The reason stands on the right." : "";
+      this.tell(item.view ? "" : stopped || item.view_problem || "This slide can't be shown.");
       return shown;
     }
 

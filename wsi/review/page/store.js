@@ -13,6 +13,9 @@
 
   const LOST = "The server doesn't answer. Is wsi-run review still running? What you typed stays here.";
 
+  /** Join a message and an advice, each a sentence. */
+  const sentences = (...parts) => parts.filter(Boolean).map((part) => part.replace(/[^.!?]$/, "$&.")).join(" ");
+
   async function ask(path, options = {}) {
     let answer;
     try {
@@ -23,7 +26,7 @@
     }
     if (answer.ok) return answer;
     const { error: told } = await answer.json().catch(() => ({}));
-    throw new StoreError(told ? `${told.message} ${told.next}` : `The server said ${answer.status}.`, answer.status);
+    throw new StoreError(told ? sentences(told.message, told.next) : `The server said ${answer.status}.`, answer.status);
   }
 
   const json = async (path, options) => (await ask(path, options)).json();

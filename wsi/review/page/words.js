@@ -18,8 +18,8 @@
   WSI.words = {
     /** A probability with two decimals; never a false 0.00 or 1.00. */
     probability(value) {
-      if (value < 0.01) return "< 0.01";
-      return value > 0.99 ? "> 0.99" : value.toFixed(2);
+      if (value < 0.01) return "<\u20090.01";
+      return value > 0.99 ? ">\u20090.99" : value.toFixed(2);
     },
     /** An area in mm². */
     area(mm2) {
@@ -44,6 +44,13 @@
     /** A length in µm for a scale bar. */
     length: (um) => (um >= 1000 ? `${um / 1000} mm` : `${um} µm`),
     color: ([red, green, blue]) => `rgb(${red} ${green} ${blue})`,
+  };
+
+  /** Why a slide has no result; its name, which stands above, is left out. */
+  WSI.reasonOf = function ({ name, reason }) {
+    const opening = `${WSI.words.split(name).file}: `;
+    const from = [`${name}: `, opening].find((start) => reason.startsWith(start));
+    return from ? reason.slice(from.length) : reason;
   };
 
   /** Whether a slide has no result to review. */

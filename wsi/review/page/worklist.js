@@ -12,7 +12,7 @@
   }
 
   function verdict(item, colors) {
-    if (WSI.isStopped(item)) return make("span", { class: "verdict" }, item.code || WSI.words.status(item.status));
+    if (WSI.isStopped(item)) return mark("stopped", `${WSI.words.status(item.status)} ${item.code}`);
     if (WSI.isUnread(item)) return make("span", { class: "verdict soft", text: "AI hidden until your own read" });
     if (!item.ai) return make("span", { class: "verdict soft", text: "No verdict" });
     const { label, value } = item.ai;
@@ -24,7 +24,6 @@
 
   function marks(item) {
     const found = [];
-    if (WSI.isStopped(item)) found.push(mark("stopped", WSI.words.status(item.status)));
     if (item.status === "partial") found.push(mark("partial", "partly read"));
     if (item.refer && item.ai) found.push(mark("refer", "refer"));
     if (WSI.isUnfamiliar(item)) found.push(mark("unfamiliar", "unlike training"));
@@ -52,6 +51,7 @@
       this.search.addEventListener("input", () => this.set({ words: this.search.value }));
       const filters = WSI.filterControls([...this.colors.keys()], (asked) => this.set({ asked }));
       this.next = WSI.button("Next to review", { key: "n", kind: "main wide", onclick: () => this.openNext() });
+      this.next.append(make("kbd", { text: "n", "aria-hidden": "true" }));
       this.count = make("p", { class: "count", role: "status" });
       this.list = make("div", { class: "cases" });
       this.list.addEventListener("keydown", (event) => this.walk(event));
@@ -108,7 +108,7 @@
     row(item) {
       const { folder, file } = WSI.words.split(item.name);
       const name = make("span", { class: "name" }, folder ? make("small", { text: folder }) : null, file);
-      const reason = WSI.isStopped(item) ? make("span", { class: "reason", text: item.reason }) : null;
+      const reason = WSI.isStopped(item) ? make("span", { class: "reason", text: WSI.reasonOf(item) }) : null;
       return make(
         "button",
         {

@@ -1,0 +1,543 @@
+"""The review page in a real browser, over a real run: what a pathologist does, by pointer and by keys."""
+
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import tifffile
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.export.test_geojson import check_rules
+from tests.review.browser import (
+    AS_NEW,
+    NAMELESS,
+    PALE,
+    Server,
+    at_rest,
+    browser,
+    chromium,
+    draw_slides,
+    open_page,
+    picture,
+    run,
+)
+from wsi.export.words import probability
+from wsi.results import Result
+
+CHROMIUM = chromium()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; WSI_CHROMIUM may name one"),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_slides(tmp_path_factory.mktemp("drawn") / "slides")
+
+
+@pytest.fixture(scope="module")
+def finished(home: Path, slides: Path) -> Path:
+    """OUT of a run that nobody has reviewed."""
+    out = slides.parent / "OUT"
+    run(home, slides, "-o", out, "-q")
+    return out
+
+
+@pytest.fixture
+def out(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it to decide in."""
+    return Path(shutil.copytree(finished, tmp_path / "OUT"))
+
+
+@pytest.fixture(scope="module")
+def shared(home: Path, finished: Path) -> Iterator[Server]:
+    """A server for those who only look."""
+    with Server(home, finished) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with browser(CHROMIUM) as found:
+        yield found
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where pictures of the page go: the folder that WSI_SHOTS names, or a temporary one."""
+    folder = Path(os.environ.get("WSI_SHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def page(window: Browser) -> Iterator[Page]:
+    """A page that must not complain: no error, no warning, no breach of its policy."""
+    found, complaints = open_page(window)
+    yield found
+    found.context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def lasting(window: Browser, shared: Server) -> Iterator[tuple[Page, list[str]]]:
+    """A page that stays open for those who only look."""
+    found, complaints = open_page(window)
+    enter(found, shared)
+    yield found, complaints
+    found.context.close()
+
+
+@pytest.fixture
+def look(lasting: tuple[Page, list[str]]) -> Iterator[Page]:
+    """The lasting page as it is when a case was just opened; it must not complain either."""
+    found, complaints = lasting
+    found.evaluate(AS_NEW)
+    found.wait_for_timeout(50)
+    at_rest(found)
+    yield found
+    assert complaints == []
+
+
+def enter(page: Page, server: Server, slide: str = "a.svs") -> None:
+    """Come in by the link, open a case and wait until its tiles and heat are there."""
+    page.goto(server.link)
+    row(page, slide).click()
+    expect(page.locator("#case-title")).to_contain_text(slide)
+    page.wait_for_load_state("networkidle")
+    at_rest(page)
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator(".case", has_text=name)
+
+
+def leave(page: Page) -> None:
+    """Ask nothing more of a server that ends."""
+    page.wait_for_load_state("networkidle")
+    page.goto("about:blank")
+
+
+def slide_id(page: Page) -> str:
+    return str(page.evaluate("() => WSI.desk.item.slide"))
+
+
+def center(page: Page) -> tuple[float, float]:
+    at = page.evaluate("() => { const { x, y } = WSI.desk.stage.main.viewer.camera; return [x, y]; }")
+    return at[0], at[1]
+
+
+def look_at(page: Page, x: float, y: float, scale: float) -> None:
+    """Put level-0 px (x, y) into the middle at a scale in CSS px a level-0 px."""
+    page.evaluate(
+        """([x, y, scale]) => { const { viewer } = WSI.desk.stage.main;
+          viewer.camera.rest(); Object.assign(viewer.camera, { x, y, scale }); viewer.redraw(); }""",
+        [x, y, scale],
+    )
+    page.wait_for_timeout(100)
+    at_rest(page)
+
+
+def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Return where level-0 px (x, y) lies in the window."""
+    at = page.evaluate(
+        """([x, y]) => { const { viewer } = WSI.desk.stage.main; const box = viewer.host.getBoundingClientRect();
+          const at = viewer.camera.toScreen(x, y); return [box.left + at.x, box.top + at.y]; }""",
+        [x, y],
+    )
+    return at[0], at[1]
+
+
+def test_link_opens_the_worklist_with_research_use_only_and_what_was_refused(
+    page: Page, shared: Server, shots: Path
+) -> None:
+    enter(page, shared)
+    assert "token" not in page.url
+    expect(page.get_by_text("Research use only. Not for diagnosis.")).to_be_visible()
+    assert page.locator(".case").count() == 4
+    expect(row(page, "no-scale.svs")).to_contain_text("refused E_MPP_MISSING")
+    expect(row(page, "empty.svs")).to_contain_text("refused E_UNREADABLE")
+    page.screenshot(path=shots / "worklist.png")
+    row(page, "empty.svs").click()
+    expect(page.locator("#evidence")).to_contain_text("the file is empty")
+    expect(page.locator("#decision")).to_be_hidden()
+    page.screenshot(path=shots / "refused.png")
+
+
+def test_slide_is_drawn_px_for_px_where_the_file_has_it(look: Page, slides: Path) -> None:
+    look.keyboard.press("h")
+    look.keyboard.press("o")
+    with tifffile.TiffFile(slides / "case" / "a.svs") as file:
+        pixels = file.pages[0].asarray()
+    for x, y in ((740, 780), (800, 900), (1500, 1400), (40, 40)):
+        look_at(look, x, y, 1.0)
+        shown = picture(look, "tiles", x + 0.5, y + 0.5)[:3]
+        assert np.abs(np.array(shown) - pixels[y, x]).max() <= 6, "two JPEG decoders round differently"
+
+
+def test_heat_has_each_tiles_color_and_follows_threshold_opacity_and_map(look: Page, shots: Path) -> None:
+    look.keyboard.press("o")
+    told = look.evaluate(
+        """async () => { const { item, stage } = WSI.desk; const grid = item.heat;
+          const bytes = [...await WSI.desk.store.heat(item.slide, "score")];
+          const hottest = bytes.indexOf(Math.max(...bytes));
+          return { byte: bytes[hottest], x: grid.x0 + (hottest % grid.columns + 0.5) * grid.step_x,
+            y: grid.y0 + (Math.floor(hottest / grid.columns) + 0.5) * grid.step_y }; }"""
+    )
+    share = (told["byte"] - 1) / 254
+    for colormap in ("viridis", "magma", "cividis"):
+        look.get_by_label("Color map").select_option(colormap)
+        at_rest(look)
+        red, green, blue, alpha = picture(look, "lines", told["x"], told["y"])
+        assert alpha == pytest.approx(127.5, abs=1), "half opaque"
+        expected = look.evaluate("([name, share]) => WSI.colorOf(name, share)", [colormap, share])
+        assert np.abs(np.array([red, green, blue]) - expected).max() <= 2, "premultiplied by alpha"
+        look.screenshot(path=shots / f"heat-{colormap}.png")
+    look.get_by_label("Opacity").fill("100")
+    at_rest(look)
+    assert picture(look, "lines", told["x"], told["y"])[3] == 255
+    look.get_by_label("Threshold").fill(str(told["byte"] - 1))
+    at_rest(look)
+    assert picture(look, "lines", told["x"], told["y"])[3] == 255, "at the threshold is shown"
+    expect(look.locator(".reading")).to_contain_text("1 of")
+    look.screenshot(path=shots / "threshold.png")
+    look.keyboard.press(".")
+    at_rest(look)
+    assert picture(look, "lines", told["x"], told["y"])[3] == 0, "below it is clear"
+    look.get_by_label("Layer of the heat").select_option("attention")
+    expect(look.locator("#heatbar")).to_contain_text("attention (where the model looked; not a probability)")
+
+
+def test_heat_flicks_off_and_on_by_one_key(look: Page) -> None:
+    look.keyboard.press("o")
+
+    def painted() -> bool:
+        at_rest(look)
+        return bool(
+            look.evaluate(
+                """() => { const canvas = document.querySelector("canvas.lines");
+                  const pen = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+              pen.drawImage(canvas, 0, 0);
+              return pen.getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean); }"""
+            )
+        )
+
+    assert painted()
+    look.keyboard.press("h")
+    assert not painted()
+    look.keyboard.press("h")
+    assert painted()
+
+
+def test_colors_of_the_maps_rise_in_luminance_all_the_way(look: Page) -> None:
+    for name in ("viridis", "magma", "cividis"):
+        colors = look.evaluate("(name) => [...Array(256).keys()].map((at) => WSI.colorOf(name, at / 255))", name)
+        linear = np.array(colors) / 255
+        linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
+        assert (np.diff(linear @ [0.2126, 0.7152, 0.0722]) > -1e-3).all()
+
+
+def test_click_on_a_tile_of_the_gallery_flies_there(look: Page, shots: Path) -> None:
+    tile = look.evaluate("() => WSI.desk.item.top[0]")
+    look.locator(".gallery .tile").first.click()
+    look.wait_for_timeout(100)
+    at_rest(look)
+    x, y = center(look)
+    assert (x, y) == pytest.approx((tile["x"] + tile["size_x"] / 2, tile["y"] + tile["size_y"] / 2), abs=0.5)
+    look.screenshot(path=shots / "gallery.png")
+
+
+def test_wheel_zooms_about_the_pointer_and_dragging_moves_with_it(look: Page) -> None:
+    x, y = 600, 400
+    point = look.evaluate("""([x, y]) => { const { viewer } = WSI.desk.stage.main;
+      const box = viewer.host.getBoundingClientRect(); const at = viewer.camera.toSlide(x - box.left, y - box.top);
+      return [at.x, at.y]; }""", [x, y])  # fmt: skip
+    look.mouse.move(x, y)
+    look.mouse.wheel(0, -600)
+    look.wait_for_timeout(100)
+    at_rest(look)
+    assert on_screen(look, *point) == pytest.approx((x, y), abs=0.5)
+    look.mouse.down()
+    look.mouse.move(x - 60, y - 40, steps=4)
+    look.wait_for_timeout(120)
+    look.mouse.up()
+    at_rest(look)
+    assert on_screen(look, *point) == pytest.approx((x - 60, y - 40), abs=1)
+
+
+def test_magnification_keys_show_what_they_say(look: Page) -> None:
+    for key, power in (("1", 5), ("2", 10), ("3", 20), ("4", 40)):
+        look.keyboard.press(key)
+        look.wait_for_timeout(100)
+        at_rest(look)
+        scale = look.evaluate("() => WSI.desk.stage.main.viewer.camera.scale")
+        assert 0.5 / scale == pytest.approx(10 / power), "µm a px on the screen: 10 at 1×"
+        expect(look.locator(".ruler")).to_contain_text(f"{power}×")
+
+
+def test_turned_slide_keeps_pointer_and_px_together(look: Page) -> None:
+    x, y = on_screen(look, 900, 700)
+    middle = on_screen(look, *center(look))
+    look.keyboard.press("r")
+    look.wait_for_timeout(100)
+    at_rest(look)
+    assert on_screen(look, 900, 700) == pytest.approx((middle[0] - (y - middle[1]), middle[1] + (x - middle[0])), abs=1)
+
+
+def test_two_slides_of_a_case_move_as_one(look: Page, shots: Path) -> None:
+    look.keyboard.press("v")
+    look.locator(".beside").wait_for()
+    look.wait_for_load_state("networkidle")
+    at_rest(look)
+    look.keyboard.press("2")
+    look.wait_for_timeout(100)
+    at_rest(look)
+    poses = look.evaluate(
+        "() => WSI.desk.stage.panes.map(({ viewer: { camera } }) => [camera.x, camera.y, camera.scale])"
+    )
+    assert poses[0] == pytest.approx(poses[1])
+    look.screenshot(path=shots / "side-by-side.png")
+
+
+def test_blind_review_hides_the_ai_until_the_own_read(page: Page, home: Path, out: Path, shots: Path) -> None:
+    with Server(home, out, "--blind", "--reviewer", "B. Blind") as server:
+        enter(page, server)
+        text = page.locator("body").inner_text()
+        hidden = Result.model_validate_json((out / "slides" / slide_id(page) / "result.json").read_bytes())
+        told = [probability(one.probability) for one in hidden.classes]
+        assert not [one for one in (*told, "P(malignant)", "Look first", "Highest") if one in text]
+        assert "probability" not in page.evaluate("() => JSON.stringify([WSI.desk.item, WSI.desk.list.items])")
+        expect(page.locator("#heatbar")).to_contain_text("The heat is shown after your own read")
+        expect(row(page, "a.svs")).to_contain_text("AI hidden until your own read")
+        page.screenshot(path=shots / "blind.png")
+        page.get_by_role("button", name="Record and show the AI").click()
+        expect(page.locator("#messages")).to_contain_text("Choose the grade that you see")
+        page.locator(".grades").get_by_text("not malignant", exact=True).click()
+        page.get_by_role("button", name="Record and show the AI").click()
+        expect(page.locator(".headline")).to_contain_text("P(malignant)")
+        expect(page.locator(".history")).to_contain_text("B. Blind read it alone: not malignant")
+        expect(row(page, "b.svs")).to_contain_text("AI hidden until your own read")
+        leave(page)
+
+
+def test_drawn_disagreement_survives_a_restart_and_reaches_qupath(
+    page: Page, home: Path, out: Path, slides: Path, shots: Path
+) -> None:
+    ring = [(500.0, 600.0), (900.0, 520.0), (1100.0, 900.0), (600.0, 1000.0)]
+    with Server(home, out, "--slides", slides) as server:
+        enter(page, server)
+        slide = slide_id(page)
+        page.keyboard.press("x")
+        page.keyboard.press("d")
+        for x, y in ring:
+            page.mouse.click(*on_screen(page, x, y))
+        page.screenshot(path=shots / "drawing.png")
+        page.keyboard.press("Enter")
+        page.get_by_label("Your name").fill("A. Miller")
+        page.locator(".grades").get_by_text("not malignant", exact=True).click()
+        page.get_by_label("Class of outline 1").select_option("not malignant")
+        page.get_by_label("Comment").fill("Reactive; see outline <1>.")
+        page.screenshot(path=shots / "disagree.png")
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#messages")).to_contain_text("Recorded as no. 1")
+        expect(row(page, "a.svs")).to_contain_text("disagreed")
+        leave(page)
+    with Server(home, out, "--slides", slides) as server:
+        enter(page, server)
+        expect(page.locator(".history")).to_contain_text("A. Miller disagreed: not malignant · 1 outline")
+        expect(page.locator(".history")).to_contain_text("Reactive; see outline <1>.")
+        page.screenshot(path=shots / "after-restart.png")
+        leave(page)
+    run(home, "export", out)
+    drawn = drawn_objects(out, slide)
+    assert [feature["properties"]["classification"]["name"] for feature in drawn] == ["not malignant"]
+    found = np.array(drawn[0]["geometry"]["coordinates"][0])
+    near = np.abs(found[:, None] - np.array(ring)[None]).max(axis=2).min(axis=0)
+    assert near.max() < 4, "a CSS px is three px of the slide here"
+
+
+def drawn_objects(out: Path, slide: str) -> list[dict[str, Any]]:
+    """Return the drawn objects of a slide's file for QuPath, all of whose objects keep QuPath's rules."""
+    (path,) = (out / "slides" / slide).glob("*.geojson.gz")
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    scale = Result.model_validate_json((path.parent / "result.json").read_bytes()).scale
+    assert scale is not None
+    check_rules(content, scale)
+    return [one for one in content["features"] if one["properties"].get("name", "").startswith("Drawn")]
+
+
+def test_case_is_reviewed_with_keys_alone(page: Page, home: Path, out: Path) -> None:
+    with Server(home, out, "--reviewer", "K. Board") as server:
+        page.goto(server.link)
+        expect(page.locator("#case-title")).to_contain_text("case/")
+        first = slide_id(page)
+        page.keyboard.press("d")
+        expect(page.locator(".pane")).to_be_focused()
+        for key in ("ArrowRight", "ArrowDown", "ArrowLeft"):
+            page.keyboard.press(" ")
+            page.keyboard.press(key)
+            at_rest(page)
+        page.keyboard.press("Enter")
+        expect(page.locator(".drawn")).to_contain_text("Outline 1")
+        page.keyboard.press("u")
+        page.keyboard.press("g")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#messages")).to_contain_text("Recorded as no. 1")
+        expect(page.get_by_role("button", name="Next to review")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#case-title")).to_contain_text("b.svs" if "case_a" in first else "a.svs")
+        page.keyboard.press("a")
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#messages")).to_contain_text("Recorded as no. 2")
+        page.keyboard.press("n")
+        expect(page.locator("#messages")).to_contain_text("All cases shown here are reviewed")
+        leave(page)
+
+
+def test_tab_reaches_every_part_and_the_focus_shows(look: Page) -> None:
+    look.evaluate("() => document.activeElement.blur()")
+    parts = set()
+    for _ in range(70):
+        look.keyboard.press("Tab")
+        part, width = look.evaluate(
+            """() => { const one = document.activeElement;
+              return [one.closest("[id]")?.id, getComputedStyle(one).outlineWidth]; }"""
+        )
+        parts.add(part)
+        assert part is None or float(width.removesuffix("px")) >= 2, f"no visible focus in {part}"
+    assert {"worklist", "stage-tools", "heatbar", "evidence", "decision"} <= parts
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_controls_have_names_and_texts_have_contrast(
+    window: Browser, shared: Server, shots: Path, scheme: Literal["light", "dark"]
+) -> None:
+    page, complaints = open_page(window, color_scheme=scheme)
+    enter(page, shared)
+    page.keyboard.press("x")
+    page.locator("details.model summary").click()
+    page.locator("details.filters summary").click()
+    page.screenshot(path=shots / f"{scheme}.png")
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate(PALE) == []
+    page.keyboard.press("?")
+    page.screenshot(path=shots / f"help-{scheme}.png")
+    assert page.evaluate(PALE) == []
+    page.context.close()
+    assert complaints == []
+
+
+def test_tablet_opens_the_worklist_as_a_drawer_and_targets_are_large(
+    window: Browser, shared: Server, shots: Path
+) -> None:
+    page, complaints = open_page(window, size=(1024, 768), has_touch=True)
+    page.goto(shared.link)
+    page.locator("#case-title").wait_for()
+    expect(page.locator("#worklist")).to_be_hidden()
+    page.screenshot(path=shots / "tablet.png")
+    page.get_by_role("button", name="Cases").tap()
+    row(page, "b.svs").tap()
+    expect(page.locator("#case-title")).to_contain_text("b.svs")
+    expect(page.locator("#worklist")).to_be_hidden()
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("button")].filter((one) => one.checkVisibility())
+          .filter((one) => Math.min(one.offsetWidth, one.offsetHeight) < 24).map((one) => one.outerHTML)"""
+    )
+    assert small == [], "WCAG 2.2, 2.5.8: 24 px"
+    page.context.close()
+    assert complaints == []
+
+
+def test_search_and_filters_leave_what_was_asked_for(page: Page, shared: Server) -> None:
+    enter(page, shared)
+    page.keyboard.press("/")
+    page.keyboard.type("no-scale")
+    assert page.locator(".case").count() == 1
+    page.get_by_label("Find a case").fill("")
+    page.locator(".filters summary").click()
+    page.get_by_label("Status").select_option("refused")
+    assert page.locator(".case").count() == 2
+    expect(page.locator(".filters summary")).to_have_text("Filter (1 on)")
+    page.get_by_label("Review").select_option("yes")
+    expect(page.locator(".nothing")).to_contain_text("No case answers the filter")
+
+
+def test_outline_that_crosses_itself_is_not_kept(look: Page) -> None:
+    look.keyboard.press("d")
+    for x, y in ((500, 500), (900, 900), (900, 500), (500, 900)):
+        look.mouse.click(*on_screen(look, x, y))
+    look.keyboard.press("Enter")
+    expect(look.locator("#messages")).to_contain_text("crosses itself")
+    look.keyboard.press("Backspace")
+    look.keyboard.press("Enter")
+    expect(look.locator(".drawn")).to_contain_text("Outline 1")
+    look.keyboard.press("Control+z")
+    expect(look.locator(".drawn")).to_be_empty()
+
+
+def test_freehand_line_becomes_an_outline_whose_points_move_and_go(look: Page) -> None:
+    look.keyboard.press("d")
+    x, y = on_screen(look, 1000, 1000)
+    look.mouse.move(x + 80, y)
+    look.mouse.down()
+    for angle in np.linspace(0, 1.9 * np.pi, 40):
+        look.mouse.move(x + 80 * np.cos(angle), y + 80 * np.sin(angle))
+    look.mouse.up()
+    expect(look.locator(".drawn")).to_contain_text("Outline 1")
+    ring = look.evaluate("() => WSI.desk.draw.shapes[0].points")
+    area = look.evaluate("(points) => WSI.shapes.area(points)", ring)
+    scale = look.evaluate("() => WSI.desk.stage.main.viewer.camera.scale")
+    assert area * scale**2 == pytest.approx(np.pi * 80**2, rel=0.04), "a circle of 80 CSS px"
+    look.mouse.move(*on_screen(look, *ring[0]))
+    look.mouse.down()
+    look.mouse.move(x + 140, y, steps=3)
+    look.mouse.up()
+    moved = look.evaluate("() => WSI.desk.draw.shapes[0].points[0]")
+    assert on_screen(look, *moved) == pytest.approx((x + 140, y), abs=1)
+    look.keyboard.press("Delete")
+    expect(look.locator(".drawn")).to_be_empty()
+
+
+def test_empty_folder_says_what_to_do(page: Page, home: Path, tmp_path: Path, shots: Path) -> None:
+    (tmp_path / "EMPTY").mkdir()
+    with Server(home, tmp_path / "EMPTY") as server:
+        page.goto(server.link)
+        expect(page.locator("#worklist")).to_contain_text("This folder holds no case yet. Run wsi-run SLIDES -o OUT")
+        page.screenshot(path=shots / "empty.png")
+
+
+def test_vanished_slide_and_lost_server_are_told_of_and_nothing_typed_is_lost(
+    window: Browser, home: Path, out: Path, slides: Path, tmp_path: Path, shots: Path
+) -> None:
+    page, _complaints = open_page(window)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(slides, elsewhere)
+    (elsewhere / "case" / "a.svs").unlink()
+    shutil.rmtree(out / "qupath")
+    with Server(home, out, "--slides", elsewhere) as server:
+        enter(page, server)
+        expect(page.locator("#evidence .trouble")).to_be_visible()
+        expect(page.locator(".headline")).to_contain_text("P(malignant)")
+        page.screenshot(path=shots / "vanished.png")
+        page.keyboard.press("u")
+        page.get_by_label("Your name").fill("A. Miller")
+        page.get_by_label("Comment").fill("is this still here")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#messages")).to_contain_text("Not recorded. The server doesn't answer")
+    assert page.get_by_label("Comment").input_value() == "is this still here"
+    page.screenshot(path=shots / "lost-server.png")
+    page.context.close()
