@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from unicodedata import normalize
 
+import numpy as np
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
 
 from tests import make
 from tests.make_dicom import write_dicom
 from tests.make_mirax import write_mirax
+from tests.make_radiology import dicom, series
 from wsi.read import Rejected, SlideFile, find_slides
+from wsi.read.sniff import is_dicom
 
 PICTURE = make.small_picture()[:256, :256]
 OTHER = make.small_picture()[300:556, 300:556]
@@ -297,3 +301,45 @@ def test_one_file_is_found_by_its_name(tmp_path: Path, svs: bytes) -> None:
     _put(tmp_path / "other.svs", svs)
     path = _put(tmp_path / "s.svs", svs)
     assert [slide.relative for slide in find_slides(path)] == ["s.svs"]
+
+
+def test_volumes_of_one_file_are_found_by_name(tmp_path: Path) -> None:
+    for name in ("a.nii", "b.nii.gz", "c.gz", "d.txt"):
+        _put(tmp_path / name, name.encode())
+    found = _slides(find_slides(tmp_path))
+    assert [slide.relative for slide in found] == ["a.nii", "b.nii.gz"]
+    assert [slide.id[:2] for slide in found] == ["a-", "b-"]
+
+
+def test_series_of_slices_is_one_volume_named_after_its_folder(tmp_path: Path) -> None:
+    paths = series(tmp_path / "patient" / "ct", syntax=ExplicitVRLittleEndian)
+    (found,) = _slides(find_slides(tmp_path))
+    assert found.relative == "patient/ct"
+    assert set(found.files) == set(paths)
+
+
+def test_two_series_in_one_folder_are_two_volumes(tmp_path: Path) -> None:
+    ours = series(tmp_path, syntax=ExplicitVRLittleEndian)
+    for path in ours:
+        path.rename(path.with_name(f"first-{path.name}"))
+    series(tmp_path, syntax=ExplicitVRLittleEndian, SeriesInstanceUID="1.2.3", SliceThickness=1)
+    found = _slides(find_slides(tmp_path))
+    assert sorted(len(slide.files) for slide in found) == [9, 9]
+    assert [slide.relative for slide in found] == ["001.dcm", "first-001.dcm"]
+
+
+def test_radiographs_and_scouts_of_one_series_stand_for_themselves(tmp_path: Path) -> None:
+    slices = series(
+        tmp_path / "ct", syntax=ExplicitVRLittleEndian, changes={0: {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}}
+    )
+    assert sorted(len(slide.files) for slide in _slides(find_slides(tmp_path / "ct"))) == [1, len(slices) - 1]
+    (tmp_path / "cr").mkdir()
+    for name in ("front.dcm", "side.dcm"):
+        dicom(tmp_path / "cr" / name, np.eye(4, dtype=np.uint8))
+    assert [slide.relative for slide in _slides(find_slides(tmp_path / "cr"))] == ["front.dcm", "side.dcm"]
+
+
+def test_directory_of_a_disc_is_no_image(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "DICOMDIR", np.eye(4, dtype=np.uint8), SOPClassUID="1.2.840.10008.1.3.10")
+    assert is_dicom(path.read_bytes()[:256])
+    assert find_slides(tmp_path) == []

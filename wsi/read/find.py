@@ -45,8 +45,8 @@ class Rejected:
 def find_slides(target: Path, *, skip: Path | None = None) -> list[SlideFile | Rejected]:
     """Return the slides at `target`, a folder (searched through) or one file, by relative path.
 
-    Only the first bytes and a few samples of each file are read. A DICOM series in one folder is one slide, a MIRAX
-    file with its folder too. Hidden files, results of this tool and `skip` are passed over.
+    Only the first bytes and a few samples of each file are read. A DICOM series in one folder is one slide (or one
+    volume), a MIRAX file with its folder too. Hidden files, results of this tool and `skip` are passed over.
     """
     if target.is_dir() and target.suffix.lower() != ".mrxs":
         found = list(_in_folder(target, skip))
@@ -93,7 +93,7 @@ def _is_results(folder: Path, skipped: Path | None) -> bool:
 def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
     """Yield one entry for each slide among the files of a folder."""
     taken: set[Path] = set()
-    series: dict[str, list[Path]] = {}
+    series: dict[str, list[tuple[Path, bool]]] = {}
     for path in files:
         taken |= set(_ini_members(path))
     for path in files:
@@ -104,7 +104,11 @@ def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
             if path.suffix or path.is_symlink():
                 yield _rejected(path, root, trouble)
         elif is_dicom(head):
-            series.setdefault(_series(path), []).append(path)
+            from wsi.read.dicom_group import member_of  # loads pydicom, which most folders have no use for
+
+            member = member_of(path)
+            if member is not None:
+                series.setdefault(member.group, []).append((path, member.is_level))
         elif is_slide(path, head) and (blocked := _blocked(path)):
             yield _rejected(path, root, blocked)
         elif is_slide(path, head):
@@ -159,31 +163,13 @@ def _ini_members(path: Path) -> list[Path]:
     return [path.parent / name for name in names if name == Path(name).name]
 
 
-def _series(path: Path) -> str:
-    from wsi.read.dicom_header import read_header
-
-    try:
-        return str(read_header(path, ["SeriesInstanceUID"]).get("SeriesInstanceUID", "")) or str(path)
-    except UnreadableError:
-        return str(path)
-
-
-def _dicom(members: list[Path], root: Path, *, alone: bool) -> SlideFile:
+def _dicom(members: list[tuple[Path, bool]], root: Path, *, alone: bool) -> SlideFile:
     """Return one series as one slide, named after its folder when it has it for itself."""
-    volume = [path for path in members if _is_volume(path)]
-    first = (volume or members)[0]
+    files = [path for path, _ in members]
+    first = next((path for path, is_level in members if is_level), files[0])
     folder = first.parent
-    named = folder if alone and len(members) > 1 and folder != root else first
-    return _slide(first, tuple(members), root, named=named)
-
-
-def _is_volume(path: Path) -> bool:
-    from wsi.read.dicom_header import read_header
-
-    try:
-        return "VOLUME" in (read_header(path, ["ImageType"]).get("ImageType") or ())
-    except UnreadableError:
-        return False
+    named = folder if alone and len(files) > 1 and folder != root else first
+    return _slide(first, tuple(files), root, named=named)
 
 
 def _slide(path: Path, files: tuple[Path, ...], root: Path, *, named: Path | None = None) -> SlideFile:
@@ -208,7 +194,7 @@ def _relative(path: Path, root: Path) -> str:
 
 def safe_name(relative: str) -> str:
     """Return a folder name made from a slide's path that is safe on every file system."""
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", relative)
+    stem = re.sub(r"(\.nii)?\.[A-Za-z0-9]{1,5}$", "", relative)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip("._-")[:MAX_NAME] or "slide"
 
 
