@@ -3,70 +3,100 @@
 import socket
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn
 from starlette.applications import Starlette
 
 from wsi.cli.options import FILE
+from wsi.review import Desk, ReviewFolder, Tiles, make_app, new_token, slide_places, slides_below, write_static
+from wsi.review.text import clean
 
 MAX_CONNECTIONS = 512
+USUAL_PORT = 8765
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared, not bound)
 
 
 @click.command("review")
 @click.argument("out", type=FILE)
 @click.option("--slides", type=FILE, metavar="DIR", help="Where the slides lie now, if not where they were run.")
 @click.option("-m", "--model", metavar="NAME", help="The model's folder, for its card, if it isn't a shipped one.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 takes any free one.")
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; others than this one let other machines in.",
-)
 @click.option(
     "--blind", is_flag=True, help="Show no verdict before the reviewer's own read of a slide is written down."
 )
 @click.option("--reviewer", default="", metavar="NAME", help="Who decides; needed by --blind.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"Port to listen on; 0 takes any free one.  [default: {USUAL_PORT}, or a free one]",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; any but this one lets other machines in.",
+)
 @click.option("--no-browser", is_flag=True, help="Only print the link.")
-def command(
-    out: Path,
-    slides: Path | None,
-    model: str | None,
-    port: int,
-    host: str,
-    blind: bool,
-    reviewer: str,
-    no_browser: bool,
-) -> int:
+@click.option(
+    "--static", type=FILE, metavar="DIR", help="Write the page into DIR, to be opened without a server, and end."
+)
+@click.option(
+    "--static-mpx",
+    type=click.FloatRange(0.1, 400),
+    default=16.0,
+    show_default=True,
+    help="Million px above which a level of a slide is left out there.",
+)
+def command(out: Path, **given: Any) -> int:
     """Look at the slides of OUT with their heat, and write decisions down.
 
     \b
       wsi-run review OUT
       wsi-run review OUT --blind --reviewer "A. Miller"
+      wsi-run review OUT --static FOLDER
 
-    Research use only. Not for diagnosis. Ctrl-C ends it; what was written down stays.
+    It prints a link, which alone opens the page. Decisions go into OUT/review; `wsi-run export OUT` merges them into
+    the table and QuPath's objects. Research use only. Not for diagnosis. Ctrl-C ends it.
     """
     from wsi.engine import journal
     from wsi.engine.viewing import Viewing
+
+    _check(out, given)
+    folder = ReviewFolder(out, lambda: journal.read(out), model=given["model"])
+    found = slides_below(given["slides"], folder.records()) if given["slides"] else {}
+    viewing = Viewing(slide_places(out) | found)
+    viewing.warm()
+    try:
+        return write(folder, viewing, given) if given["static"] else serve(folder, viewing, given)
+    finally:
+        viewing.close()
+
+
+def _check(out: Path, given: dict[str, Any]) -> None:
     from wsi.errors import UsageError
-    from wsi.review import ReviewFolder, make_app, new_token, slide_places, slides_below
 
     if not out.is_dir():
         raise UsageError(f"{out}: no such folder; expected the OUT of a run")
-    if slides and not slides.is_dir():
-        raise UsageError(f"--slides {slides}: no such folder; expected the one that was run, where it lies now")
-    if blind and not reviewer.strip():
+    if given["slides"] and not given["slides"].is_dir():
+        raise UsageError(
+            f"--slides {given['slides']}: no such folder; expected the one that was run, where it lies now"
+        )
+    if given["blind"] and not given["reviewer"].strip():
         raise UsageError("--blind: whose own read is waited for? Give it with --reviewer NAME")
-    folder = ReviewFolder(out, lambda: journal.read(out), model=model)
-    listening = listen(host, port)
-    port = listening.getsockname()[1]
-    token = new_token()
-    viewing = Viewing(slide_places(out) | (slides_below(slides, folder.records()) if slides else {}))
-    viewing.warm()
-    app = make_app(folder, viewing, token=token, host=host, port=port, blind=blind, reviewer=reviewer.strip())
-    name = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  (compared, not bound)
+    if given["blind"] and given["static"]:
+        raise UsageError("--static: a folder hides nothing, so it can't be --blind")
+
+
+def serve(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
+    """Serve the page until a signal ends it."""
+    host, token = given["host"], new_token()
+    listening = listen(host, given["port"])
+    port = int(listening.getsockname()[1])
+    reviewer = clean(given["reviewer"])
+    app = make_app(folder, tiles, token=token, host=host, port=port, blind=given["blind"], reviewer=reviewer)
+    name = "127.0.0.1" if host in _ANY else f"[{host}]" if ":" in host else host
     link = f"http://{name}:{port}/?token={token}"
     click.echo(link)
     if host not in LOCAL:
@@ -75,13 +105,22 @@ def command(
             "the slides and can decide",
             err=True,
         )
-    if not no_browser:
+    if not given["no_browser"]:
         webbrowser.open(link)
-    try:
-        uvicorn.Server(server_settings(app)).run(sockets=[listening])
-    finally:
-        viewing.close()
+    uvicorn.Server(server_settings(app)).run(sockets=[listening])
     return 0
+
+
+def write(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
+    """Write the page as a folder."""
+    from wsi.cli.main import EXIT_NOT_OK
+    from wsi.cli.over_slides import counted
+
+    made = write_static(Desk(folder, tiles), given["static"], mpx=given["static_mpx"])
+    click.echo(f"{given['static'] / 'index.html'}: {counted(made.cases, 'slide')}, {counted(made.tiles, 'tile')}")
+    if made.unreadable:
+        click.echo(f"{counted(made.unreadable, 'tile')} can't be decoded and left out")
+    return EXIT_NOT_OK if made.unreadable else 0
 
 
 def server_settings(app: Starlette) -> uvicorn.Config:
@@ -99,18 +138,33 @@ def server_settings(app: Starlette) -> uvicorn.Config:
     )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; UsageError when the address can't be had."""
+def listen(host: str, port: int | None) -> socket.socket:
+    """Return a listening socket; None takes the usual port, or a free one where that is taken.
+
+    Raises:
+        UsageError: the address can't be had.
+    """
     from wsi.errors import UsageError
 
+    tried = OSError()
+    for number in (USUAL_PORT, 0) if port is None else (port,):
+        try:
+            return _bound(host, number)
+        except OSError as error:
+            tried = error
+    raise UsageError(
+        f"--host {host} --port {port}: can't be listened on ({tried.strerror or tried}); --port 0 takes any free one"
+    ) from tried
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listening = socket.socket(family, kind)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(found[0], found[1])
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(found[4])
+        listening.bind(address)
         listening.listen(128)
-    except OSError as error:
-        raise UsageError(
-            f"--host {host} --port {port}: can't be listened on ({error.strerror or error}); --port 0 takes any free one"
-        ) from error
+    except OSError:
+        listening.close()
+        raise
     return listening

@@ -1,5 +1,6 @@
 """Slides to look at: their tiles decoded by supervised processes, which may die without taking the server along."""
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,12 +9,16 @@ from pathlib import Path
 
 from wsi.engine.child import Child, Message
 from wsi.errors import AbsentError, ChildError, TimeoutExceeded
+from wsi.read.find import fingerprint
 from wsi.review.tiles import Piece, View, ViewLevel
 
 WORKERS = 2
 STALL_S = 20.0
 """A process that says nothing for so long, over one tile, is stopped."""
 MEMORY_GB = 4.0
+_SEVERAL = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
+"""Slides that may have more files than the one that is opened."""
+_ID_HASH = re.compile(r"-([0-9a-f]{8})(?:-\d+)?$")
 
 
 class _Hand:
@@ -46,6 +51,7 @@ class Viewing:
         self._all = tuple(self._idle)
         self._free = threading.Condition()
         self._views: dict[str, tuple[tuple[int, ...], View]] = {}
+        self._same: dict[str, tuple[int, ...]] = {}
         self._deadly: set[tuple[object, ...]] = set()
 
     def warm(self) -> None:
@@ -80,6 +86,19 @@ class Viewing:
         path, _ = self._place(slide)
         return self._ask(slide, path, {"do": "crop", "piece": asdict(piece)}, (piece,))[1][0]
 
+    def _checked(self, slide: str, path: Path, mark: tuple[int, ...]) -> None:
+        """Hold that the file still is the slide that was run; AbsentError when it isn't.
+
+        A slide's id ends in a hash of samples of its file. Of several files that take part it is of them all, which
+        only a search of their folder tells (`--slides`).
+        """
+        if self._same.get(slide) == mark or path.suffix.lower() in _SEVERAL:
+            return
+        told = _ID_HASH.search(slide)
+        if told and fingerprint((path,))[:8] != told[1]:
+            raise AbsentError("another file lies where the slide lay; bring the slide back, or run wsi-run again")
+        self._same[slide] = mark
+
     def _place(self, slide: str) -> tuple[Path, tuple[int, ...]]:
         """Return the slide's file and what changes when it does; AbsentError when it isn't there."""
         path = self._places.get(slide)
@@ -91,7 +110,9 @@ class Viewing:
             raise AbsentError(
                 "the slide isn't where it lay when it was run; bring it back, or start with --slides and its folder"
             ) from error
-        return path, (found.st_size, found.st_mtime_ns, found.st_ino)
+        mark = (found.st_size, found.st_mtime_ns, found.st_ino)
+        self._checked(slide, path, mark)
+        return path, mark
 
     def _ask(self, slide: str, path: Path, message: Message, what: tuple[object, ...]) -> tuple[Message, list[bytes]]:
         """Return the answer of a process; one that dies over it is asked once more, and never again for the same.

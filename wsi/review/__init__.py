@@ -1,12 +1,16 @@
 """The review page over OUT: a worklist, slides with heat and outlines, and decisions that are written down for good."""
 
 from wsi.review.app import make_app
+from wsi.review.desk import Desk
 from wsi.review.folder import ReviewFolder
 from wsi.review.guard import new_token
 from wsi.review.places import slide_places, slides_below
+from wsi.review.static import DEFAULT_MPX, write_static
 from wsi.review.tiles import Piece, Tiles, View, ViewLevel
 
 __all__ = [
+    "DEFAULT_MPX",
+    "Desk",
     "Piece",
     "ReviewFolder",
     "Tiles",
@@ -16,4 +20,5 @@ __all__ = [
     "new_token",
     "slide_places",
     "slides_below",
+    "write_static",
 ]

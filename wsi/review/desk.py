@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from wsi import __version__
-from wsi.errors import WsiError
+from wsi.errors import AbsentError, WsiError
 from wsi.export.cohort import Entry
+from wsi.export.words import next_step
 from wsi.printable import printable
 from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, Provenance, read_decisions
 from wsi.review import evidence, heat, log, worklist
@@ -98,7 +99,7 @@ class Desk:
         return {**row, "decision": brief, "reviewed": any(d.stage == "final" for d in seen)}
 
     def case(self, slide: str) -> dict[str, Any]:
-        """Return all of one slide but its pictures."""
+        """Return all of one slide but its pictures; its words say what is wrong where a result file is damaged."""
         entry = self._folder.entry(slide)
         hidden = self._is_hidden(entry)
         view, problem = self._view(entry)
@@ -117,7 +118,10 @@ class Desk:
         }
         if hidden or not entry.result.has_verdict:
             return told
-        case = self._folder.case(slide)
+        try:
+            case = self._folder.case(slide)
+        except Refused as error:
+            return {**told, "words": f"{error} {error.next}"}
         top, bottom = evidence.tiles(case)
         words = evidence.words(case.result, self._folder.card(case.result.provenance))
         return {**told, "words": words, "top": top, "bottom": bottom, "heat": heat.describe(case)}
@@ -125,10 +129,9 @@ class Desk:
     def _view(self, entry: Entry) -> tuple[dict[str, Any] | None, str]:
         """Return how the slide is shown, or why it can't be."""
         try:
-            view = self._tiles.look(entry.result.slide)
-        except WsiError as error:
-            told = refused(error, subject=printable(entry.result.path))
-            return None, f"{told} {told.next}".strip()
+            view = self._look(entry)
+        except Refused as error:
+            return None, f"{error} {error.next}".strip()
         levels = [{"id": number, **asdict(level)} for number, level in enumerate(view.levels)]
         scale = entry.result.scale
         mpp = (scale.mpp_x * scale.mpp_y) ** 0.5 if scale else view.mpp
@@ -146,24 +149,29 @@ class Desk:
 
     def tile(self, slide: str, level: int, column: int, row: int) -> bytes:
         """Return a tile as a JPEG; Refused (404) beyond the slide's levels and tiles."""
-        view = self._look(slide)
+        view = self._look(self._folder.entry(slide))
         if level >= len(view.levels) or column >= view.levels[level].columns or row >= view.levels[level].rows:
             raise Refused(404, "E_RANGE", "The slide has no such tile.", next="Reload the page.")
         return self._tiles.tile(slide, level, column, row)
 
     def crop(self, slide: str, piece: Piece) -> bytes:
         """Return a piece of level 0 as a JPEG; Refused (422) where it lies beyond the slide."""
-        view = self._look(slide)
+        view = self._look(self._folder.entry(slide))
         if piece.x >= view.width or piece.y >= view.height or piece.width > view.width or piece.height > view.height:
             raise Refused(422, "E_RANGE", "The piece lies beyond the slide.", next="Reload the page.")
         return self._tiles.crop(slide, piece)
 
-    def _look(self, slide: str) -> View:
-        entry = self._folder.entry(slide)
+    def _look(self, entry: Entry) -> View:
+        """Return how the slide is shown; Refused where it can't be opened or isn't the one that was run."""
+        result = entry.result
         try:
-            return self._tiles.look(slide)
+            view = self._tiles.look(result.slide)
         except WsiError as error:
-            raise refused(error, subject=printable(entry.result.path)) from error
+            raise refused(error, subject=printable(result.path)) from error
+        if result.scale and (view.width, view.height) != (result.scale.width, result.scale.height):
+            told = f"{printable(result.path)}: another slide lies in its place now, of {view.width} x {view.height} px."
+            raise Refused(404, AbsentError.code, told, next=next_step(AbsentError.code))
+        return view
 
     def heat(self, slide: str, layer: str) -> bytes:
         """Return a layer of heat; Refused (403) while hidden, (404) when the slide has no such layer."""

@@ -1,0 +1,195 @@
+"""Slides to look at: decoded by supervised processes that may die, hang or be given another file."""
+
+import io
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests import make
+from tests.traps import PLUGINS, write_trap
+from wsi.engine.viewing import Viewing
+from wsi.errors import AbsentError, ChildError, RegionError, TimeoutExceeded, UnreadableError
+from wsi.geometry import Point, Region, Size
+from wsi.read import SlideFile, find_slides, open_slide
+from wsi.review import Piece
+
+PICTURE = make.small_picture()
+
+
+def px_of(content: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.fixture
+def viewing() -> Iterator[Callable[..., Viewing]]:
+    """Return a maker of Viewings over the slides below a folder; their processes end with the test."""
+    made: list[Viewing] = []
+
+    def over(folder: Path, **given: float) -> Viewing:
+        places = {slide.id: slide.path for slide in find_slides(folder) if isinstance(slide, SlideFile)}
+        made.append(Viewing(places, workers=int(given.pop("workers", 1)), **given))
+        return made[-1]
+
+    yield over
+    for one in made:
+        one.close()
+
+
+def only(folder: Path) -> str:
+    (found,) = find_slides(folder)
+    return found.id
+
+
+@pytest.mark.parametrize("kind", ["svs", "jpeg2000", "tiff", "png", "ome"])
+def test_tiles_cover_each_level_as_it_is_read(kind: str, viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    if kind == "png":
+        path = make.write_picture(tmp_path / "slide.png", PICTURE)
+    elif kind == "tiff":
+        path = make.write_tiff(tmp_path / "slide.tiff", PICTURE)
+    elif kind == "ome":
+        path = make.write_ome(tmp_path / "slide.ome.tiff", PICTURE)
+    else:
+        path = make.write_svs(tmp_path / "slide.svs", PICTURE, compression="jpeg2000" if kind == "jpeg2000" else "jpeg")
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    view = shown.look(slide)
+    source = open_slide(path)
+    assert [(v.width, v.height, v.downsample) for v in view.levels] == [
+        (v.size.width, v.size.height, v.downsample) for v in source.levels
+    ]
+    for number, level in enumerate(view.levels):
+        for row in range(level.rows):
+            for column in range(level.columns):
+                pixels = px_of(shown.tile(slide, number, column, row))
+                left, top = column * level.tile_px, row * level.tile_px
+                size = Size(min(level.tile_px, level.width - left), min(level.tile_px, level.height - top))
+                assert pixels.shape[:2] == (size.height, size.width)
+                place = Point(round(left * level.downsample), round(top * level.downsample))
+                expected = source.read_region(Region(place, number, size)).astype(int)
+                assert np.abs(pixels.astype(int) - expected).mean() < 4
+    source.close()
+
+
+def test_large_slide_of_one_level_gets_a_smaller_one(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    wide = np.tile(PICTURE, (1, 6, 1))
+    make.write_picture(tmp_path / "slide.png", wide)
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    levels = shown.look(slide).levels
+    assert (levels[1].width, levels[1].downsample) == (wide.shape[1] // 4, 4.0)
+    expected = np.asarray(Image.fromarray(wide[:, : 4 * 512]).reduce(4)).astype(int)
+    found = px_of(shown.tile(slide, 1, 0, 0)).astype(int)
+    assert np.abs(found[: len(expected)] - expected[: len(found)]).mean() < 4
+
+
+def test_piece_is_shown_at_the_size_asked_for(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    make.write_svs(tmp_path / "slide.svs", PICTURE)
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    pixels = px_of(shown.crop(slide, Piece(100, 50, 400, 300, 64)))
+    assert pixels.shape == (48, 64, 3)
+    expected = np.asarray(Image.fromarray(PICTURE[50:350, 100:500]).resize((64, 48), Image.Resampling.BOX)).astype(int)
+    assert np.abs(pixels.astype(int) - expected).mean() < 8
+
+
+def test_scale_is_told_when_the_file_says_it(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    make.write_svs(tmp_path / "slide.svs", PICTURE, mpp=0.5)
+    assert viewing(tmp_path).look(only(tmp_path)).mpp == pytest.approx(0.5)
+
+
+def test_unreadable_tile_is_known_and_the_others_are_shown(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    make.damage_tiles(make.write_svs(tmp_path / "slide.svs", PICTURE), [1])
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    side = shown.look(slide).levels[0].tile_px
+    assert shown.tile(slide, 0, 0, 0)
+    with pytest.raises(RegionError):
+        shown.tile(slide, 0, 1, 0)
+    assert px_of(shown.tile(slide, 0, 0, 1)).shape[1] == side
+
+
+def test_place_that_is_not_known_or_empty_is_told(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    path = make.write_svs(tmp_path / "slide.svs", PICTURE)
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    assert (shown.has(slide), shown.has("other-00000000")) == (True, False)
+    with pytest.raises(AbsentError, match="isn't known here"):
+        shown.look("other-00000000")
+    shown.look(slide)
+    path.unlink()
+    with pytest.raises(AbsentError, match="isn't where it lay"):
+        shown.tile(slide, 0, 0, 0)
+
+
+def test_another_file_in_the_slides_place_is_not_shown(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    path = make.write_svs(tmp_path / "in" / "slide.svs", PICTURE)
+    other = make.write_svs(tmp_path / "slide.svs", PICTURE[::-1].copy())
+    slide, shown = only(tmp_path / "in"), viewing(tmp_path / "in")
+    shown.tile(slide, 0, 0, 0)
+    shutil.copy(other, path)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(AbsentError, match="another file lies"):
+        shown.tile(slide, 0, 0, 0)
+
+
+def test_file_that_is_no_slide_is_told(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    (tmp_path / "slide.svs").write_bytes(b"II*\0" + bytes(500))
+    with pytest.raises(UnreadableError):
+        viewing(tmp_path).look(only(tmp_path))
+
+
+def test_process_that_dies_is_started_again(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    make.write_svs(tmp_path / "slide.svs", PICTURE)
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    before = shown.tile(slide, 0, 0, 0)
+    process = shown._all[0].child._process
+    assert process is not None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert shown.tile(slide, 0, 0, 0) == before
+
+
+@pytest.fixture
+def traps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let child processes find the reader of tests/plugins, whose slides crash or hang."""
+    paths = [str(PLUGINS), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+
+
+@pytest.mark.usefixtures("traps")
+def test_tile_that_kills_the_process_costs_itself_only(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    path = write_trap(tmp_path / "slide.trap", harm={"kind": "segv", "x": 100, "y": 100})
+    shown = viewing(tmp_path)
+    shown._places = {"trap": path}
+    with pytest.raises(ChildError):
+        shown.tile("trap", 0, 0, 0)
+    with pytest.raises(ChildError, match="isn't tried again"):
+        shown.tile("trap", 0, 0, 0)
+    assert shown.tile("trap", 0, 2, 2)
+
+
+@pytest.mark.usefixtures("traps")
+def test_tile_that_hangs_is_given_up(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    path = write_trap(tmp_path / "slide.trap", harm={"kind": "loop", "x": 100, "y": 100})
+    shown = viewing(tmp_path, stall_s=3.0)
+    shown._places = {"trap": path}
+    assert shown.tile("trap", 0, 2, 2)
+    with pytest.raises(TimeoutExceeded):
+        shown.tile("trap", 0, 0, 0)
+    assert shown.tile("trap", 0, 2, 2)
+
+
+def test_many_threads_get_what_one_gets(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    make.write_svs(tmp_path / "slide.svs", PICTURE)
+    slide, shown = only(tmp_path), viewing(tmp_path, workers=2)
+    level = shown.look(slide).levels[0]
+    places = [(column, row) for row in range(level.rows) for column in range(level.columns)] * 3
+    alone = {place: shown.tile(slide, 0, *place) for place in places}
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda place: shown.tile(slide, 0, *place), places))
+    assert together == [alone[place] for place in places]
