@@ -21,6 +21,7 @@ from wsi.train.dense_run import train_masks
 from wsi.train.dense_settings import MaskConfig
 from wsi.train.dense_study import plan_masks
 from wsi.train.dense_views import Views, drawn_window
+from wsi.train.picture_shifts import SHIFTS
 
 
 def settings(**more: Any) -> MaskConfig:
@@ -45,9 +46,8 @@ def draw_discs(folder: Path, *, patients: int = 4, side: int = 32) -> Path:
             y, x = np.indices((side, side))
             disc = np.hypot(*((y, x) - rng.uniform(10, 22, 2)[:, None, None])) <= rng.uniform(4, 8)
             shade = 90 + 80 * disc + rng.normal(0, 5, (side, side))
-            Image.fromarray(np.repeat(shade.clip(0, 255).astype(np.uint8)[..., None], 3, 2)).save(
-                folder / f"p{patient}{eye}.png"
-            )
+            rgb = (shade.clip(0, 255)[..., None] * (1.0, 0.8, 0.6)).astype(np.uint8)
+            Image.fromarray(rgb).save(folder / f"p{patient}{eye}.png")
             Image.fromarray((disc * 255).astype(np.uint8)).save(folder / f"p{patient}{eye}_mask.png")
     return folder
 
@@ -136,6 +136,15 @@ def test_held_out_share_is_tested_and_its_network_kept(discs: Path, tmp_path: Pa
     assert len(done.rows) == 2
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["holdout.safetensors"]
     assert "is the one that was tested" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_shifted_pictures_are_tested_one_a_patient_and_told(made: Path) -> None:
+    card = any_card(made / "model")
+    shifted = {one.metric: one for one in card.evaluation if one.metric.startswith("Dice (")}
+    assert set(shifted) == {f"Dice ({name})" for name in SHIFTS}
+    assert all(one.n == 4 for one in shifted.values())
+    assert shifted["Dice (of half the px)"].value > 0.7  # compared on the grid of the file
+    assert "Dice (darker), disc" in (made / "model" / "README.md").read_text()
 
 
 def test_image_without_a_mask_is_named(discs: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from wsi.train.checkpoint import Epoch
 from wsi.train.dense import MaskTraining
 from wsi.train.dense_cases import Prepared, prepare
 from wsi.train.dense_folder import write_mask_model
+from wsi.train.dense_shifts import Lost, shift_figures, shifted_dice
 from wsi.train.dense_study import HELD_OUT, HeldOutMask, MaskPlanned, begin, figures_of, tested, write_rows
 
 ALL = "all"
@@ -50,15 +51,19 @@ def train_masks(plan: MaskPlanned, folder: Path, *, out: Path | None, told: Told
     begin(folder, plan)
     images = [prepare(one, plan.config) for one in plan.examples]
     rows: list[HeldOutMask] = []
+    lost: Lost = {}
     network: UNet | None = None
     for fold in plan.splits.folds:
         network = _trained(plan, images, fold.train, folder, fold.name, told)
         found = tested(network, [images[i] for i in fold.test], plan.config, fold=fold.name)
         rows += found
+        if plan.config.shifts:
+            for name, some in shifted_dice(network, [images[i] for i in fold.test], plan.config).items():
+                lost.setdefault(name, []).extend(some)
         write_rows(folder / HELD_OUT, rows)
         if told is not None:
             told.tested(fold.name, found)
-    figures = figures_of(rows, plan.config)
+    figures = figures_of(rows, plan.config) + shift_figures(lost, plan.config)
     if out is None:
         return MasksFinished(tuple(rows), tuple(figures), None)
     if plan.config.final == ALL or network is None:

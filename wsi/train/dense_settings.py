@@ -113,6 +113,8 @@ class MaskConfig(Strict):
     """Share of the patients that are set apart."""
     final: Literal["all", "tested"] = "all"
     """all: the model is trained anew on all images; tested: it is the (last) network that was tested."""
+    shifts: bool = True
+    """Also test one held-out color picture of each patient in other light, blurred, compressed and smaller."""
     tolerance: Positive = 2.0
     """Distance within which outlines agree, for surface Dice: mm, or px of a picture."""
     model: MaskTold = MaskTold()
