@@ -10,6 +10,8 @@ from wsi.read.source import Framed, Reader, Shrinking, Source
 
 # What tifffile finds wrong with a file is told by our errors; its own log names files and quotes their text.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
+# Pillow's DEBUG lines quote the texts that a picture carries: a name, a date, a place.
+logging.getLogger("PIL").setLevel(logging.INFO)
 
 __all__ = [
     "READERS",
