@@ -15,6 +15,7 @@ from wsi.field import Field
 from wsi.preprocess import apply
 from wsi.read.accepted import accepted
 from wsi.read.field_reader import read_field
+from wsi.read.looks import look_at
 from wsi.regrid import onto
 from wsi.tissue.view import view
 
@@ -42,7 +43,7 @@ def prepare(files: list[Path], accepts: AcceptsField, name: str) -> Prepared:
         ModelError: the card's steps don't give what the card says.
     """
     reading = read_field(files)
-    looks: dict[str, float] = {}
+    looks = look_at(reading.field) if accepts.looks else {}
     field = accepted(reading, accepts, name, looks=looks)
     found = _foreground(field, accepts)
     prepared = apply(field, accepts.preprocess)

@@ -15,23 +15,24 @@ from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.spool import blocks, open_spool
 from wsi.engine.verdict_facts import verdict_facts
 from wsi.errors import ModelError, NoTissueError
-from wsi.export.image import export_image
+from wsi.export.heat_overlay import read_thumbnail_jpg, write_heat_overlay
 from wsi.export.overlay import write_overlay
 from wsi.field import Field
 from wsi.predict import judge
 from wsi.publish import publish
-from wsi.results import Structure, read_case, write_scores
+from wsi.regrid import onto
+from wsi.results import Structure, write_scores
 from wsi.results.mask import Mask, amounts, write_mask
 from wsi.tile.windows_file import read_windows, write_windows
 from wsi.windows import Windows, cut, plan_windows
 
-FIELD_CODE: dict[Stage, int] = {"tissue": 1, "tile": 1, "encode": 1, "predict": 1, "export": 1}
+FIELD_CODE: dict[Stage, int] = {"tissue": 1, "tile": 1, "encode": 1, "predict": 1}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 MAX_WINDOWS = 1 << 20
 
 
 def run_field_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
-    """Do one stage and return its entry, its key still to be set.
+    """Do one stage before the export and return its entry, its key still to be set.
 
     Raises:
         SlideError: the image goes no further.
@@ -142,12 +143,29 @@ def places(plan: Windows, grid: Grid) -> NDArray[np.int32]:
     return np.rint(corners[:, ::-1]).astype(np.int32)
 
 
-def judge_image(_book: Book, bench: Bench) -> Entry:
+def judge_image(book: Book, bench: Bench) -> Entry:
     assert bench.models is not None
     features = read_features(bench.folder / "features.h5")
     verdict = judge(bench.models.model(), features.coords, features.features)
     artifacts = {"scores.h5": write_scores(bench.folder / "scores.h5", verdict.scores)}
+    facts = _facts(book)
+    if len(facts.read.axes) == 2:
+        with bench.clock.time("predict: heat"):
+            heat = bench.models.explain(bench.samples()[0])
+        if heat is not None:
+            means = verdict.positive or (verdict.value.name if verdict.value else "")
+            thumbnail = read_thumbnail_jpg(bench.folder)
+            small = onto(heat, *_shrunk(facts.read, thumbnail.shape[:2]))
+            artifacts["heatmap.png"] = write_heat_overlay(bench.folder, small.values[0], means=means)
     return Entry(key="", artifacts=artifacts, facts=verdict_facts(verdict, bench.recipe))
+
+
+def _shrunk(grid: Grid, shape: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Return the shape and affine of an image's grid at another size."""
+    scale = [length / side for length, side in zip(grid.shape, shape, strict=True)]
+    start = [(one - 1) / 2 for one in scale]  # the middle of the first px
+    empty = grid.empty()
+    return shape, empty.moved(empty.values, start=start, scale=scale).affine
 
 
 def mark_image(book: Book, bench: Bench) -> Entry:
@@ -189,10 +207,6 @@ def _verdict(
     }
 
 
-def export_image_files(_book: Book, bench: Bench) -> Entry:
-    return Entry(key="", artifacts=export_image(read_case(bench.folder)))
-
-
 def _facts(book: Book) -> FieldFacts:
     return FieldFacts.model_validate(book.stages["tissue"].facts["info"])
 
@@ -211,5 +225,4 @@ _STAGES: dict[Stage, Callable[[Book, Bench], Entry]] = {
     "tile": plan_image,
     "encode": encode_image,
     "predict": _predict,
-    "export": export_image_files,
 }

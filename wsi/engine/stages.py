@@ -20,6 +20,7 @@ from wsi.engine.spool import blocks, open_spool
 from wsi.engine.verdict_facts import verdict_facts
 from wsi.errors import LossError, NoTissueError
 from wsi.export import export_slide
+from wsi.export.image import export_image
 from wsi.predict import judge
 from wsi.publish import publish
 from wsi.results import Scores, last_final, read_case, write_scores
@@ -41,7 +42,7 @@ def run_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
     """
     bench.report(stage, 0, 0)
     with bench.clock.time(stage):
-        if bench.recipe.field is not None:
+        if bench.recipe.field is not None and stage != "export":
             return run_field_stage(stage, book, bench)
         return _STAGES[stage](book, bench)
 
@@ -180,9 +181,12 @@ def _top_tiles(scores: Scores, bench: Bench) -> bytes:
 
 
 def export_slide_files(_book: Book, bench: Bench) -> Entry:
+    """Write the files for people; what the result is of says which, for `wsi-run export` knows no model."""
+    case = read_case(bench.folder)
+    if case.result.image is not None:
+        return Entry(key="", artifacts=export_image(case))
     decision = last_final(bench.folder.parent.parent, bench.slide)
-    artifacts = export_slide(read_case(bench.folder), bench.recipe.config.export, decision=decision)
-    return Entry(key="", artifacts=artifacts)
+    return Entry(key="", artifacts=export_slide(case, bench.recipe.config.export, decision=decision))
 
 
 _STAGES: dict[Stage, Callable[[Book, Bench], Entry]] = {

@@ -8,6 +8,7 @@ import time
 from functools import cached_property
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from wsi.engine.bench import Encodes, Marks
 from wsi.engine.book import read_book
@@ -28,6 +29,7 @@ from wsi.errors import (
     UsageError,
     WsiError,
 )
+from wsi.field import Field
 from wsi.predict import Model
 from wsi.results import Record
 
@@ -70,6 +72,21 @@ class Networks:
 
         config = self._recipe.config
         return load_mask_model(self._recipe.model, device=config.encode.device, threads=config.engine.threads)
+
+    @cached_property
+    def _explained(self) -> Any:
+        from wsi.predict.explain import load_explained
+
+        return load_explained(self._recipe.model)
+
+    def explain(self, prepared: Field) -> Field | None:
+        """Return what in a picture speaks for the model's score, over its px after preprocessing; None: no way to tell."""
+        from wsi.predict.explain import explain_prepared
+
+        try:
+            return explain_prepared(self._explained, prepared)
+        except UsageError:
+            return None
 
     def encoder(self) -> Encodes:
         return self._encoder

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from wsi.errors import ArtifactError
+from wsi.export.heat_overlay import read_thumbnail_jpg
 from wsi.field import Field
 from wsi.printable import printable
 from wsi.publish import publish
@@ -40,11 +40,7 @@ def write_overlay(folder: Path, field: Field, mask: Mask, structures: Sequence[S
 
 
 def _picture(folder: Path, mask: Mask, structures: Sequence[Structure]) -> Pixels:
-    try:
-        with Image.open(folder / "thumbnail.jpg", formats=["JPEG"]) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ArtifactError(f"{folder / 'thumbnail.jpg'}: not a thumbnail of this tool ({error})") from error
+    pixels = read_thumbnail_jpg(folder)
     height, width = pixels.shape[:2]
     found = pixels.astype(np.float32)
     for label, one in enumerate(structures, 1):

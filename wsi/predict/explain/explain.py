@@ -52,16 +52,23 @@ def explain(
     if head not in model.heads:
         known = ", ".join(name or "the model's own" for name in model.heads)
         raise UsageError(f"model {model.card.id} has no head {head!r}; known: {known}")
+    return laid_on(
+        explain_prepared(model, apply(field, model.accepts.preprocess), method=method, head=head, to=to), field
+    )
+
+
+def explain_prepared(
+    model: ExplainedModel, prepared: Field, *, method: Method = DEFAULT, head: str = MAIN, to: str | None = None
+) -> Field:
+    """Return what `explain` does, of a picture after the card's steps, over its own px; errors as there."""
     accepts = model.accepts
-    prepared = apply(field, accepts.preprocess)
     plan = plan_windows(prepared.shape, accepts.window, accepts.overlap)
     windows = [_tile(cut(prepared.values, corner, plan.window, pad=accepts.pad)) for corner in plan.corners]
     heats = _attention(model, windows, head) if method == "attention" else _heats(model, windows, method, head, to)
     stitch = Stitch(prepared.shape, plan.window, 1)
     for corner, heat in zip(plan.corners, heats, strict=True):
         stitch.add(corner, heat[None])
-    found = prepared.with_values(np.nan_to_num(stitch.result()), channels=HEAT)
-    return laid_on(found, field)
+    return prepared.with_values(np.nan_to_num(stitch.result()), channels=HEAT)
 
 
 def laid_on(heat: Field, original: Field) -> Field:
