@@ -72,7 +72,7 @@ def _check_properties(properties: dict[str, Any]) -> None:
         assert ":" not in kind["name"], "a derived class gives its base a random color"
         assert len(kind["color"]) == 3
         assert all(type(value) is int and 0 <= value <= 255 for value in kind["color"])
-    for value in properties["measurements"].values():
+    for value in properties.get("measurements", {}).values():
         assert type(value) in (int, float)
         assert math.isfinite(value)
 

@@ -512,6 +512,28 @@ def test_freehand_line_becomes_an_outline_whose_points_move_and_go(look: Page) -
     expect(look.locator(".drawn")).to_be_empty()
 
 
+def test_folder_opens_from_the_disk_and_hands_the_decision_out(
+    page: Page, home: Path, finished: Path, tmp_path: Path, shots: Path
+) -> None:
+    folder = tmp_path / "STATIC"
+    run(home, "review", finished, "--static", folder)
+    page.goto((folder / "index.html").as_uri())
+    row(page, "b.svs").click()
+    expect(page.locator("#case-title")).to_contain_text("b.svs")
+    page.wait_for_timeout(300)
+    at_rest(page)
+    expect(page.locator("#heatbar")).to_contain_text("all")
+    assert page.evaluate("() => WSI.desk.stage.cache.tiles.size") > 0, "tiles came from the folder"
+    assert page.locator(".gallery .missing").count() == 0
+    page.screenshot(path=shots / "static.png")
+    page.keyboard.press("a")
+    page.get_by_label("Your name").fill("S. Tick")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as a file").click()
+    (entry,) = json.loads(download.value.path().read_text())
+    assert (entry["who"], entry["verdict"], entry["stage"]) == ("S. Tick", "agree", "final")
+
+
 def test_empty_folder_says_what_to_do(page: Page, home: Path, tmp_path: Path, shots: Path) -> None:
     (tmp_path / "EMPTY").mkdir()
     with Server(home, tmp_path / "EMPTY") as server:

@@ -42,6 +42,7 @@
     if (item.ai?.confidence !== null && item.ai?.confidence !== undefined) {
       rows.push(["Confidence", WSI.words.probability(item.ai.confidence)]);
     }
+    if (item.ai?.value) rows.push([item.ai.value.name, WSI.words.quantity(item.ai.value)]);
     rows.push(["Tissue", WSI.words.area(item.tissue_mm2)]);
     rows.push(["Tiles read", `${count(read)} of ${count(wanted)}${unreadable ? `, ${count(unreadable)} unreadable` : ""}`]);
     if (item.view) rows.push(["Slide", `${count(item.view.width)} × ${count(item.view.height)} px`]);

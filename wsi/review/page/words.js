@@ -21,6 +21,8 @@
       if (value < 0.01) return "<\u20090.01";
       return value > 0.99 ? ">\u20090.99" : value.toFixed(2);
     },
+    /** A quantity with its unit. */
+    quantity: ({ value, unit }) => `${Number(value.toPrecision(3))}${unit ? ` ${unit}` : ""}`,
     /** An area in mm². */
     area(mm2) {
       if (!mm2) return "none";

@@ -16,10 +16,15 @@
     if (WSI.isUnread(item)) return make("span", { class: "verdict soft", text: "AI hidden until your own read" });
     if (!item.ai) return make("span", { class: "verdict soft", text: "No verdict" });
     const { label, value } = item.ai;
-    const share = item.suspicion;
     const swatch = make("i", { class: "swatch", style: { "--swatch": colors.get(label) ?? "var(--soft)" } });
-    const figure = share === null || share === undefined ? value?.text : WSI.words.probability(share);
-    return make("span", { class: "verdict" }, swatch, label ?? "", make("b", { text: figure ?? "" }));
+    return make("span", { class: "verdict" }, swatch, label || value?.name || "", make("b", { text: figure(item) }));
+  }
+
+  /** The value of a model without classes, the positive probability, or that of the grade. */
+  function figure({ ai }) {
+    if (ai.value) return WSI.words.quantity(ai.value);
+    const share = ai.probability ?? ai.probabilities[ai.label] ?? null;
+    return share === null ? "" : WSI.words.probability(share);
   }
 
   function marks(item) {
