@@ -104,6 +104,8 @@ def show_plan(rows: list[Preview], *, as_json: bool) -> int:
             click.echo(json.dumps(row.as_dict()))
         elif row.code:
             click.echo(plain(f"{row.slide}: would be refused, {row.code}: {row.reason}"))
+        elif row.image:
+            click.echo(plain(f"{row.slide}: {row.image} ({row.reader}), {counted(row.tiles, 'window')}"))
         else:
             click.echo(
                 f"{row.slide}: {row.width} x {row.height} px at {row.mpp:.4g} µm/px ({row.mpp_source}, {row.reader}), "

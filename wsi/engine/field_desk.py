@@ -16,6 +16,7 @@ from wsi.preprocess import apply
 from wsi.read.accepted import accepted
 from wsi.read.field_reader import read_field
 from wsi.read.looks import look_at
+from wsi.read.whole_slide import refuse_slide
 from wsi.regrid import onto
 from wsi.tissue.view import view
 
@@ -42,6 +43,7 @@ def prepare(files: list[Path], accepts: AcceptsField, name: str) -> Prepared:
         SlideError: it can't be read, or isn't what the card accepts.
         ModelError: the card's steps don't give what the card says.
     """
+    refuse_slide(files[0], name)
     reading = read_field(files)
     looks = look_at(reading.field) if accepts.looks else {}
     field = accepted(reading, accepts, name, looks=looks)

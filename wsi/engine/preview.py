@@ -10,6 +10,7 @@ from wsi.engine.stages import plan_of
 from wsi.errors import AnnotationError, ChildError, NoTissueError, SlideError
 from wsi.read import MppTable, Rejected, SlideFile
 from wsi.tissue import find_annotation
+from wsi.windows import plan_windows
 
 BYTES_A_TILE = 1500
 """Annotations and heatmap, besides the features."""
@@ -31,9 +32,11 @@ class Preview:
     bytes: int = 0
     code: str = ""
     reason: str = ""
+    image: str = ""
+    """Of an image that is read whole: its size, in words."""
 
     def as_dict(self) -> dict[str, object]:
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "image" or value}
 
 
 def preview(found: list[SlideFile | Rejected], recipe: Recipe, *, table: MppTable | None) -> list[Preview]:
@@ -56,6 +59,11 @@ def _row(slide: SlideFile | Rejected, recipe: Recipe, decoder: Decoder, table: M
 
 def _look(slide: SlideFile, recipe: Recipe, decoder: Decoder, table: MppTable | None) -> Preview:
     task, config = task_of(slide, table), recipe.config
+    if recipe.field is not None:
+        read, _ = decoder.open_field(task.files, slide.relative, recipe.field)
+        windows = len(plan_windows(read.prepared.shape, recipe.field.window, recipe.field.overlap))
+        size = windows * FEATURE_BYTES * recipe.dim
+        return Preview(slide.id, reader=read.reader, tiles=windows, bytes=size, image=read.image.told)
     info = decoder.open(slide.path, slide.relative, config.read, mpp_row=task.mpp_row)
     polygons = config.tissue.polygons
     drawn = find_annotation(Path(polygons), slide.relative) if polygons else None

@@ -1,0 +1,233 @@
+"""Pictures and volumes through the command itself: what each model takes, says, writes and refuses."""
+
+import csv
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.images.tiny_models import SIDE, dense, graded, photograph, scan
+from tests.make import draw_tissue, write_svs
+from tests.traps import environment
+
+LIMIT_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended, and the OUT it wrote."""
+
+    status: int
+    told: str
+    out: Path
+
+    @property
+    def records(self) -> dict[str, dict[str, str]]:
+        lines = (self.out / "results.jsonl").read_text().splitlines()
+        return {record["path"]: record for record in map(json.loads, lines)}
+
+    @property
+    def rows(self) -> dict[str, dict[str, str]]:
+        with (self.out / "predictions.csv").open(newline="", encoding="utf-8") as file:
+            return {row["path"]: row for row in csv.DictReader(file)}
+
+    def folder(self, path: str) -> Path:
+        return self.out / "slides" / self.records[path]["slide"]
+
+
+def run(*arguments: str | Path, more: Mapping[str, str] | None = None) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "wsi.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env={**environment(Path(sys.executable).parent), "OMP_NUM_THREADS": "1", **(more or {})},
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide, two photographs, a gray picture, a volume and a damaged picture."""
+    folder = tmp_path_factory.mktemp("mixed")
+    write_svs(folder / "slide.svs", draw_tissue(1200, 900, seed=1), levels=2)
+    photograph(folder / "light.png", level=250)
+    photograph(folder / "dim.png", level=60)
+    photograph(folder / "gray.png", level=200, gray=True)
+    scan(folder / "scan.nii.gz")
+    (folder / "broken.png").write_bytes((folder / "light.png").read_bytes()[:60])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    graded(folder / "bright")
+    dense(folder / "spots", axes=2, channels=["gray"], preprocess=[{"op": "scale@1", "factor": 0.00392156862745098}])
+    dense(folder / "boxes", axes=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(mixed: Path, models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+    found = {}
+    for name in ("bright", "spots", "boxes"):
+        out = tmp_path_factory.mktemp(name) / "OUT"
+        status, told = run(mixed, "-o", out, "-m", models / name, "-q")
+        found[name] = Ran(status, told, out)
+    return found
+
+
+TAKES = {"bright": {"light.png", "dim.png"}, "spots": {"gray.png"}, "boxes": {"scan.nii.gz"}}
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_each_model_takes_its_own_kind_and_refuses_the_rest_with_the_reason(name: str, ran: dict[str, Ran]) -> None:
+    one = ran[name]
+    assert one.status == 3, one.told
+    records = one.records
+    assert {path for path, record in records.items() if record["status"] == "ok"} == TAKES[name]
+    others = {path: record for path, record in records.items() if path not in TAKES[name]}
+    assert {record["status"] for record in others.values()} == {"refused"}
+    codes = {path: record["code"] for path, record in others.items()}
+    assert codes.pop("broken.png") == "E_UNREADABLE"
+    assert set(codes.values()) == {"E_MODALITY"}, codes
+    assert all(path in record["reason"] for path, record in others.items())
+
+
+def test_model_of_slides_refuses_other_images_with_the_reason(mixed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "OUT"
+    status, told = run("tissue", mixed, "-o", out, "-q")
+    one = Ran(status, told, out)
+    assert status == 3
+    assert [path for path, record in one.records.items() if record["status"] == "ok"] == ["slide.svs"]
+    assert one.records["scan.nii.gz"]["code"] in ("E_MODALITY", "E_FORMAT", "E_UNREADABLE")
+    assert all(record["code"] for path, record in one.records.items() if path != "slide.svs")
+
+
+def test_grade_follows_the_brightness(ran: dict[str, Ran]) -> None:
+    rows = ran["bright"].rows
+    assert (rows["light.png"]["label"], rows["dim.png"]["label"]) == ("bright", "dark")
+
+
+def test_second_head_says_the_same_of_the_same_weights(ran: dict[str, Ran]) -> None:
+    result = json.loads((ran["bright"].folder("light.png") / "result.json").read_text())
+    (light,) = result["also"]
+    assert (light["title"], light["grade"]) == ("Light", "bright")
+    assert light["classes"][1]["probability"] == result["classes"][1]["probability"]
+
+
+def test_box_of_a_volume_is_marked_where_it_lies(mixed: Path, ran: dict[str, Ran]) -> None:
+    """8 x 10 x 6 samples of 1.5 x 1.5 x 2 mm are 2.16 ml."""
+    one = ran["boxes"]
+    image = nibabel.Nifti1Image.from_filename(mixed / "scan.nii.gz")
+    marked = nibabel.Nifti1Image.from_filename(one.folder("scan.nii.gz") / "mask.nii.gz")
+    np.testing.assert_allclose(marked.affine, image.affine, atol=1e-6)
+    assert np.array_equal(np.asarray(marked.dataobj) == 1, np.asarray(image.dataobj) > 50)
+    result = json.loads((one.folder("scan.nii.gz") / "result.json").read_text())
+    assert result["structures"][0]["amount"] == pytest.approx(2.16)
+    assert result["image"]["steps"] == [1.5, 1.5, 2.0]
+
+
+def test_marks_of_a_picture_are_in_its_own_px(mixed: Path, ran: dict[str, Ran]) -> None:
+    folder = ran["spots"].folder("gray.png")
+    with Image.open(folder / "mask.png") as file:
+        labels = np.asarray(file)
+    with Image.open(mixed / "gray.png") as file:
+        assert labels.shape == (file.height, file.width)
+    objects = json.loads(gzip.decompress((folder / "gray.geojson.gz").read_bytes()))
+    (feature,) = objects["features"]
+    assert feature["properties"]["objectType"] == "annotation"
+    assert feature["properties"]["measurements"]["Area px^2"] == int((labels == 1).sum())
+    assert objects["wsi_run"]["origin_px0"] == [0, 0]
+
+
+def test_windows_of_a_picture_are_tiles_in_its_own_px(models: Path, tmp_path: Path) -> None:
+    """Halved to 96 x 64 px and cut into 3 x 2 windows of 32: each covers 64 px of the picture."""
+    photograph(tmp_path / "in" / "light.png", level=250, side=128)
+    model = graded(
+        tmp_path / "cut", preprocess=[{"op": "resize@1", "px": [64, 80], "side": "exact"}], window=[SIDE, SIDE]
+    )
+    status, told = run(tmp_path / "in", "-o", tmp_path / "OUT", "-m", model, "-q")
+    assert status == 0, told
+    (path,) = (tmp_path / "OUT").glob("slides/*/light.geojson.gz")
+    tiles = json.loads(gzip.decompress(path.read_bytes()))["features"]
+    corners = sorted(tuple(tile["geometry"]["coordinates"][0][0]) for tile in tiles)
+    assert corners == [(0, 0), (0, 64), (64, 0), (64, 64), (96, 0), (96, 64)]
+    assert {tuple(np.ptp(tile["geometry"]["coordinates"][0], axis=0)) for tile in tiles} == {(64.0, 64.0)}
+
+
+def test_run_again_redoes_nothing_and_all_is_as_published(mixed: Path, models: Path, ran: dict[str, Ran]) -> None:
+    for name, one in ran.items():
+        before = {path: path.stat().st_mtime_ns for path in one.out.rglob("*") if path.is_file()}
+        assert run(mixed, "-o", one.out, "-m", models / name, "-q")[0] == 3
+        assert {path: path.stat().st_mtime_ns for path in one.out.rglob("*") if path.is_file()} == before
+        assert run("verify", one.out)[0] == 0
+
+
+def test_export_again_gives_the_same_bytes(ran: dict[str, Ran]) -> None:
+    for name, path in (("spots", "gray.png"), ("boxes", "scan.nii.gz"), ("bright", "light.png")):
+        folder = ran[name].folder(path)
+        before = digests(folder)
+        run("export", ran[name].out)
+        assert digests(folder) == before
+
+
+def test_changed_model_redoes_what_depends_on_it(mixed: Path, tmp_path: Path) -> None:
+    model, out = graded(tmp_path / "model"), tmp_path / "OUT"
+    run(mixed / "light.png", "-o", out, "-m", model, "-q")
+    (folder,) = (out / "slides").iterdir()
+    before = digests(folder)
+    text = (model / "model.yaml").read_text()
+    (model / "model.yaml").write_text(text.replace("neither bright nor dark", "in between"))
+    assert run(mixed / "light.png", "-o", out, "-m", model, "-q")[0] == 0
+    after = digests(folder)
+    assert after["features.h5"] == before["features.h5"]
+    assert after["result.json"] != before["result.json"]
+
+
+def test_settings_of_slides_are_refused(mixed: Path, models: Path, tmp_path: Path) -> None:
+    status, told = run(mixed, "-o", tmp_path / "OUT", "-m", models / "bright", "--tile-px", "224")
+    assert status == 2
+    assert "--tile-px: for slides, but model bright reads pictures of R G B" in told
+
+
+def test_dry_run_tells_each_image_and_writes_nothing(mixed: Path, models: Path, tmp_path: Path) -> None:
+    status, told = run(mixed, "-o", tmp_path / "OUT", "-m", models / "bright", "--dry-run")
+    assert status == 3
+    assert "128 x 96 px" in told
+    assert "would be refused, E_MODALITY" in told
+    assert not (tmp_path / "OUT").exists()
+
+
+def test_models_say_what_they_eat(models: Path) -> None:
+    assert "pictures of R G B, whole" in run("models", "check", models / "bright")[1]
+    status, told = run("models", "check", models / "boxes")
+    assert status == 0
+    assert "volumes of value, windows of 16 x 16 x 16" in told
+    assert "selftest  reproduced" in told
+
+
+def test_damaged_weights_stop_the_run(mixed: Path, tmp_path: Path) -> None:
+    model = dense(tmp_path / "boxes", axes=3)
+    content = bytearray((model / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (model / "weights.safetensors").write_bytes(content)
+    status, told = run(mixed / "scan.nii.gz", "-o", tmp_path / "OUT", "-m", model, "-q")
+    assert status == 2
+    assert "E_WEIGHTS" in told
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.name != "stages.json"}
