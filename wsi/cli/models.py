@@ -21,21 +21,29 @@ def command() -> None:
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_models(as_json: bool) -> None:
-    """List models, and encoders with their licence and what is missing to run them.
+    """List models with what they read, and encoders with their licence and what is missing to run them.
 
     \b
       wsi-run models list
       wsi-run models list --json
     """
     from wsi.encode import entries, plugin_names
-    from wsi.model_folder import CARD, model_card
+    from wsi.model_folder import CARD, any_card
     from wsi.resources import shipped
 
     rows: list[dict[str, Any]] = []
     for path in sorted(shipped("models").glob(f"*/{CARD}")):
-        card = model_card(path.parent)
+        card = any_card(path.parent)
+        terms = card.licence.weights
         rows.append(
-            {"kind": "model", "name": card.id, "licence": card.licence.weights, "status": "ready", "title": card.title}
+            {
+                "kind": "model",
+                "name": card.id,
+                "licence": terms,
+                "status": "ready",
+                "reads": card.input.told,
+                "title": card.title,
+            }
         )
     for entry in entries():
         about = entry.card
@@ -45,11 +53,13 @@ def list_models(as_json: bool) -> None:
                 "name": about.id,
                 "licence": about.licence.weights,
                 "status": entry.status,
+                "reads": f"{about.input.tile_px} px at {about.input.mpp:g} µm/px",
                 "title": about.title,
             }
         )
-    rows += [{"kind": "encoder", "name": n, "licence": "", "status": "plug-in", "title": ""} for n in plugin_names()]
-    columns = ("kind", "name", "status", "licence", "title")
+    plain = {"kind": "encoder", "licence": "", "status": "plug-in", "reads": "", "title": ""}
+    rows += [{**plain, "name": name} for name in plugin_names()]
+    columns = ("kind", "name", "status", "licence", "reads", "title")
     width = {column: max(len(row[column]) for row in rows) for column in columns}
     for row in rows:
         text = "  ".join(f"{row[column]:{width[column]}}" for column in columns)
@@ -110,14 +120,24 @@ def _kind_of(name: str) -> str:
 
 
 def _check_head(name: str) -> int:
-    from wsi.model_folder import find_folder, folder_digest
-    from wsi.predict.model import load_model
+    from wsi.card import MaskCard
+    from wsi.model_folder import any_card, find_folder, folder_digest
 
     folder = find_folder(name, "model")
-    card = load_model(name).card
+    card = any_card(folder)
+    if isinstance(card, MaskCard):
+        from wsi.predict.mask_model import load_mask_model
+
+        load_mask_model(folder)
+        gives = f"marks {', '.join(one.name for one in card.structures)}"
+    else:
+        from wsi.predict.model import load_model
+
+        load_model(folder)
+        gives = f"encoder {card.encoder.name}"
     click.echo(f"{card.id} {card.version}: {card.title}")
     click.echo(f"  licence   {card.licence.weights}; {card.use.status}")
-    click.echo(f"  input     {card.input.told}; encoder {card.encoder.name}")
+    click.echo(f"  input     {card.input.told}; {gives}")
     click.echo(f"  hash      {folder_digest(folder)}")
     click.echo("  selftest  reproduced on this machine")
     click.echo("  measured")
