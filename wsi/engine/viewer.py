@@ -14,10 +14,17 @@ from PIL import Image
 from wsi.engine.child import Message, send, serve
 from wsi.errors import RegionError, WsiError
 from wsi.geometry import MPP_MAX, MPP_MIN, Point, Region, Size, best_level
-from wsi.read import Framed, Source, open_slide
+from wsi.read import (  # the readers are loaded before the first slide, not with it
+    Framed,
+    Source,
+    direct_source,  # noqa: F401
+    open_slide,
+    openslide_reader,  # noqa: F401
+    tiffslide_reader,  # noqa: F401
+)
 
-OPEN_SLIDES = 4
-TILE_PX = 512
+OPEN_SLIDES = 8
+TILE_PX = 256
 """Side of the tiles of a level whose stored frames are of no use as they are."""
 COARSEST_PX = 4096
 """A slide whose coarsest level is larger than this gets one that is `SHRINK` times smaller, made as it is asked for."""
@@ -90,6 +97,9 @@ class Shown:
             found = source.jpeg_frame(step.level, column, row)
             if found is not None:
                 return found
+            frame = source.frame_px(step.level, column, row)
+            if frame is not None:
+                return jpeg(Image.fromarray(frame))
         pixels = self._source.read_region(step.region(column, row))
         return jpeg(Image.fromarray(pixels).reduce(step.shrink) if step.shrink > 1 else Image.fromarray(pixels))
 

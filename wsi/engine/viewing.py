@@ -1,14 +1,16 @@
 """Slides to look at: their tiles decoded by supervised processes, which may die without taking the server along."""
 
+import contextlib
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from wsi.engine.child import Child, Message
-from wsi.errors import AbsentError, ChildError, TimeoutExceeded
+from wsi.errors import AbsentError, ChildError, TimeoutExceeded, WsiError
 from wsi.read.find import fingerprint
 from wsi.review.tiles import Piece, View, ViewLevel
 
@@ -50,6 +52,7 @@ class Viewing:
         self._idle = [_Hand() for _ in range(workers)]
         self._all = tuple(self._idle)
         self._free = threading.Condition()
+        self._helpers = ThreadPoolExecutor(max(1, workers - 1), "open")
         self._views: dict[str, tuple[tuple[int, ...], View]] = {}
         self._same: dict[str, tuple[int, ...]] = {}
         self._deadly: set[tuple[object, ...]] = set()
@@ -61,6 +64,7 @@ class Viewing:
 
     def close(self) -> None:
         """End the processes."""
+        self._helpers.shutdown(cancel_futures=True)
         for hand in self._all:
             hand.child.stop()
 
@@ -71,6 +75,7 @@ class Viewing:
         path, mark = self._place(slide)
         known = self._views.get(slide)
         if known is None or known[0] != mark:
+            self._helpers.submit(self._open_elsewhere, path)
             told, _ = self._ask(slide, path, {"do": "open"}, ())
             levels = tuple(ViewLevel(int(w), int(h), float(d), int(px)) for w, h, d, px in told["levels"])
             known = mark, View(told["width"], told["height"], levels, told["mpp"])
@@ -85,6 +90,24 @@ class Viewing:
     def crop(self, slide: str, piece: Piece, /) -> bytes:
         path, _ = self._place(slide)
         return self._ask(slide, path, {"do": "crop", "piece": asdict(piece)}, (piece,))[1][0]
+
+    def _open_elsewhere(self, path: Path) -> None:
+        """Let one more process open a slide that somebody has just begun to look at, if it has nothing else to do."""
+        with self._free:
+            hand = next((one for one in reversed(self._idle) if str(path) not in one.knows), None)
+            if hand is None or len(self._idle) == len(self._all) == 1:
+                return
+            self._idle.remove(hand)
+        try:
+            with contextlib.suppress(WsiError):
+                hand.ask({"do": "open", "path": str(path)}, stall_s=self._stall_s)
+        finally:
+            self._back(hand)
+
+    def _back(self, hand: _Hand) -> None:
+        with self._free:
+            self._idle.append(hand)
+            self._free.notify()
 
     def _checked(self, slide: str, path: Path, mark: tuple[int, ...]) -> None:
         """Hold that the file still is the slide that was run; AbsentError when it isn't.
@@ -149,6 +172,4 @@ class Viewing:
         try:
             yield hand
         finally:
-            with self._free:
-                self._idle.append(hand)
-                self._free.notify()
+            self._back(hand)

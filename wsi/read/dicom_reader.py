@@ -68,6 +68,9 @@ class DicomSource:
     def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
         return self._frames[level].jpeg_file(column, row)
 
+    def frame_px(self, level: int, column: int, row: int, /) -> NDArray[np.uint8] | None:
+        return self._frames[level].inside(column, row)
+
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         frames, downsample = self._frames[region.level], self.levels[region.level].downsample
         step = downsample * region.shrink

@@ -30,7 +30,7 @@ PROBES = 4
 MAX_MEAN_GRAY_LEVELS = 1.0
 """OpenSlide moves levels whose downsample is no whole number by parts of a px, which the eye doesn't see; a frame in a
 wrong place or in wrong colors differs by several gray levels. Level 0 must be equal."""
-BLOCK = 16
+BLOCK, MIDDLE_PX = 16, 64
 _FAULTS = (
     tifffile.TiffFileError,
     FormatError,
@@ -64,51 +64,61 @@ class DirectLevel:
         size = Size(region.size.width * region.shrink, region.size.height * region.shrink)
         return self._has_gaps and self._gaps.touch(x, y, size)
 
-    def jpeg_file(self, column: int, row: int) -> bytes | None:
-        """Return a stored frame as a JPEG file; None where there is none or it can't be one."""
+    def is_gap(self, column: int, row: int) -> bool:
+        """Return whether a frame has no bytes."""
         size = self._frame
-        if self._has_gaps and self._gaps.touch(column * size.width, row * size.height, size):
-            return None
-        return self.frames.jpeg_file(column, row)
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the frames that hold the most are as OpenSlide shows them."""
-        return self._compared[0]
-
-    @property
-    def is_placed(self) -> bool:
-        """Whether the frames that hold the most show what OpenSlide shows there, to within a px: enough to look at."""
-        return self._compared[1]
+        return self._has_gaps and self._gaps.touch(column * size.width, row * size.height, size)
 
     @cached_property
-    def _compared(self) -> tuple[bool, bool]:
-        """(is proven, is placed)."""
-        found = [both for index in self._probes() if (both := self._likeness(index)) is not None]
-        return bool(found) and all(same for same, _ in found), bool(found) and all(near for _, near in found)
+    def is_proven(self) -> bool:
+        """Whether the frames that hold the most are as OpenSlide shows them."""
+        alike = [self._is_alike(index) for index in self._probes()]
+        return True in alike and False not in alike
+
+    @cached_property
+    def is_placed(self) -> bool:
+        """Whether the frames that hold the most show in their middle what OpenSlide shows there, to within a px: enough
+        to look at, and quickly found."""
+        alike = [self._is_placed(index) for index in self._probes()[-2:]]
+        return True in alike and False not in alike
 
     def _probes(self) -> Sequence[int]:
         """Return frames spread over the level, of each part the one with the most bytes: flat ones prove nothing."""
         parts = np.array_split(np.arange(len(self._counts)), PROBES)
         return [int(part[np.argmax(self._counts[part])]) for part in parts if len(part) and self._counts[part].max()]
 
-    def _likeness(self, index: int) -> tuple[bool, bool] | None:
-        """Return whether a frame is as OpenSlide shows it, and whether it is in the mean of blocks, which parts of a px
+    def _is_alike(self, index: int) -> bool | None:
+        """Return whether a frame is as OpenSlide shows it; None when it can't be decoded, by whomever."""
+        found = self._both(index, Size(self._frame.width, self._frame.height))
+        if found is None:
+            return None
+        difference = np.abs(found[0] - found[1])
+        return not difference.any() if self._level == 0 else bool(difference.mean() <= MAX_MEAN_GRAY_LEVELS)
+
+    def _is_placed(self, index: int) -> bool | None:
+        """Return whether the middle of a frame is as OpenSlide shows it in the mean of blocks, which parts of a px
         don't move; None when it can't be decoded, by whomever."""
-        across, down = self._frame.width, self._frame.height
-        x, y = index % self._columns * across, index // self._columns * down
-        size = Size(min(across, self.frames.size.width - x), min(down, self.frames.size.height - y))
+        found = self._both(index, Size(min(MIDDLE_PX, self._frame.width), min(MIDDLE_PX, self._frame.height)))
+        if found is None:
+            return None
+        return float(np.abs(_blocks(found[0]) - _blocks(found[1])).mean()) <= MAX_MEAN_GRAY_LEVELS
+
+    def _both(self, index: int, size: Size) -> tuple[NDArray[np.int16], NDArray[np.int16]] | None:
+        """Return px of the middle of a frame as OpenSlide shows them and as they are stored; None where they can't be decoded, by
+        whomever, or lie beyond the level."""
+        x = index % self._columns * self._frame.width + (self._frame.width - size.width) // 2
+        y = index // self._columns * self._frame.height + (self._frame.height - size.height) // 2
+        full = self.frames.size
+        if x >= full.width or y >= full.height:
+            return None
+        size = Size(min(size.width, full.width - x), min(size.height, full.height - y))
         downsample = self._inner.levels[self._level].downsample
         place = Point(round(x * downsample), round(y * downsample))
         try:
-            shown = self._inner.read_region(Region(place, self._level, size)).astype(np.int16)
-            stored = self.frames.read(x, y, size)
+            shown = self._inner.read_region(Region(place, self._level, size))
+            return shown.astype(np.int16), self.frames.read(x, y, size).astype(np.int16)
         except RegionError:
             return None
-        difference = np.abs(shown - stored)
-        coarse = float(np.abs(_blocks(shown) - _blocks(stored)).mean())
-        is_same = not difference.any() if self._level == 0 else bool(difference.mean() <= MAX_MEAN_GRAY_LEVELS)
-        return is_same, coarse <= MAX_MEAN_GRAY_LEVELS
 
 
 def _blocks(pixels: NDArray[Any]) -> NDArray[np.float64]:
@@ -142,7 +152,11 @@ class DirectSource:
 
     def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
         found = self._placed(level)
-        return found.jpeg_file(column, row) if found else None
+        return found.frames.jpeg_file(column, row) if found and not found.is_gap(column, row) else None
+
+    def frame_px(self, level: int, column: int, row: int, /) -> NDArray[np.uint8] | None:
+        found = self._placed(level)
+        return found.frames.inside(column, row) if found and not found.is_gap(column, row) else None
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         found = self._direct(region.level)

@@ -102,6 +102,17 @@ class Frames:
         except DECODER_FAULTS as error:
             raise RegionError(f"frame {row}, {column} can't be decoded: {error}") from error
 
+    def inside(self, column: int, row: int) -> NDArray[np.uint8]:
+        """Return the px of a frame as far as the level reaches, white where it is glass; the frame isn't kept.
+
+        Raises:
+            RegionError: it can't be decoded.
+        """
+        frame, size = self._frame(row, column, 1, once=True), self._frame_size
+        width = min(size.width, self.size.width - column * size.width)
+        height = min(size.height, self.size.height - row * size.height)
+        return _white((height, width, 3), np.uint8) if frame is None else frame[:height, :width]
+
     def _frame(self, row: int, column: int, shrink: int, *, once: bool) -> NDArray[np.uint8] | None:
         index = row * self._columns + column
         get = self._cache.once if once else self._cache.get

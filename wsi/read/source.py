@@ -67,9 +67,9 @@ class Shrinking(Protocol):
 
 @runtime_checkable
 class Framed(Protocol):
-    """A source with stored frames, some of which can be handed on as they are: JPEG files, with no word besides the px.
+    """A source with stored frames to look at, some of which can be handed on as they are, JPEG files.
 
-    They are to be looked at: of a level whose downsample is no whole number they may lie a px beside `read_region`'s.
+    Of a level whose downsample is no whole number they may lie a px beside `read_region`'s.
     """
 
     def frame_size(self, level: int, /) -> Size | None:
@@ -77,7 +77,15 @@ class Framed(Protocol):
         ...
 
     def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
-        """Return a frame as a JPEG file; None where that one can't be, and is to be read as a region.
+        """Return a frame as a JPEG file with no word besides the px; None where that one can't be.
+
+        Raises:
+            RegionError: it can't be decoded.
+        """
+        ...
+
+    def frame_px(self, level: int, column: int, row: int, /) -> NDArray[np.uint8] | None:
+        """Return the px `(height, width, 3)` of a frame as far as the level reaches; None where only a region tells.
 
         Raises:
             RegionError: it can't be decoded.
