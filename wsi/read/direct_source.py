@@ -30,7 +30,8 @@ PROBES = 4
 MAX_MEAN_GRAY_LEVELS = 1.0
 """OpenSlide moves levels whose downsample is no whole number by parts of a px, which the eye doesn't see; a frame in a
 wrong place or in wrong colors differs by several gray levels. Level 0 must be equal."""
-BLOCK, MIDDLE_PX = 16, 64
+GLANCES, BLOCK, MIDDLE_PX = 2, 16, 64
+"""Frames of a level that are looked at before it is shown, of each MIDDLE_PX x MIDDLE_PX px, by blocks of BLOCK x BLOCK."""
 _FAULTS = (
     tifffile.TiffFileError,
     FormatError,
@@ -79,8 +80,9 @@ class DirectLevel:
     def is_placed(self) -> bool:
         """Whether the frames that hold the most show in their middle what OpenSlide shows there, to within a px: enough
         to look at, and quickly found."""
-        alike = [self._is_placed(index) for index in self._probes()[-2:]]
-        return True in alike and False not in alike
+        told = (alike for index in self._probes() if (alike := self._is_placed(index)) is not None)
+        first = list(itertools.islice(told, GLANCES))
+        return bool(first) and all(first)
 
     def _probes(self) -> Sequence[int]:
         """Return frames spread over the level, of each part the one with the most bytes: flat ones prove nothing."""
