@@ -184,7 +184,13 @@ def test_empty_out_has_an_empty_worklist(tmp_path: Path) -> None:
 def test_slide_that_is_gone_costs_its_view_only(out: Path) -> None:
     browser = client(out, DrawnTiles(gone={SUSPICIOUS}))
     told = browser.get(f"/api/cases/{SUSPICIOUS}").json()
-    assert told["view"] is None
+    assert told["view"] == {
+        "width": 20_000,
+        "height": 15_000,
+        "bounds": [0, 0, 20_000, 15_000],
+        "levels": [],
+        "mpp": 0.25,
+    }
     assert "one/1.svs: the slide isn't where it lay" in told["view_problem"]
     assert told["heat"] is not None
     answer = browser.get(f"/api/cases/{SUSPICIOUS}/tiles/0/0/0")

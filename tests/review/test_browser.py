@@ -552,7 +552,9 @@ def test_vanished_slide_and_lost_server_are_told_of_and_nothing_typed_is_lost(
     shutil.rmtree(out / "qupath")
     with Server(home, out, "--slides", elsewhere) as server:
         enter(page, server)
-        expect(page.locator("#evidence .trouble")).to_be_visible()
+        expect(page.locator("#evidence .trouble")).to_contain_text("Bring the slide back to its place")
+        thumbnail = picture(page, "tiles", 700, 800)
+        assert thumbnail[0] > thumbnail[1] + 20, "the overview's tissue, pink, stands in for the tiles"
         expect(page.locator(".headline")).to_contain_text("P(malignant)")
         page.screenshot(path=shots / "vanished.png")
         page.keyboard.press("u")

@@ -87,7 +87,7 @@ def test_damaged_and_unreadable_parts_are_left_out_and_counted(out: Path, tmp_pa
     made = write_static(Desk(open_folder(out), tiles), tmp_path / "page", mpx=1)
     assert (made.tiles, made.unreadable > 0) == (0, True)
     assert "damaged" in data(tmp_path / "page" / "data" / BENIGN / "case.js")["case"]["words"]
-    assert data(tmp_path / "page" / "data" / UNSURE / "case.js")["case"]["view"] is None
+    assert data(tmp_path / "page" / "data" / UNSURE / "case.js")["case"]["view"]["levels"] == []
     assert data(tmp_path / "page" / "data" / FAILED / "case.js")["case"]["status"] == "failed"
 
 

@@ -127,15 +127,23 @@ class Desk:
         return {**told, "words": words, "top": top, "bottom": bottom, "heat": heat.describe(case)}
 
     def _view(self, entry: Entry) -> tuple[dict[str, Any] | None, str]:
-        """Return how the slide is shown, or why it can't be."""
+        """Return how the slide is shown, and why it can't be, if so.
+
+        A slide that can't be opened has no levels: the page shows its thumbnail, which covers `bounds`, in their place.
+        """
+        scale, problem = entry.result.scale, ""
+        mpp = (scale.mpp_x * scale.mpp_y) ** 0.5 if scale else None
         try:
             view = self._look(entry)
         except Refused as error:
-            return None, f"{error} {error.next}".strip()
+            problem = f"{str(error).rstrip('.')}. {error.next}".strip()
+            if scale is None:
+                return None, problem
+            view = View(scale.width, scale.height, (), mpp)
         levels = [{"id": number, **asdict(level)} for number, level in enumerate(view.levels)]
-        scale = entry.result.scale
-        mpp = (scale.mpp_x * scale.mpp_y) ** 0.5 if scale else view.mpp
-        return {"width": view.width, "height": view.height, "levels": levels, "mpp": mpp}, ""
+        bounds = scale.bounds if scale else [0, 0, view.width, view.height]
+        size = {"width": view.width, "height": view.height, "bounds": bounds}
+        return {**size, "levels": levels, "mpp": view.mpp if mpp is None else mpp}, problem
 
     def thumbnail(self, slide: str) -> bytes:
         """Return the slide's overview as a JPEG; Refused (404) when it has none."""

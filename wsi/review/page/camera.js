@@ -37,7 +37,7 @@
     /** x, y: level-0 px at the middle; scale: CSS px a level-0 px; rotation: radians, clockwise. */
     constructor() {
       Object.assign(this, { x: 0, y: 0, scale: 1, rotation: 0, width: 1, height: 1 });
-      this.bounds = { width: 1, height: 1 };
+      this.bounds = { x: 0, y: 0, width: 1, height: 1 }; // level-0 px that hold the scan
       this.rest();
     }
 
@@ -97,14 +97,21 @@
 
     /** Keep the middle on the slide. */
     hold() {
-      this.x = Math.min(Math.max(this.x, 0), this.bounds.width);
-      this.y = Math.min(Math.max(this.y, 0), this.bounds.height);
+      const { x, y, width, height } = this.bounds;
+      this.x = Math.min(Math.max(this.x, x), x + width);
+      this.y = Math.min(Math.max(this.y, y), y + height);
     }
 
     /** Look at the whole slide at once. */
     fit() {
       this.rest();
-      Object.assign(this, { x: this.bounds.width / 2, y: this.bounds.height / 2, scale: this.fitting });
+      Object.assign(this, { ...this.middle, scale: this.fitting });
+    }
+
+    /** The middle of the scan. */
+    get middle() {
+      const { x, y, width, height } = this.bounds;
+      return { x: x + width / 2, y: y + height / 2 };
     }
 
     /** Move what is seen by CSS px. */

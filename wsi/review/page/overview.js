@@ -19,12 +19,13 @@
     }
 
     show(address) {
-      const { view } = this.viewer;
+      const { view, camera } = this.viewer;
       this.host.hidden = !view || !address;
       if (this.host.hidden) return;
-      this.px = Math.min(LONGEST / view.width, LONGEST / view.height);
-      this.host.style.width = `${view.width * this.px}px`;
-      this.host.style.height = `${view.height * this.px}px`;
+      const { width, height } = camera.bounds;
+      this.px = Math.min(LONGEST / width, LONGEST / height);
+      this.host.style.width = `${width * this.px}px`;
+      this.host.style.height = `${height * this.px}px`;
       this.image.src = address;
     }
 
@@ -36,7 +37,7 @@
       this.frame.style.width = `${Math.max(width, 5)}px`;
       this.frame.style.height = `${Math.max(height, 5)}px`;
       this.frame.style.transform =
-        `translate(${camera.x * this.px}px, ${camera.y * this.px}px) translate(-50%, -50%) rotate(${-camera.rotation}rad)`;
+        `translate(${(camera.x - camera.bounds.x) * this.px}px, ${(camera.y - camera.bounds.y) * this.px}px) translate(-50%, -50%) rotate(${-camera.rotation}rad)`;
     }
 
     go(event) {
@@ -46,7 +47,8 @@
       const box = this.host.getBoundingClientRect();
       const { camera } = this.viewer;
       camera.rest();
-      Object.assign(camera, { x: (event.clientX - box.left) / this.px, y: (event.clientY - box.top) / this.px });
+      camera.x = camera.bounds.x + (event.clientX - box.left) / this.px;
+      camera.y = camera.bounds.y + (event.clientY - box.top) / this.px;
       camera.hold();
       this.viewer.redraw();
     }

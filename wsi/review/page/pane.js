@@ -71,7 +71,7 @@
       const box = this.viewer.host.getBoundingClientRect();
       const place = { x: event.clientX - box.left, y: event.clientY - box.top };
       const value = this.heat?.valueAt(this.viewer.camera.toSlide(place.x, place.y)) ?? null;
-      this.chip.hidden = value === null || !WSI.heatLook.isOn || event.pointerType === "touch";
+      this.chip.hidden = value === null || !WSI.heatLook.isOn || this.viewer.tool?.isBusy || event.pointerType === "touch";
       if (this.chip.hidden) return;
       this.chip.textContent = `${this.heat.layer.name} ${WSI.figure(value, this.heat.layer)}`;
       const left = Math.min(place.x + 14, box.width - this.chip.offsetWidth - 6);

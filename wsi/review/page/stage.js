@@ -15,7 +15,7 @@
       this.queue = new WSI.TileQueue(fetchTile, this.cache, (trouble) => this.onTile(trouble));
       this.panesHost = make("div", { class: "panes" });
       this.notice = make("div", { class: "empty-stage", hidden: true });
-      const words = "Click points or drag a line. Enter closes it, Backspace takes a point back, Esc leaves.";
+      const words = "Click points or drag · the first point or Enter closes · Esc leaves";
       this.hint = make("p", { class: "hint", hidden: true, text: words });
       host.append(this.panesHost, this.notice, this.hint);
       this.main = this.addPane("Slide. Arrow keys move, plus and minus zoom, 0 shows all of it.");
@@ -81,8 +81,7 @@
 
     fit() {
       const { camera } = this.main.viewer;
-      const { width, height } = camera.bounds;
-      camera.flyTo({ x: width / 2, y: height / 2, scale: camera.fitting });
+      camera.flyTo({ ...camera.middle, scale: camera.fitting });
       this.main.viewer.redraw();
     }
 

@@ -45,7 +45,8 @@
     /** Show a slide, or nothing where `view` is null. */
     show(slide, view, thumbnail) {
       Object.assign(this, { slide, view, thumbnail: null, layers: [] });
-      this.camera.bounds = view ?? { width: 1, height: 1 };
+      const [x, y, width, height] = view?.bounds ?? [0, 0, view?.width ?? 1, view?.height ?? 1];
+      this.camera.bounds = { x, y, width, height };
       this.camera.rotation = 0;
       this.resize();
       this.camera.fit();
@@ -128,7 +129,8 @@
       if (!this.view) return;
       this.place(pen);
       pen.imageSmoothingQuality = "high";
-      if (this.thumbnail) pen.drawImage(this.thumbnail, 0, 0, this.view.width, this.view.height);
+      const { x, y, width, height } = this.camera.bounds;
+      if (this.thumbnail) pen.drawImage(this.thumbnail, x, y, width, height);
       const box = this.camera.seen();
       const chosen = WSI.chooseLevel(this.view.levels, box, this.camera.scale * this.dense);
       const missing = chosen < 0 ? [] : this.missingOf(chosen, box);
