@@ -46,7 +46,7 @@ def read_nifti(path: Path, *, limit: int) -> FieldReading:
         or the samples in another file. TooLargeError: it claims more than `limit` bytes.
     """
     try:
-        with _opened(path) as file:
+        with _opened(path) as file, np.errstate(invalid="ignore", over="ignore"):
             header, magic = _header(file)
             shape = _shape(header, magic)
             dtype = header.get_data_dtype()

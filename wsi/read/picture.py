@@ -1,6 +1,7 @@
 """PNG, JPEG, TIFF, WebP, BMP and JPEG 2000 as fields: two axes in px, values 0 (black) to 255 (white)."""
 
 import contextlib
+import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from wsi.errors import FormatError, SlideError, UnreadableError
 from wsi.field import picture_field
 from wsi.read.field_info import GRAY, RGB, FieldInfo, FieldReading, check_room
 from wsi.read.pixels import as_channels, deep_values, fold_gray, turned
-from wsi.read.sniff import is_tiff, read_head
+from wsi.read.sniff import is_tiff
 from wsi.read.tiff_picture import read_tiff_picture
 
 BYTES_A_PX = 8
@@ -45,13 +46,15 @@ def read_picture(path: Path, *, limit: int) -> FieldReading:
     if is_tiff(path):
         return read_tiff_picture(path, limit=limit)
     try:
-        with _any_size(), Image.open(path, formats=FORMATS) as image:
+        check_room(path.stat().st_size, limit, what="the file")
+        stored = io.BytesIO(path.read_bytes())  # a claimed length is then cut to what there is, and takes no memory
+        with _any_size(), Image.open(stored, formats=FORMATS) as image:
             check_room(image.width * image.height * BYTES_A_PX, limit, what="the picture")
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise FormatError("an animation or a stack of several pages; expected one picture: export one page")
             found = list(_noticed(image))
             kind = "jpeg" if image.format == "MPO" else str(image.format).lower()
-            values, bits = _values(image, path)
+            values, bits = _values(image, stored.getvalue())
     except FAULTS as error:
         if isinstance(error, SlideError):
             raise
@@ -86,16 +89,15 @@ def _noticed(image: Image.Image) -> Iterator[str]:
         yield "ICC profile not applied"
 
 
-def _values(image: Image.Image, path: Path) -> tuple[NDArray[Any], int]:
+def _values(image: Image.Image, stored: bytes) -> tuple[NDArray[Any], int]:
     """Return px `(C, h, w)`, C 1 or 3, and how many bits a sample has in the file."""
-    head = read_head(path)
     if image.mode in _REFUSED:
         raise FormatError(f"{_REFUSED[image.mode]}; expected gray or RGB: export it as PNG")
-    if head.startswith(b"\x89PNG") and head[24:25] == b"\x10":
+    if stored.startswith(b"\x89PNG") and stored[24:25] == b"\x10":
         orientation = image.getexif().get(_ORIENTATION, 1)
-        deep = imagecodecs.png_decode(path.read_bytes())
+        deep = imagecodecs.png_decode(stored)
         return turned(deep_values(np.atleast_3d(deep)), orientation), 16
-    if image.format == "JPEG2000" and _END_OF_CODE not in path.read_bytes()[-TAIL_BYTES:]:
+    if image.format == "JPEG2000" and _END_OF_CODE not in stored[-TAIL_BYTES:]:
         raise UnreadableError("its end is missing; copy it again")  # OpenJPEG would fill the rest with guesses
     image.load()
     upright = ImageOps.exif_transpose(image)

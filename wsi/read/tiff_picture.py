@@ -1,5 +1,6 @@
 """A TIFF of one page as a field; deeper than 8 bits too, which Pillow would cut."""
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,9 @@ def read_tiff_picture(path: Path, *, limit: int) -> FieldReading:
         8- or 16-bit whole numbers. TooLargeError: it claims more than `limit` bytes.
     """
     try:
-        with tifffile.TiffFile(path) as file:
+        check_room(path.stat().st_size, limit, what="the file")
+        stored = io.BytesIO(path.read_bytes())  # a claimed length is then cut to what there is, and takes no memory
+        with tifffile.TiffFile(stored) as file:
             page: Any = file.pages[0]
             if len(file.pages) > 1:
                 raise FormatError(f"{len(file.pages)} pages; expected one picture: export one page as PNG or TIFF")
