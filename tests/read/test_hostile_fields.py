@@ -75,3 +75,25 @@ def test_damaged_file_is_read_or_refused_within_its_memory(name: str, tmp_path: 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * LIMIT
+
+
+@pytest.mark.parametrize("name", ["deep.png", "a.tif"])
+def test_claimed_length_takes_no_memory(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    WRITERS[name](path)
+    stored = bytearray(path.read_bytes())
+    if name == "deep.png":
+        stored[33:41] = b"\xff\xff\xff\xf0iCCP"  # the chunk after the header
+    else:
+        with Image.open(path) as image:
+            claimed = np.uint32(image.tag_v2[279][0]).tobytes()  # type: ignore[attr-defined]
+        entry = stored.find(b"\x17\x01\x04\x00\x01\x00\x00\x00" + claimed)
+        assert entry > 0
+        stored[entry + 8 : entry + 12] = b"\xf0\xff\xff\xff"
+    path.write_bytes(stored)
+    tracemalloc.start()
+    with contextlib.suppress(SlideError):
+        read_field([path], limit=LIMIT)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * LIMIT
