@@ -173,6 +173,7 @@ def test_link_opens_the_worklist_with_research_use_only_and_what_was_refused(
     page.screenshot(path=shots / "worklist.png")
     row(page, "empty.svs").click()
     expect(page.locator("#evidence")).to_contain_text("the file is empty")
+    expect(page.locator("#evidence")).to_contain_text("Next step: Check that the file is whole")
     expect(page.locator("#decision")).to_be_hidden()
     page.screenshot(path=shots / "refused.png")
 

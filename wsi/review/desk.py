@@ -108,6 +108,7 @@ class Desk:
             "view": view,
             "view_problem": problem,
             "hidden": hidden,
+            "next_step": next_step(entry.result.code) if entry.result.code else "",
             "words": "",
             "top": [],
             "bottom": [],
