@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,6 +113,12 @@ def test_usual_port_gives_way_to_a_free_one() -> None:
     assert first.getsockname()[1] != second.getsockname()[1]
     first.close()
     second.close()
+
+
+def test_answers_leave_without_delay() -> None:
+    listening = listen("127.0.0.1", 0)
+    assert listening.proto == socket.IPPROTO_TCP, "else asyncio leaves Nagle's delay on, of 40 ms an answer"
+    listening.close()
 
 
 def test_audit_says_all_is_well_or_names_the_line(

@@ -1,6 +1,7 @@
 """Slides to look at: their tiles decoded by supervised processes, which may die without taking the server along."""
 
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from wsi.errors import AbsentError, ChildError, TimeoutExceeded, WsiError
 from wsi.read.find import fingerprint
 from wsi.review.tiles import Piece, View, ViewLevel
 
-WORKERS = 2
+WORKERS = min(4, max(2, os.cpu_count() or 2))
 STALL_S = 20.0
 """A process that says nothing for so long, over one tile, is stopped."""
 MEMORY_GB = 4.0
