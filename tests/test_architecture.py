@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -22,6 +23,13 @@ PICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "mar
 CODE_RUNNERS = {"eval", "exec"}
 LOADERS = {("torch", "load"), ("torch", "compile"), ("os", "system")}
 BROAD = {"Exception", "BaseException"}
+KINDS = re.compile(
+    r"(?<![a-z])(fundus|retina|dermoscop|skin|x-?ray|chest)|radiograph|\bCT\b|\bMRI?\b|hippocamp|melanoma|ophthalm",
+    re.IGNORECASE,
+)
+"""Kinds of examination and what they look at: one core reads all images, so no code may know them by name."""
+KNOW_KINDS = ("read", "tissue", "cli")
+"""Files say what they are, where they are read; the command line gives examples. A card's words come from its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ def faults(root: Path) -> list[str]:
     imports = {name: set(imports_of(module, known)) for name, module in known.items()}
     found = [fault for name, module in known.items() for fault in _order(module, imports[name], known)]
     found += _cycles({name: {one for one in names if one in known} - {name} for name, names in imports.items()})
+    found += chain.from_iterable(_kinds(module) for module in known.values())
     trees = {name: module.tree for name, module in known.items()} | dict(_scripts(root))
     found += chain.from_iterable(_manners(name, tree) for name, tree in trees.items())
     broad = [place for name, tree in trees.items() for place in _broad_excepts(name, tree)]
@@ -151,6 +160,20 @@ def _manners(name: str, tree: ast.Module) -> Iterator[str]:
                 yield f"{where}: TYPE_CHECKING hides a cycle"
 
 
+def _kinds(module: Module) -> Iterator[str]:
+    """Yield where code names a kind of examination: in a name or a text; docstrings and comments are for people."""
+    if module.room in KNOW_KINDS:
+        return
+    told = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(module.tree):
+        named = [getattr(node, part, None) for part in ("id", "attr", "name", "arg", "module")]
+        if isinstance(node, ast.Constant) and id(node) not in told:
+            named.append(node.value)
+        for text in named:
+            if isinstance(text, str) and (hit := KINDS.search(text)):
+                yield f"{module.name}:{getattr(node, 'lineno', 0)}: knows of {hit[0]!r}; what a model reads is its card's to say"
+
+
 def _broad_excepts(name: str, tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler):
@@ -202,6 +225,9 @@ PLANTED = {
     "joblib in scripts": ("scripts/x.py", "import joblib", "pickles are never"),
     "pickled arrays": ("scripts/x.py", "import numpy\nnumpy.load('x', allow_pickle=True)", "pickles are never"),
     "torch.load": ("wsi/encode/load.py", "import torch\ntorch.load('x')", "torch.load can run"),
+    "a kind of image in a condition": ("wsi/engine/two.py", "def f(kind): return kind == 'fundus'", "knows of 'fundus'"),
+    "a code of a modality": ("wsi/predict/__init__.py", "kinds = {'CT': 1}", "knows of 'CT'"),
+    "a function for one kind": ("wsi/export/__init__.py", "def chest_overlay(): ...", "knows of 'chest'"),
     "eval": ("wsi/config.py", "eval('1')", "eval runs what it is given"),
 }  # fmt: skip
 

@@ -68,7 +68,7 @@ def _row(entry: Entry) -> dict[str, str]:
         "model_sha256": model.model_sha256 if model else "",
         "notice": result.notice,
     }
-    return row | {f"P({c.name})": _number(c.probability) for c in result.classes} | _values(result)
+    return row | {f"P({c.name})": _number(c.probability) for c in result.classes} | _values(result) | _of_images(result)
 
 
 def _values(result: Result) -> dict[str, str]:
@@ -79,6 +79,15 @@ def _values(result: Result) -> dict[str, str]:
     if curve := result.survival:
         shares = zip(curve.times, curve.shares, strict=True)
         found |= {f"S({time:g} {curve.unit})": _number(share) for time, share in shares}
+    return found
+
+
+def _of_images(result: Result) -> dict[str, str]:
+    """Return the structures that a model marked, and what else it says, by column."""
+    found = {f"{one.name} ({one.unit})": _number(one.amount) for one in result.structures}
+    for one in result.also:
+        found[one.title] = one.grade
+        found |= {f"{one.title}: P({c.name})": _number(c.probability) for c in one.classes}
     return found
 
 
