@@ -310,6 +310,7 @@ def test_two_slides_of_a_case_move_as_one(look: Page, shots: Path) -> None:
         "() => WSI.desk.stage.panes.map(({ viewer: { camera } }) => [camera.x, camera.y, camera.scale])"
     )
     assert poses[0] == pytest.approx(poses[1])
+    assert poses[0][2] == pytest.approx(0.5), "10× at 0.5 µm a px: the flight came to its end"
     look.screenshot(path=shots / "side-by-side.png")
 
 

@@ -63,8 +63,10 @@
       for (const { viewer } of this.panes()) viewer.redrawLines();
     }
 
+    /** Show another layer, all of it: a threshold of one says nothing of another. */
     async choose(id = this.layers.value) {
       if (!this.heat) return;
+      this.setThreshold(0);
       this.layers.value = id;
       for (const pane of this.panes()) {
         const layer = pane.heat?.grid.layers.find((one) => one.id === id);

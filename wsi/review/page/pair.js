@@ -23,15 +23,20 @@
       return make("div", { class: "beside" }, pick, make("label", {}, tie, " move as one"));
     }
 
-    /** Let both show their whole slide; from here on they move as one. */
+    /** Let both show their whole slide, at one magnification where both scales are known; then they move as one. */
     align() {
       const { isOn } = this;
       this.isOn = false;
       for (const { viewer } of this.panes) {
         viewer.resize();
         viewer.camera.fit();
-        viewer.follow();
       }
+      const spans = this.panes.map(({ item, viewer }) => (item.view?.mpp ?? NaN) / viewer.camera.scale);
+      const coarsest = Math.max(...spans);
+      this.panes.forEach(({ viewer }, at) => {
+        if (coarsest) viewer.camera.scale *= spans[at] / coarsest;
+        viewer.follow();
+      });
       this.isOn = isOn;
     }
 
@@ -43,9 +48,11 @@
 
     follow(pane, other) {
       const { camera } = pane.viewer;
-      const from = this.poses.get(pane) ?? poseOf(camera);
-      this.poses.set(pane, poseOf(camera));
-      if (!this.isOn || this.isFollowing || !other.item?.view) return;
+      const now = poseOf(camera);
+      const from = this.poses.get(pane) ?? now;
+      this.poses.set(pane, now);
+      const isStill = Object.keys(now).every((name) => now[name] === from[name]);
+      if (isStill || !this.isOn || this.isFollowing || !other.item?.view) return;
       const ratio = Pair.ratio(pane, other);
       const follower = other.viewer.camera;
       follower.rest();

@@ -4,6 +4,7 @@
   const WSI = (window.WSI = window.WSI || {});
 
   const SLOW_MS = 1200; // without a tile, before the page says that it waits
+  const MOST_MS = 150; // that one frame moves on by, after a pause
   const BLEED = 0.6; // px that tiles overlap when the slide is turned, so that no seam shows
 
   class Viewer {
@@ -95,7 +96,7 @@
     }
 
     tick(now) {
-      const isMoving = this.camera.step(Math.min(now - this.last, 50));
+      const isMoving = this.camera.step(Math.min(now - this.last, MOST_MS));
       this.last = now;
       if (isMoving) this.isTilesDue = this.isLinesDue = true;
       if (this.isTilesDue) this.follow();
