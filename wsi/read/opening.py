@@ -1,5 +1,6 @@
 """Open a slide with the reader that fits its content."""
 
+import contextlib
 import itertools
 from pathlib import Path
 from typing import cast
@@ -18,7 +19,7 @@ from wsi.errors import (
 from wsi.geometry import Point, Region, Size
 from wsi.read.frames import check_frame
 from wsi.read.modality import check_side, check_tiff
-from wsi.read.sniff import describe_head, is_dicom, is_picture, is_tiff, read_head
+from wsi.read.sniff import describe_head, is_dicom, is_nifti, is_picture, is_tiff, read_head
 from wsi.read.source import Reader, Source
 
 PLUGINS = "wsi.readers"
@@ -105,6 +106,7 @@ def _open_any(path: Path, head: bytes) -> Source:
     for name in registry.plugins(PLUGINS):
         if _plugin(name).sniff(path, head):
             return _plugin(name).open(path)
+    _refuse_other_images(path, head)
     errors: list[SlideError] = []
     for name in _order(path, head):
         try:
@@ -115,6 +117,15 @@ def _open_any(path: Path, head: bytes) -> Source:
     if any(isinstance(error, FormatError) for error in errors):
         raise FormatError("; ".join(reasons))
     raise UnreadableError(f"{path.name}: {describe_head(head)} ({'; '.join(reasons)})")
+
+
+def _refuse_other_images(path: Path, head: bytes) -> None:
+    """Refuse what says of itself that it is no slide, before readers of slides fail on it; ModalityError."""
+    if is_nifti(path, head):
+        raise ModalityError("a volume (NIfTI); expected a slide: choose a model of volumes")
+    if is_dicom(head):
+        with contextlib.suppress(UnreadableError, TooLargeError):  # the readers say it better
+            _check_dicom(path)
 
 
 def _order(path: Path, head: bytes) -> tuple[str, ...]:
