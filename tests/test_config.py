@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from wsi.config import MAX_YAML_BYTES, Config, Strict, as_yaml, read_yaml
 from wsi.errors import ConfigError
+from wsi.train.picture_settings import PictureConfig
 
 SECTIONS = {name: field.default for name, field in Config.model_fields.items() if isinstance(field.default, BaseModel)}
 FIELDS = [("", "model")] + [(name, key) for name, section in SECTIONS.items() for key in type(section).model_fields]
@@ -266,6 +267,15 @@ def test_shipped_recipe_is_good_and_explained(name: str) -> None:
     path = Path(__file__).parents[1] / "configs" / f"{name}.yaml"
     read_yaml(path, Config)
     assert sum(line.lstrip().startswith("#") for line in path.read_text().splitlines()) >= 3
+
+
+@pytest.mark.parametrize("name", ["chest", "retina"])
+def test_shipped_recipe_of_pictures_is_good_explained_and_shown_whole(name: str, tmp_path: Path) -> None:
+    path = Path(__file__).parents[1] / "configs" / f"{name}.yaml"
+    config = read_yaml(path, PictureConfig)
+    assert sum(line.lstrip().startswith("#") for line in path.read_text().splitlines()) >= 3
+    (tmp_path / "whole.yaml").write_text(as_yaml(config))
+    assert read_yaml(tmp_path / "whole.yaml", PictureConfig) == config
 
 
 def test_every_field_is_explained() -> None:

@@ -39,6 +39,11 @@ class Licence(FromYaml):
     note: str | None = None
 
 
+class ModelLicence(Licence):
+    consent: bool = False
+    """The model runs only for who says, by the name in `weights`, that they keep these terms (non-commercial, say)."""
+
+
 class Weights(FromYaml):
     """Where an encoder's weights come from: a file in the folder, or a file on the hub."""
 
@@ -256,7 +261,7 @@ class _AnyModel(FromYaml):
     version: str
     title: str
     citation: str | None = None
-    licence: Licence
+    licence: ModelLicence
     use: Use
 
 

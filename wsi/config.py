@@ -114,6 +114,9 @@ class Config(Strict):
 
     model: str | None = None
     """Model name or folder. None stops after the features."""
+    accept_licence: list[str] = []
+    """Terms that you keep, by the name in a model's card. A model whose terms need a word (non-commercial ones) runs only
+    with it: CC-BY-NC-4.0."""
     read: ReadConfig = ReadConfig()
     tissue: TissueConfig = TissueConfig()
     tile: TileConfig = TileConfig()
@@ -132,8 +135,15 @@ def as_yaml(config: BaseModel, *, indent: str = "") -> str:
         if isinstance(value, BaseModel):
             lines += [f"{indent}{name}:", as_yaml(value, indent=indent + "  ").rstrip("\n")]
         else:
-            lines.append(f"{indent}{name}: {json.dumps(value)}")
+            lines.append(f"{indent}{name}: {json.dumps(value, default=_plain, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"
+
+
+def _plain(value: object) -> object:
+    """Return what stands in YAML for settings inside a list or a mapping."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    raise TypeError(f"no plain form of {value!r}")
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -1,5 +1,6 @@
 """What a run is to do: the scale of its tiles, and what must be here for it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from wsi.config import Config, EncodeConfig, TileConfig
 from wsi.engine.recipe import settle_recipe
 from wsi.errors import UsageError, WeightsError
+from wsi.resources import shipped
 
 GATED = Config(encode=EncodeConfig(encoder="uni2-h"))
 
@@ -35,3 +37,16 @@ def test_tiles_of_an_open_size_are_asked_for() -> None:
     with pytest.raises(UsageError, match="--tile-px and --tile-mpp"):
         settle_recipe(Config(tile=TileConfig(tile_px=256)), "tile")
     assert settle_recipe(Config(), "tissue").stages == ("tissue",)
+
+
+def test_a_model_whose_terms_need_a_word_runs_only_with_it(tmp_path: Path) -> None:
+    folder = shutil.copytree(shipped("models") / "tumor", tmp_path / "mine")
+    card = (folder / "model.yaml").read_text()
+    terms = "licence:\n  weights: CC-BY-NC-4.0\n  consent: true\n"
+    (folder / "model.yaml").write_text(card.replace("licence:\n  weights: Apache-2.0\n", terms))
+    with pytest.raises(UsageError, match=r"model tumor: .*CC-BY-NC-4\.0.*--accept-licence CC-BY-NC-4\.0"):
+        settle_recipe(Config(model=str(folder)), "export")
+    with pytest.raises(UsageError, match="--accept-licence"):
+        settle_recipe(Config(model=str(folder), accept_licence=["CC-BY-4.0"]), "export")
+    said = settle_recipe(Config(model=str(folder), accept_licence=["CC-BY-NC-4.0"]), "export")
+    assert said.model_id == "tumor"

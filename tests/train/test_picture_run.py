@@ -157,7 +157,9 @@ def test_a_fit_that_was_stopped_comes_to_the_same(base: Path, drawn: Path, run: 
 
     with pytest.raises(KeyboardInterrupt):
         train_pictures(plan, tmp_path, watch=stop)
-    again = train_pictures(plan, tmp_path)
+    titled = settings(base, shifts=False, model={"title": "Other words", "purpose": "To test", "licence": "MIT"})
+    again = train_pictures(plan_pictures(drawn / "labels.csv", drawn / "pictures", titled), tmp_path)
+    assert len(seen) == 11, "what was trained isn't trained again for other words on the card"
     assert all(torch.equal(again.weights[name], one) for name, one in run.weights.items())
 
 

@@ -35,12 +35,13 @@ def list_models(as_json: bool) -> None:
     for path in sorted(shipped("models").glob(f"*/{CARD}")):
         card = any_card(path.parent)
         terms = card.licence.weights
+        status = f"asks --accept-licence {terms}" if card.licence.consent else "ready"
         rows.append(
             {
                 "kind": "model",
                 "name": card.id,
                 "licence": terms,
-                "status": "ready",
+                "status": status,
                 "reads": card.input.told,
                 "title": card.title,
             }

@@ -18,6 +18,7 @@ _READ = [
 ]  # fmt: skip
 _TILE = [
     click.option("-m", "--model", metavar="NAME", help="Model name or folder (see `wsi-run models list`)."),
+    click.option("--accept-licence", multiple=True, metavar="NAME", help="Terms that you keep, for a model that asks for it: CC-BY-NC-4.0."),
     click.option("--encoder", metavar="NAME", help="Encoder name, folder or timm:NAME, for features without a grade."),
     click.option("--tile-px", type=int, help="Tile side in px, for features without a model."),
     click.option("--tile-mpp", type=float, help="µm per px of the tiles, for features without a model."),
@@ -42,6 +43,7 @@ _RUN = [
 
 _KEYS = {
     "model": ("model",),
+    "accept_licence": ("accept_licence",),
     "mpp": ("read", "mpp"),
     "mpp_table": ("read", "mpp_table"),
     "mpp_override": ("read", "mpp_override"),
@@ -81,12 +83,12 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, keys in _KEYS.items():
         value = given.get(name)
-        if value is None or value is False:
+        if value is None or value is False or value == ():
             continue
         inside = found
         for key in keys[:-1]:
             inside = inside.setdefault(key, {})
-        inside[keys[-1]] = str(value) if isinstance(value, Path) else value
+        inside[keys[-1]] = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
     return found
 
 

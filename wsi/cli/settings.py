@@ -56,6 +56,10 @@ def schema_of(path: Path) -> type[BaseModel]:
     except OSError:
         return Config  # reading it then says what is wrong
     sections = set(re.findall(r"^(\w+):", text, flags=re.MULTILINE))
+    if "asked" in sections:
+        from wsi.train.picture_settings import PictureConfig
+
+        return PictureConfig
     if not sections & {"data", "target", "head", "fit", "splits", "search"}:
         return Config
     from wsi.train.settings import TrainConfig

@@ -62,6 +62,7 @@ def settle_recipe(config: Config, until: Stage) -> Recipe:
     if config.model is not None:
         folder = find_folder(config.model, "model").resolve()
         card = any_card(folder)
+        _require_consent(card, config)
         if isinstance(card.input, AcceptsField):
             return _of_whole_images(recipe, card, folder)
     if until in ("tissue", "tile"):
@@ -78,6 +79,17 @@ def settle_recipe(config: Config, until: Stage) -> Recipe:
     if until != "tissue" and not (recipe.tile_px and recipe.mpp):
         raise UsageError("the tiles' size is open: give --tile-px and --tile-mpp, or an encoder or model that says it")
     return recipe
+
+
+def _require_consent(card: Card, config: Config) -> None:
+    """Raise UsageError for a model whose terms need a word that wasn't given."""
+    terms = card.licence.weights
+    if card.licence.consent and terms not in config.accept_licence:
+        note = f" ({card.licence.note})" if card.licence.note else ""
+        raise UsageError(
+            f"model {card.id}: its weights are under {terms}{note}. Where your use keeps these terms, say so with "
+            f"--accept-licence {terms}, or in a settings file with accept_licence: [{terms}]"
+        )
 
 
 def _of_whole_images(recipe: Recipe, card: Card, folder: Path) -> Recipe:

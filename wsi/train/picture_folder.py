@@ -64,7 +64,11 @@ def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = (
             "version": "1",
             "title": config.model.title,
             "citation": config.model.citation,
-            "licence": {"weights": config.model.licence, "note": config.model.licence_note},
+            "licence": {
+                "weights": config.model.licence,
+                "note": config.model.licence_note,
+                "consent": config.model.consent,
+            },
             "use": {
                 "purpose": config.model.purpose,
                 "not_for": ["diagnosis, screening or any decision about a patient", *config.model.not_for],

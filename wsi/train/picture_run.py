@@ -64,7 +64,11 @@ class PicturePlan:
 
     def key(self, fold: Fold) -> str:
         """Return a name for all that the network of a fold depends on."""
-        told = [self.encoder_sha256, self.config.model_dump_json(), fold.name, repr((fold.train, fold.test))]
+        config = self.config
+        seen = config.input.model_dump_json(include={"channels", "preprocess", "window"})
+        parts = [seen, config.fit.model_dump_json(), config.views.model_dump_json(), str(config.seed)]
+        weights = [repr((one.weight, one.balanced)) for one in config.asked]
+        told = [self.encoder_sha256, *parts, *weights, repr((fold.train, fold.test))]
         return sha256_bytes("\n".join([*told, *(study.key() for study in self.studies)]).encode())
 
 

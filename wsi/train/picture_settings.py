@@ -99,6 +99,8 @@ class PictureModel(Strict):
     licence: str
     """Terms of the weights."""
     licence_note: str | None = None
+    consent: bool = False
+    """Whoever runs the model must say that they keep these terms."""
     citation: str | None = None
     data: list[str] = []
     data_licences: list[str] = []

@@ -47,7 +47,7 @@ class PictureViews(Strict):
     """Most standard deviation of noise, the greatest value being 1."""
     jpeg: Share = 0.0
     """Share of the views that went through a JPEG file."""
-    quality: tuple[int, int] = (30, 90)
+    quality: Annotated[tuple[int, int], Field(strict=False)] = (30, 90)
     """Of these files: least and most."""
 
 
