@@ -87,9 +87,9 @@ def _models() -> Iterator[Finding]:
     for path in sorted(shipped("models").glob(f"*/{CARD}")):
         name = path.parent.name
         try:
-            from wsi.predict.model import load_model
+            from wsi.predict.mask_model import check_model
 
-            load_model(name)
+            check_model(name)
             yield Finding(f"model {name}", "loads, selftest reproduced", True)
         except (WsiError, ImportError, OSError) as error:
             yield Finding(f"model {name}", str(error), False, "install the package again")

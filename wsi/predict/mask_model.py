@@ -12,6 +12,7 @@ from wsi.encode.device import find_device
 from wsi.errors import ModelError, WeightsError
 from wsi.field import Axis, Field
 from wsi.model_folder import any_card, find_folder
+from wsi.predict.model import load_model
 from wsi.predict.weights import read_tensors, sound
 from wsi.segment import Reading, UNet, UNetSpec, labels_on, postprocessed, probabilities
 
@@ -84,6 +85,14 @@ def load_mask_model(name: str | Path, *, device: str = "auto", threads: int | No
     model = MaskModel(card, network.to(find_device(device)))
     _check_selftest(model, folder)
     return model
+
+
+def check_model(name: str | Path) -> None:
+    """Load a model of any kind, which must reproduce its selftest here; errors as `load_model` and `load_mask_model`."""
+    if isinstance(any_card(find_folder(str(name), "model")), MaskCard):
+        load_mask_model(name, device="cpu")
+    else:
+        load_model(name)
 
 
 def _network(card: MaskCard, path: Path) -> UNet:
