@@ -31,12 +31,6 @@ def accepted(reading: FieldReading, accepts: AcceptsField, name: str, *, looks: 
         wanted = " or ".join(accepts.modality)
         raise ModalityError(f"{name}: the file says that its modality is {info.modality}; the model reads {wanted}")
     field = _with_channels(field, accepts, name)
-    _check_spacing(info.spacing, accepts, name)
-    if accepts.shape and not all(accepts.shape[0] <= side <= accepts.shape[1] for side in field.shape):
-        sides = " x ".join(map(str, field.shape))
-        raise ResolutionError(
-            f"{name}: {sides} samples; the model reads {accepts.shape[0]} to {accepts.shape[1]} along every axis"
-        )
     for look, (low, high) in accepts.looks.items():
         found = looks.get(look)
         if found is None or not low <= found <= high:
@@ -44,6 +38,12 @@ def accepted(reading: FieldReading, accepts: AcceptsField, name: str, *, looks: 
             raise ModalityError(
                 f"{name}: doesn't look like what the model learned from: {look} is {told}, expected {low:g} to {high:g}"
             )
+    _check_spacing(info.spacing, accepts, name)
+    if accepts.shape and not all(accepts.shape[0] <= side <= accepts.shape[1] for side in field.shape):
+        sides = " x ".join(map(str, field.shape))
+        raise ResolutionError(
+            f"{name}: {sides} samples; the model reads {accepts.shape[0]} to {accepts.shape[1]} along every axis"
+        )
     return field
 
 
