@@ -27,6 +27,7 @@ _KEYS = {
     "kind": ("target", "kind"),
     "bins": ("target", "bins"),
     "head": ("head", "aggregate"),
+    "background": ("linear", "background"),
     "epochs": ("fit", "epochs"),
     "learning_rate": ("fit", "learning_rate"),
     "device": ("fit", "device"),

@@ -37,14 +37,16 @@ class Bags:
     @property
     def dim(self) -> int:
         """Width of a feature."""
-        return int(self._model().features.shape[1])
+        return int(self.header.features.shape[1])
 
     @property
     def identity(self) -> EncoderIdentity | None:
         """The encoder that all bags come from; None in files of other tools."""
-        return self._model().identity
+        return self.header.identity
 
-    def _model(self) -> Features:
+    @property
+    def header(self) -> Features:
+        """All that bags share, with no tile in it."""
         if self._first is None:
             self.read(0)
         assert self._first is not None

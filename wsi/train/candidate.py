@@ -9,6 +9,8 @@ import torch
 
 from wsi.mil import Head, HeadSpec
 from wsi.train.checkpoint import Epoch
+from wsi.train.linear import fit_linear_head
+from wsi.train.linear_head import LINEAR
 from wsi.train.loop import Fit, read_logits
 from wsi.train.recipe import Recipe
 from wsi.train.repeatable import repeatable
@@ -60,14 +62,41 @@ def train_head(
         ArtifactError: the checkpoint was made from other data, splits or settings.
     """
     task = fitted(study.task, study.labels[list(train)], balanced=candidate.recipe.balanced)
+    if study.config.head.aggregate == LINEAR:
+        return _centered(_fit_linear(study, candidate, task, train, validation, watch), study, candidate, train)
     head = start_head(candidate.spec, study.bags.dim, seed=study.seed(*place))
     fit = Fit(head, task, candidate.recipe, study.cases, train, validation, study.seed(*place))
     key = study.key(candidate, tuple(train), tuple(validation), place)
-    trained = Trained(head, task, fit.run(checkpoint, key=key, watch=watch))
-    if task.joint:
-        center = float(logits_of(trained, study, train, candidate.recipe).mean())
-        return replace(trained, task=replace(task, center=center))
-    return trained
+    return _centered(Trained(head, task, fit.run(checkpoint, key=key, watch=watch)), study, candidate, train)
+
+
+def _fit_linear(
+    study: Study,
+    candidate: Candidate,
+    task: Task,
+    train: Sequence[int],
+    validation: Sequence[int],
+    watch: Callable[[Epoch], None] | None,
+) -> Trained:
+    """Return the head "linear"; it takes a second, so it leaves no checkpoint, and its fit is told as one epoch."""
+    with repeatable(torch.device("cpu"), threads=candidate.recipe.threads):
+        bare = Trained(fit_linear_head(study, task, train), task, ())
+    losses = [
+        mean_loss(logits_of(bare, study, places, candidate.recipe), study.labels[list(places)], task)
+        for places in (train, validation)
+    ]
+    epoch = Epoch(0, losses[0], losses[1], 0.0)
+    if watch is not None:
+        watch(epoch)
+    return replace(bare, epochs=(epoch,))
+
+
+def _centered(trained: Trained, study: Study, candidate: Candidate, train: Sequence[int]) -> Trained:
+    """Return it with the log hazard of a Cox model's mean training case, which its loss leaves open."""
+    if not trained.task.joint:
+        return trained
+    center = float(logits_of(trained, study, train, candidate.recipe).mean())
+    return replace(trained, task=replace(trained.task, center=center))
 
 
 def logits_of(trained: Trained, study: Study, places: Sequence[int], recipe: Recipe) -> Floats:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from wsi.card import ModelCard
 from wsi.train.figures import Line
 from wsi.train.heldout import HeldOut
+from wsi.train.linear_head import LINEAR
 from wsi.train.study import Study
 
 OPEN = (
@@ -104,6 +105,25 @@ def _decisions(card: ModelCard) -> Iterator[str]:
 
 
 def _training(study: Study, card: ModelCard) -> Iterator[str]:
+    if study.config.head.aggregate == LINEAR:
+        yield from _linear(study, card)
+    else:
+        yield from _by_steps(study, card)
+    yield f"Data {card.training.data_digest[:16]}, splits {card.training.split_digest[:16]}"
+    yield ", ".join(f"{name} {version}" for name, version in card.training.versions.items())
+
+
+def _linear(study: Study, card: ModelCard) -> Iterator[str]:
+    linear, bags = study.config.linear, len(study.background.bags)
+    yield f"Head: mean of the tiles and one linear layer, fitted with a ridge of {linear.ridge:g}; {card.head.members} network(s)"
+    if bags:
+        yield (
+            f"Tiles like those of {bags} bags of background are passed over: attention falls by up to {linear.silence:g}, logits "
+            f"by {linear.cost:g} a unit of log odds under {linear.margin:g}"
+        )
+
+
+def _by_steps(study: Study, card: ModelCard) -> Iterator[str]:
     spec, fit = study.spec, study.config.fit
     yield f"Head: {spec.aggregate}, {spec.hidden} hidden, dropout {spec.dropout:g}; {card.head.members} network(s)"
     yield (
@@ -112,5 +132,3 @@ def _training(study: Study, card: ModelCard) -> Iterator[str]:
     )
     if study.config.search.trials > 1:
         yield f"{study.config.search.trials} settings were tried inside each fold ({study.config.search.sampler})"
-    yield f"Data {card.training.data_digest[:16]}, splits {card.training.split_digest[:16]}"
-    yield ", ".join(f"{name} {version}" for name, version in card.training.versions.items())

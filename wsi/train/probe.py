@@ -44,16 +44,16 @@ def fit_probe(rows: Floats, labels: Floats, task: Task, *, train: Sequence[int],
 
     judged = torch.from_numpy(labels[validation])
     mass = loss_mass(judged, task)
-    found: list[tuple[float, float, _Linear]] = []
+    found: list[tuple[float, float, Linear]] = []
     for ridge in RIDGES if mass else (DEFAULT_RIDGE,):
-        linear = _fit(projected(inputs), wanted, task, ridge)
+        linear = fit_ridge(projected(inputs), wanted, task, ridge)
         loss = float(loss_sum(linear(projected(rows[validation])), judged, task)) / mass if mass else 0.0
         found.append((loss, -ridge, linear))
     best = min(found, key=lambda one: one[:2])[2]
     return lambda some: best(projected(some)).numpy()
 
 
-class _Linear:
+class Linear:
     """Weights `(K, C)`, or `(K, 1)` for all cuts of ordered grades, and biases `(C,)`."""
 
     def __init__(self, inputs: int, task: Task) -> None:
@@ -64,6 +64,10 @@ class _Linear:
         bias = torch.zeros(outputs, dtype=torch.float64) if start is None else start
         self.bias = bias.requires_grad_()
 
+    def arrays(self) -> tuple[Floats, Floats]:
+        """Return weights and biases."""
+        return self.weight.detach().numpy(), self.bias.detach().numpy()
+
     def logits(self, rows: Tensor) -> Tensor:
         return rows @ self.weight + self.bias  # (n, C)
 
@@ -72,16 +76,25 @@ class _Linear:
             return self.logits(rows)
 
 
-def _fit(rows: Tensor, labels: Tensor, task: Task, ridge: float) -> _Linear:
-    """Return the penalized maximum likelihood, by L-BFGS from nothing."""
-    linear, mass = _Linear(rows.shape[1], task), loss_mass(labels, task) or 1.0
+def fit_ridge(rows: Tensor, labels: Tensor, task: Task, ridge: float, *, offset: Tensor | None = None) -> Linear:
+    """Return the penalized maximum likelihood, by L-BFGS from nothing.
+
+    Args:
+        rows: `(n, K)` float64. labels: `(n, W)`. ridge: penalty on the squared weights, as that of so many cases.
+        offset: `(n, C)`, a part of the logits that stays as it is.
+    """
+    linear, mass = Linear(rows.shape[1], task), loss_mass(labels, task) or 1.0
+    fixed = torch.zeros(1, 1, dtype=torch.float64) if offset is None else offset
     optimizer = torch.optim.LBFGS(
         [linear.weight, linear.bias], max_iter=STEPS, tolerance_grad=1e-7, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = loss_sum(linear.logits(rows), labels, task) / mass + ridge / len(rows) * (linear.weight**2).sum() / 2
+        loss = (
+            loss_sum(linear.logits(rows) + fixed, labels, task) / mass
+            + ridge / len(rows) * (linear.weight**2).sum() / 2
+        )
         torch.autograd.backward(loss)
         return loss
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from wsi.errors import UsageError
 from wsi.train.candidate import Candidate, logits_of, mean_loss, train_head
+from wsi.train.linear_head import LINEAR
 from wsi.train.seal import Fold
 from wsi.train.study import Study
 
@@ -79,12 +80,15 @@ def choose(study: Study, k: int, fold: Fold, folder: Path, *, watch: WatchTrial 
         folder: of the fold; trial t keeps its checkpoints in trials/<t>.
 
     Raises:
-        UsageError: a search without validation cases or inner folds, or by Optuna where it isn't installed.
+        UsageError: a search of a linear head, without validation cases or inner folds, or by Optuna where it isn't
+            installed.
     """
     first = Candidate(study.spec, study.config.fit)
     trials = study.config.search.trials
     if trials < 2:
         return first
+    if study.config.head.aggregate == LINEAR:
+        raise UsageError(f"the head {LINEAR!r} has no settings to search; leave out --search, or set linear.ridge")
     if not fold.validation and not fold.inner:
         raise UsageError(
             f"{fold.name}: a search needs validation cases; set splits.validation above 0, or nested folds"

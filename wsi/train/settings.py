@@ -48,7 +48,7 @@ class HeadConfig(Strict):
     """What becomes of the tiles; see `wsi.mil.HeadSpec`."""
 
     aggregate: str = "gated-attention"
-    """mean, max, gated-attention, clam-sb, clam-mb, dsmil, transmil, or a plug-in's."""
+    """mean, max, gated-attention, clam-sb, clam-mb, dsmil, transmil, a plug-in's, or linear (the section linear)."""
     hidden: Count = 128
     """Width of an embedded tile. Small, for cohorts of hundreds of cases."""
     width: Count = 64
@@ -65,6 +65,22 @@ class HeadConfig(Strict):
     """TransMIL: heads of its attention."""
     landmarks: Count = 256
     """TransMIL: landmarks of its attention."""
+
+
+class LinearConfig(Strict):
+    """The head "linear": the mean of the tiles and one linear layer; see `wsi.train.linear`."""
+
+    ridge: Positive = 100.0
+    """Penalty on the squared weights, as that of so many cases."""
+    background: str | None = None
+    """Features of tiles that speak for nothing (blood, clot, pen), which it learns to pass over. A bag named like a slide
+    counts as made from it, and is seen only where that slide is trained on."""
+    margin: float = 1.5
+    """Log odds of not being background from which on a tile counts in full."""
+    silence: Annotated[float, Field(ge=0.0)] = 9.0
+    """Most that the attention of a tile like background loses."""
+    cost: Annotated[float, Field(ge=0.0)] = 5.0
+    """What its logits lose, a unit of log odds under the margin."""
 
 
 class SplitConfig(Strict):
@@ -126,6 +142,7 @@ class TrainConfig(Strict):
     data: DataConfig = DataConfig()
     target: TargetConfig = TargetConfig()
     head: HeadConfig = HeadConfig()
+    linear: LinearConfig = LinearConfig()
     fit: Recipe = Recipe()
     splits: SplitConfig = SplitConfig()
     search: SearchConfig = SearchConfig()

@@ -1,8 +1,9 @@
 """A training run before its first step: cases, task, head, folds, and a name for all that its result depends on."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,9 +11,11 @@ import torch
 from wsi.errors import UsageError
 from wsi.mil import HeadSpec, make_head
 from wsi.publish import sha256_bytes, sha256_file
+from wsi.train.background import Background, find_background
 from wsi.train.bags import Bags
 from wsi.train.cohort import Cohort
 from wsi.train.labels import Target
+from wsi.train.linear_head import LINEAR, linear_spec
 from wsi.train.loop import Cases
 from wsi.train.seal import Splits
 from wsi.train.settings import TrainConfig, head_spec
@@ -30,10 +33,13 @@ class Study:
     config: TrainConfig
     task: Task
     bags: Bags
+    background: Background = field(default_factory=Background)
 
     @property
     def spec(self) -> HeadSpec:
         """The head that the settings tell for this task."""
+        if self.config.head.aggregate == LINEAR:
+            return linear_spec(self.task)
         return head_spec(
             self.config.head,
             self.task.kind,
@@ -52,7 +58,8 @@ class Study:
     @cached_property
     def data_digest(self) -> str:
         """A sha256 over ids, patients, labels and the bytes of the features."""
-        files = {path: sha256_file(path) for path in sorted({file.path for file in self.cohort.files.values()})}
+        paths = {file.path for file in (*self.cohort.files.values(), *self.background.bags)}
+        files = {path: sha256_file(path) for path in sorted(paths)}
         lines = [
             [
                 case.id,
@@ -66,6 +73,8 @@ class Study:
             "cases": lines,
             "labels": [list(map(repr, row)) for row in self.labels.tolist()],
         }
+        if self.background.bags:
+            told["background"] = [f"{files[bag.path]} {bag.bag}" for bag in self.background.bags]
         return sha256_bytes(json.dumps(told, sort_keys=True).encode())
 
     def key(self, *more: object) -> str:
@@ -98,7 +107,8 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     """Return the study of one target of a cohort.
 
     Raises:
-        UsageError: a head or time bins that this target can't have.
+        UsageError: a head, background or time bins that this target can't have.
+        LabelsError: no features where the background should be.
     """
     asked = cohort.target(target)
     labels = cohort.labels(target)
@@ -110,7 +120,13 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
         task = replace(task, center=center, scale=scale)
     if asked.kind != "survival" and (config.target.edges or config.target.bins):
         raise UsageError(f"target {target!r} is {asked.kind}: time bins are for survival")
-    study = Study(cohort, asked, splits, config, task, Bags(cohort))
+    at = config.linear.background
+    if at is not None and config.head.aggregate != LINEAR:
+        raise UsageError(
+            f"a background is for the head {LINEAR!r}, found {config.head.aggregate!r}; give --head {LINEAR}"
+        )
+    background = find_background(None if at is None else Path(at), cohort)
+    study = Study(cohort, asked, splits, config, task, Bags(cohort), background)
     with torch.device("meta"):
         make_head(study.spec, 1)  # refuses what no head can be
     return study
