@@ -269,7 +269,7 @@ def test_shipped_recipe_is_good_and_explained(name: str) -> None:
     assert sum(line.lstrip().startswith("#") for line in path.read_text().splitlines()) >= 3
 
 
-@pytest.mark.parametrize("name", ["chest", "retina"])
+@pytest.mark.parametrize("name", ["chest", "retina", "skin"])
 def test_shipped_recipe_of_pictures_is_good_explained_and_shown_whole(name: str, tmp_path: Path) -> None:
     path = Path(__file__).parents[1] / "configs" / f"{name}.yaml"
     config = read_yaml(path, PictureConfig)
