@@ -9,7 +9,11 @@ from wsi.cli.options import FILE
 
 @click.group("audit")
 def command() -> None:
-    """Check the decisions that people wrote down through the review page."""
+    """Check the decisions that people wrote down through the review page.
+
+    \b
+      wsi-run audit verify OUT
+    """
 
 
 @command.command("verify")
