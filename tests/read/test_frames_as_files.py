@@ -52,7 +52,10 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     if request.param == "svs":
         path, reader = make.write_svs(tmp_path / "slide.svs", PICTURE), "auto"
     else:
-        path, reader = make.write_tiff(tmp_path / "slide.tiff", PICTURE, compression="jpeg"), request.param.removeprefix("tiff-")
+        path, reader = (
+            make.write_tiff(tmp_path / "slide.tiff", PICTURE, compression="jpeg"),
+            request.param.removeprefix("tiff-"),
+        )
     with opened(path, reader) as found:
         yield found
 
