@@ -3,7 +3,7 @@
 python scripts/bench/mil.py [--quick] [--only steps|accuracy] [--bags N] [--repeats N] [--jobs N] [--json FILE]
 
 Steps: 200 bags of 10,000 x 1,024, one a step, on two threads, beside a plain loop in torch. Accuracy: MUSK1, FOX and
-ELEPHANT of the folder mil of WSI_DATA, with the folds given there, trained by wsi.train's loop; left out without it.
+ELEPHANT of the folder mil of WSI_DATA, with the folds given there; left out without it.
 """
 
 import os

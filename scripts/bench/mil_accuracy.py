@@ -1,8 +1,7 @@
 """Accuracy of every head on MUSK1, FOX and ELEPHANT, over folds that come with the data, beside published figures."""
 
 import math
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -12,12 +11,12 @@ import numpy as np
 import torch
 from form import Claim
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from wsi.mil import HEADS, HeadSpec
-from wsi.train.loop import Cases, Fit, read_logits
-from wsi.train.recipe import Recipe
-from wsi.train.start import start_head
-from wsi.train.tasks import Task
+from wsi.mil import HEADS, Head, HeadSpec
+from wsi.train.recipe import Recipe, rate_at
+from wsi.train.start import fit_standard, start_head
 
 SETS = ("musk1", "fox", "elephant")
 PUBLISHED = {
@@ -27,8 +26,10 @@ PUBLISHED = {
 """Mean and standard error. Source: Ilse et al. 2018, table 1."""
 BESIDE = {"mean": "mi-Net", "max": "mi-Net"}
 """Which of them a head is held against; the others against gated attention."""
-RECIPE = Recipe(epochs=30, patience=0, batch=4, learning_rate=5e-4, balanced=False, device="cpu")
-"""One for all heads and sets: the epochs are fixed, so no bag that a fold holds back is looked at in training."""
+RECIPE = Recipe(epochs=40, batch=8, learning_rate=3e-3, weight_decay=1.0, patience=0)
+"""One for all heads and sets, and no bag that a fold holds back is looked at. Of 13 (rate, decay, epochs, batch, dropout,
+width, deeper embedding) it was the best for mean, max and gated attention together, by three-fold cross-validation inside the
+training bags of two folds (0.750; a rate of 5e-4 with a decay of 0.01 gave 0.730)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,44 @@ def spec_of(head: str) -> HeadSpec:
 def run_trial(trial: Trial) -> float:
     """Return the share of the fold's held-out bags that the head gets right."""
     with np.load(trial.data) as file:
-        tiles, places, labels = file["x"], file["bag"], file["y"].astype(np.float64)
+        tiles, places, labels = file["x"], file["bag"], file["y"].astype(np.float32)
         training: NDArray[np.bool_] = file["folds"].reshape(-1, len(labels))[trial.fold]
     bags = [tiles[places == i] for i in np.unique(places)]
-    cases = Cases(lambda i: bags[i], labels[:, None])
-    train, held_out = np.flatnonzero(training).tolist(), np.flatnonzero(~training).tolist()
+    padded, mask = pad(bags)
     head = start_head(spec_of(trial.head), tiles.shape[1], seed=trial.fold)
-    with tempfile.TemporaryDirectory() as folder:
-        fit = Fit(head, Task("binary", ("no", "yes")), RECIPE, cases, train, [], trial.fold)
-        fit.run(Path(folder) / "checkpoint.safetensors", key="bench")
-    logits = read_logits(head, cases.read, held_out)[:, 0].numpy()
-    return float(np.mean((logits > 0) == (labels[held_out] > 0.5)))
+    fit_standard(head, bags.__getitem__, np.flatnonzero(training).tolist())
+    kept = torch.from_numpy(training)
+    fit(head, padded[kept], mask[kept], torch.from_numpy(labels[training]), seed=trial.fold)
+    with torch.no_grad():
+        logits = head(padded[~kept], mask[~kept])[0][:, 0].numpy()
+    return float(np.mean((logits > 0) == (labels[~training] > 0.5)))
+
+
+def pad(bags: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+    """Return bags `(B, N, D)` with zeros after their tiles, and which tiles are real `(B, N)`."""
+    padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(bag).float() for bag in bags], batch_first=True)
+    sizes = torch.tensor([len(bag) for bag in bags])
+    return padded, torch.arange(padded.shape[1]) < sizes[:, None]
+
+
+def fit(head: Head, bags: Tensor, mask: Tensor, labels: Tensor, *, seed: int) -> None:
+    """Train the head as `RECIPE` says; bags this small go through it padded, eight times as fast as one by one."""
+    torch.manual_seed(seed)
+    optimizer = torch.optim.AdamW(head.parameters(), RECIPE.learning_rate, weight_decay=RECIPE.weight_decay)
+    auxiliary = getattr(head, "auxiliary_loss", None)
+    batches = math.ceil(len(bags) / RECIPE.batch)
+    head.train()
+    for epoch in range(RECIPE.epochs):
+        for n, batch in enumerate(torch.split(torch.randperm(len(bags)), RECIPE.batch)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate_at(epoch * batches + n, RECIPE.epochs * batches, RECIPE)
+            optimizer.zero_grad()
+            loss = binary_cross_entropy_with_logits(head(bags[batch], mask[batch])[0][:, 0], labels[batch])
+            extra = 0.0 if auxiliary is None else auxiliary(bags[batch], mask[batch], labels[batch][:, None])
+            torch.autograd.backward(loss + extra)
+            torch.nn.utils.clip_grad_norm_(head.parameters(), RECIPE.clip or math.inf)
+            optimizer.step()
+    head.eval()
 
 
 def accuracy(folder: Path, *, folds: int, jobs: int) -> tuple[list[str], list[list[str]], list[Claim]]:
