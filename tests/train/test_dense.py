@@ -205,6 +205,22 @@ def test_what_the_settings_leave_out_is_planned_from_the_data(tmp_path: Path) ->
     assert all(side % spec_of(plan.config).multiple == 0 for side in window_of(plan.config))
 
 
+def test_plan_of_turned_volumes_names_the_steps_after_they_were_turned(tmp_path: Path) -> None:
+    sagittal = np.array([[0, 0, 3.0, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # slices 3 mm apart, to the right
+    for folder, kind in (("images", np.int16), ("labels", np.uint8)):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b"):
+            values = np.zeros((24, 20, 8), kind)
+            values[4 : ord(name) - 85] = 1
+            nib.save(nib.Nifti1Image(values, sagittal), tmp_path / folder / f"{name}.nii.gz")
+    plan = plan_masks(tmp_path / "images", tmp_path / "labels", settings(data={}, network={"stem": 2}))
+    seen = prepare(plan.examples[0], plan.config).grid
+    assert plan.config.input is not None
+    assert plan.config.input.step == [3.0, 1.0, 1.0]
+    assert seen.steps == (3.0, 1.0, 1.0)
+    assert plan.found.shape == seen.shape == (8, 24, 20)
+
+
 def still(**more: Any) -> Views:
     """Return views that leave an image as it is, but for what is given."""
     none = {"turn": 0, "scale": 0, "contrast": 0, "brightness": 0, "gamma": 0, "noise": 0, "blur": 0, "centered": 0}

@@ -5,12 +5,16 @@ What a settings file leaves out is planned here; what it says stays. Source: Ise
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from wsi.card import AcceptsField
+from wsi.card_steps import Orient
 from wsi.errors import LabelsError
+from wsi.field import Field
+from wsi.preprocess.space import orient
 from wsi.read.field_reader import read_field
 from wsi.segment.unet import UNetSpec
 from wsi.train.dense_cases import Example
@@ -29,7 +33,7 @@ UNEVEN = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What the images of a study look like: their axes and channels, and medians of shape and step."""
+    """What the images of a study look like, volumes once turned: axes and channels, and medians of shape and step."""
 
     axes: int
     channels: tuple[str, ...]
@@ -47,9 +51,14 @@ class Fingerprint:
         ]
 
 
-def fingerprint(examples: Sequence[Example]) -> Fingerprint:
-    """Look at the images (the first LOOKED_AT of them); LabelsError when they differ in axes or channels."""
-    fields = [read_field([one.image]).field for one in examples[:LOOKED_AT]]
+def fingerprint(examples: Sequence[Example], accepts: AcceptsField | None = None) -> Fingerprint:
+    """Look at the images (the first LOOKED_AT of them); LabelsError when they differ in axes or channels.
+
+    Args:
+        accepts: what the settings say already; its turns are made before shape and steps are read off. None: those
+            that `planned` will ask for.
+    """
+    fields = [_turned(read_field([one.image]).field, accepts) for one in examples[:LOOKED_AT]]
     kinds = {(len(field.axes), field.channels) for field in fields}
     if len(kinds) > 1:
         told = " and ".join(f"{axes} axes of {', '.join(names)}" for axes, names in sorted(kinds))
@@ -63,6 +72,14 @@ def fingerprint(examples: Sequence[Example]) -> Fingerprint:
         steps=tuple(float(s) for s in np.median(steps, axis=0)),
         spread=float((steps.max(axis=0) / steps.min(axis=0)).max() - 1),
     )
+
+
+def _turned(field: Field, accepts: AcceptsField | None) -> Field:
+    """Return a volume with its axes as they lie once preprocessing has turned them; a picture as it is."""
+    if len(field.axes) != 3:
+        return field
+    steps = [Orient(op="orient@1")] if accepts is None else [one for one in accepts.preprocess if one.op == "orient@1"]
+    return reduce(orient, steps, field)
 
 
 def planned(config: MaskConfig, found: Fingerprint) -> MaskConfig:

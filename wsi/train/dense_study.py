@@ -62,7 +62,7 @@ def plan_masks(images: Path, masks: Path, config: MaskConfig) -> MaskPlanned:
         LabelsError: images without a mask, of several kinds, or of too few patients.
     """
     examples = find_examples(images, masks, config)
-    found = fingerprint(examples)
+    found = fingerprint(examples, config.input)
     whole = planned(config, found)
     cohort = cohort_of(examples)
     splits = make_splits(
