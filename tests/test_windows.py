@@ -46,7 +46,7 @@ def test_stitching_undoes_cutting(
     for corner in plan.corners:
         stitch.add(corner, cut(values, corner, plan.window, pad=pad))
     assert plan.padded == tuple(np.maximum(shape, window))
-    np.testing.assert_allclose(stitch.result(), values, atol=1e-5)
+    np.testing.assert_allclose(stitch.result(), values, rtol=1e-5, atol=1e-5)
 
 
 @settings(max_examples=60, deadline=None)

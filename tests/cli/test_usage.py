@@ -34,7 +34,7 @@ from tests.cli.conftest import Run
         ("empty -o OUT -m tumor --tile-px 256", "was trained with tile_px 224, but 256 is asked for"),
         ("empty -o OUT -m tumor --tile-mpp 0.5", "was trained with mpp 1.0, but 0.5 is asked for"),
         ("empty -o OUT -c tumer", "tumer: no such settings file. Did you mean 'tumor'?"),
-        ("empty -o OUT -c zzz", "Shipped: features, train, tumor"),
+        ("empty -o OUT -c zzz", "Shipped: chest, features, hippocampus"),
         ("empty -o OUT -c empty", "empty: can't be read (Is a directory)"),
         ("empty -o OUT --mpp-table none.csv", "none.csv: expected a CSV file"),
         ("empty -o OUT --mpp-table wrong.csv", "expected the columns slide and mpp (or mpp_x and mpp_y), found name, um"),

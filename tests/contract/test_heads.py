@@ -332,7 +332,7 @@ def test_what_a_package_offers_must_be_a_head(installed: None) -> None:
 @pytest.mark.parametrize("name", HEADS)
 def test_200_000_tiles_are_read_in_bounded_memory(name: str, tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, HUGE, name, "512"],
+        [sys.executable, HUGE, name, "96"],
         env=environment(tmp_path),
         capture_output=True,
         text=True,
@@ -344,4 +344,4 @@ def test_200_000_tiles_are_read_in_bounded_memory(name: str, tmp_path: Path) -> 
     assert found["tiles"] == 200_000
     assert found["finite"]
     assert found["attention_sum"] == pytest.approx(1, abs=1e-4)
-    assert found["extra_bytes"] < 2e9
+    assert found["extra_bytes"] < 5e8, "the bag by itself would take 8e8"
