@@ -91,6 +91,13 @@ def test_black_picture_is_left_alone() -> None:
     assert done(field, CROP).shape == (50, 60)
 
 
+@pytest.mark.parametrize("outside", [-1.0, 0.5, 300.0])
+def test_outside_may_be_a_number_that_bytes_cannot_hold(outside: float) -> None:
+    found = done(fundus(400, 500, 200, 250, 170), {**CROP, "outside": outside})
+    assert found.values[0, 0, 0] == outside
+    assert found.values.max() > 150
+
+
 def test_outside_of_the_circle_gets_its_value() -> None:
     field = fundus(300, 400, 150.0, 200.0, 140.0)
     found = done(field, {**CROP, "outside": 7})

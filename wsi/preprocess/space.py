@@ -40,16 +40,19 @@ def pad(field: Field, step: Pad) -> Field:
     if not any(after):
         return field
     kind = field.values.dtype
-    if kind.kind in "iu" and not (float(step.value).is_integer() and _fits(step.value, kind)):
+    if not holds(kind, step.value):
         kind = np.dtype(np.float32)
     values = np.full((len(field.values), *np.add(field.shape, np.add(before, after))), step.value, kind)
     values[(slice(None), *(slice(b, b + n) for b, n in zip(before, field.shape, strict=True)))] = field.values
     return field.moved(values, start=[-b for b in before], scale=[1.0] * len(before))
 
 
-def _fits(value: float, kind: np.dtype[Any]) -> bool:
+def holds(kind: np.dtype[Any], value: float) -> bool:
+    """Return whether samples of a dtype can be this number; of floats they are near enough."""
+    if kind.kind not in "iu":
+        return True
     limits = np.iinfo(kind)
-    return bool(limits.min <= value <= limits.max)
+    return float(value).is_integer() and bool(limits.min <= value <= limits.max)
 
 
 def resize(field: Field, step: Resize) -> Field:

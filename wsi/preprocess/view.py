@@ -1,5 +1,7 @@
 """Steps for pictures with a round field of view."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -7,7 +9,7 @@ from scipy import ndimage
 from wsi.card_steps import CropToFieldOfView, LocalMean
 from wsi.errors import ModelError
 from wsi.field import Field
-from wsi.preprocess.space import crop
+from wsi.preprocess.space import crop, holds
 from wsi.preprocess.weights import area_weights, linear_weights, weighted
 from wsi.read.round_view import coarse_light, find_round_view, lit
 from wsi.tissue.field_of_view import bounds, field_of_view, inside
@@ -33,10 +35,15 @@ def crop_to_field_of_view(field: Field, step: CropToFieldOfView) -> Field:
     if view.is_found:
         if step.outside is not None:
             mask = inside(view, field.shape)
-            field = field.with_values(np.where(mask, field.values, np.asarray(step.outside, field.values.dtype)))
+            field = field.with_values(np.where(mask, field.values, _of_kind(step.outside, field.values.dtype)))
         circle = bounds(view, field.shape)
         box = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, circle, strict=True)]
     return crop(field, box)
+
+
+def _of_kind(value: float, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return a number as one of the field's samples where they can hold it, else as float32."""
+    return np.asarray(value, kind if holds(kind, value) else np.float32)
 
 
 def local_mean(field: Field, step: LocalMean) -> Field:
