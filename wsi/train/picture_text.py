@@ -106,7 +106,7 @@ def _audit(audit: Sequence[Line]) -> str:
 def _training(run: PictureRun, card: ModelCard) -> Iterator[str]:
     config, fit, views = run.plan.config, run.plan.config.fit, run.plan.config.views
     steps = ", ".join(step.op for step in config.input.preprocess)
-    yield f"`wsi-run finetune LABELS --pictures FOLDER -c configs/{card.id}.yaml -o models/{card.id}`"
+    yield f"`wsi-run finetune LABELS --pictures FOLDER -c SETTINGS -o models/{card.id}`"
     yield f"From `{config.encoder}` ({run.plan.encoder_sha256[:16]}); pictures: {steps or 'as they are'}; {config.side_px} px"
     yield (
         f"AdamW, rate {fit.learning_rate:g} ({fit.schedule}), {fit.layer_decay:g} of it for each block further down, decay "
