@@ -66,7 +66,7 @@ def command(out: Path, **given: Any) -> int:
     _check(out, given)
     folder = ReviewFolder(out, lambda: journal.read(out), model=given["model"])
     found = slides_below(given["slides"], folder.records()) if given["slides"] else {}
-    viewing = Viewing(slide_places(out) | found)
+    viewing = Viewing(slide_places(out) | found, is_picture=folder.is_picture)
     viewing.warm()
     try:
         return write(folder, viewing, given) if given["static"] else serve(folder, viewing, given)

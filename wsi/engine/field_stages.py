@@ -15,6 +15,7 @@ from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.spool import blocks, open_spool
 from wsi.engine.verdict_facts import verdict_facts
 from wsi.errors import ModelError, NoTissueError
+from wsi.export import explanation
 from wsi.export.heat_overlay import read_thumbnail_jpg, write_heat_overlay
 from wsi.export.overlay import write_overlay
 from wsi.field import Field
@@ -26,7 +27,7 @@ from wsi.results.mask import Mask, amounts, write_mask
 from wsi.tile.windows_file import read_windows, write_windows
 from wsi.windows import Windows, cut, plan_windows
 
-FIELD_CODE: dict[Stage, int] = {"tissue": 1, "tile": 1, "encode": 1, "predict": 1}
+FIELD_CODE: dict[Stage, int] = {"tissue": 1, "tile": 1, "encode": 1, "predict": 2}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 MAX_WINDOWS = 1 << 20
 
@@ -157,6 +158,7 @@ def judge_image(book: Book, bench: Bench) -> Entry:
             thumbnail = read_thumbnail_jpg(bench.folder)
             small = onto(heat, *_shrunk(facts.read, thumbnail.shape[:2]))
             artifacts["heatmap.png"] = write_heat_overlay(bench.folder, small.values[0], means=means)
+            artifacts[explanation.NAME] = explanation.write_explanation(bench.folder, small.values[0], means=means)
     return Entry(key="", artifacts=artifacts, facts=verdict_facts(verdict, bench.recipe))
 
 

@@ -183,9 +183,9 @@ def _top_tiles(scores: Scores, bench: Bench) -> bytes:
 def export_slide_files(_book: Book, bench: Bench) -> Entry:
     """Write the files for people; what the result is of says which, for `wsi-run export` knows no model."""
     case = read_case(bench.folder)
-    if case.result.image is not None:
-        return Entry(key="", artifacts=export_image(case))
     decision = last_final(bench.folder.parent.parent, bench.slide)
+    if case.result.image is not None:
+        return Entry(key="", artifacts=export_image(case, decision=decision))
     return Entry(key="", artifacts=export_slide(case, bench.recipe.config.export, decision=decision))
 
 

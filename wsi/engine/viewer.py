@@ -78,8 +78,9 @@ def _frame_px(source: Source, level: int) -> int | None:
 class Shown:
     """One open slide."""
 
-    def __init__(self, path: Path) -> None:
-        self._source = open_slide(path)
+    def __init__(self, path: Path, *, whole: bool = False) -> None:
+        """Open a slide, or with `whole` a picture as models of pictures read it."""
+        self._source = _picture(path) if whole else open_slide(path)
         self.steps = steps_of(self._source)
 
     def about(self) -> Message:
@@ -118,6 +119,12 @@ class Shown:
         self._source.close()
 
 
+def _picture(path: Path) -> Source:
+    from wsi.engine.picture_view import PictureSource  # loads scipy, which slides have no use for
+
+    return PictureSource(path)
+
+
 def jpeg(image: Image.Image) -> bytes:
     """Return a picture as JPEG."""
     buffer = io.BytesIO()
@@ -129,13 +136,13 @@ class Shelf:
     """The slides that this process has open, the one longest unused closed first."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, Shown] = OrderedDict()
+        self._open: OrderedDict[tuple[str, bool], Shown] = OrderedDict()
 
     def answer(self, pipe: Connection, message: Message, _blobs: list[bytes]) -> None:
         if message["do"] == "hello":
             send(pipe, {"hello": True})
             return
-        shown = self._shown(message["path"])
+        shown = self._shown(message["path"], bool(message.get("whole")))
         match message["do"]:
             case "open":
                 send(pipe, shown.about())
@@ -146,13 +153,13 @@ class Shelf:
             case other:
                 raise WsiError(f"the viewing process was asked for {other!r}, which it doesn't know")
 
-    def _shown(self, path: str) -> Shown:
-        shown = self._open.get(path)
+    def _shown(self, path: str, whole: bool) -> Shown:
+        shown = self._open.get((path, whole))
         if shown is None:
-            shown = self._open[path] = Shown(Path(path))
+            shown = self._open[path, whole] = Shown(Path(path), whole=whole)
             while len(self._open) > OPEN_SLIDES:
                 self._open.popitem(last=False)[1].close()
-        self._open.move_to_end(path)
+        self._open.move_to_end((path, whole))
         return shown
 
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -42,14 +42,22 @@ class _Hand:
 class Viewing:
     """The Tiles of slides whose places are known. Any thread may ask; each process answers one at a time."""
 
-    def __init__(self, places: Mapping[str, Path], *, workers: int = WORKERS, stall_s: float = STALL_S) -> None:
+    def __init__(
+        self,
+        places: Mapping[str, Path],
+        *,
+        is_picture: Callable[[str], bool] = lambda _: False,
+        workers: int = WORKERS,
+        stall_s: float = STALL_S,
+    ) -> None:
         """Take where slides lie, by id.
 
         Args:
+            is_picture: whether a slide is a picture that was read whole, and so is shown as it was read.
             workers: processes that decode at once.
             stall_s: seconds after which one that says nothing is stopped.
         """
-        self._places, self._stall_s = places, stall_s
+        self._places, self._is_picture, self._stall_s = places, is_picture, stall_s
         self._idle = [_Hand() for _ in range(workers)]
         self._all = tuple(self._idle)
         self._free = threading.Condition()
@@ -76,7 +84,9 @@ class Viewing:
         path, mark = self._place(slide)
         known = self._views.get(slide)
         if known is None or known[0] != mark:
-            self._helpers.submit(self._open_elsewhere, path)
+            self._helpers.submit(
+                self._open_elsewhere, {"do": "open", "path": str(path), "whole": self._is_picture(slide)}
+            )
             told, _ = self._ask(slide, path, {"do": "open"}, ())
             levels = tuple(ViewLevel(int(w), int(h), float(d), int(px)) for w, h, d, px in told["levels"])
             known = mark, View(told["width"], told["height"], levels, told["mpp"])
@@ -92,16 +102,16 @@ class Viewing:
         path, _ = self._place(slide)
         return self._ask(slide, path, {"do": "crop", "piece": asdict(piece)}, (piece,))[1][0]
 
-    def _open_elsewhere(self, path: Path) -> None:
+    def _open_elsewhere(self, message: Message) -> None:
         """Let one more process open a slide that somebody has just begun to look at, if it has nothing else to do."""
         with self._free:
-            hand = next((one for one in reversed(self._idle) if str(path) not in one.knows), None)
+            hand = next((one for one in reversed(self._idle) if message["path"] not in one.knows), None)
             if hand is None or len(self._idle) == len(self._all) == 1:
                 return
             self._idle.remove(hand)
         try:
             with contextlib.suppress(WsiError):
-                hand.ask({"do": "open", "path": str(path)}, stall_s=self._stall_s)
+                hand.ask(message, stall_s=self._stall_s)
         finally:
             self._back(hand)
 
@@ -146,6 +156,7 @@ class Viewing:
         """
         if (slide, *what) in self._deadly:
             raise ChildError("this part of the slide stopped the decoder before and isn't tried again")
+        message = {**message, "path": str(path), "whole": self._is_picture(slide)}
         try:
             return self._ask_once(path, message)
         except TimeoutExceeded:
@@ -160,7 +171,7 @@ class Viewing:
 
     def _ask_once(self, path: Path, message: Message) -> tuple[Message, list[bytes]]:
         with self._hand(str(path)) as hand:
-            return hand.ask({**message, "path": str(path)}, stall_s=self._stall_s)
+            return hand.ask(message, stall_s=self._stall_s)
 
     @contextmanager
     def _hand(self, path: str) -> Iterator[_Hand]:

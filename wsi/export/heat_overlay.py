@@ -9,14 +9,13 @@ from PIL import Image, PngImagePlugin
 
 from wsi.errors import ArtifactError
 from wsi.export.colors import HEAT, heat_index
+from wsi.export.explanation import signed_share
 from wsi.publish import publish
 from wsi.results import RESEARCH_USE
 
 NAME = "heatmap.png"
 MOST = 0.75
 """How much of a px is heat where it is strongest; where there is none the picture is as it was."""
-FULL = 99.5
-"""Percentile of the heat's size that is shown as the strongest: a map's scale is its own."""
 
 
 def read_thumbnail_jpg(folder: Path) -> NDArray[np.uint8]:
@@ -47,8 +46,7 @@ def write_heat_overlay(folder: Path, heat: NDArray[np.float32], *, means: str) -
 
 def heat_on(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return a picture `(h, w, 3)` with heat `(h, w)` on it."""
-    most = float(np.percentile(np.abs(heat), FULL))
-    share = np.clip(heat / most, -1, 1) if most > 0 else np.zeros_like(heat)
+    share = signed_share(heat)
     color = HEAT[heat_index(((share + 1) / 2).astype(np.float32))].astype(np.float32)
     weight = MOST * np.abs(share)[..., None]
     mixed: NDArray[np.uint8] = np.rint(picture * (1 - weight) + color * weight).astype(np.uint8)

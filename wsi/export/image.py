@@ -8,16 +8,19 @@ from PIL import Image
 from wsi.export.image_geojson import write_image_geojson
 from wsi.export.slide import objects_name
 from wsi.publish import publish
-from wsi.results import Case, Structure
+from wsi.results import Case, Decision, Structure
 from wsi.results.mask import Mask, read_mask
 
 MASK = "mask.png"
 
 
-def export_image(case: Case) -> dict[str, str]:
+def export_image(case: Case, *, decision: Decision | None = None) -> dict[str, str]:
     """Write an image's files into its folder and return their sha256 by name.
 
     A picture gets objects for QuPath, and mask.png where structures were marked; a volume the formats of radiology.
+
+    Args:
+        decision: what a person decided last about the image; its shapes on a picture come along.
 
     Raises:
         ArtifactError: a file that these are made from is missing or damaged.
@@ -31,7 +34,7 @@ def export_image(case: Case) -> dict[str, str]:
     if len(image.shape) == 2:
         name = objects_name(case.result.path)
         labels = None if mask is None else mask.labels
-        made[name] = write_image_geojson(case.folder / name, case.result, case.scores, labels)
+        made[name] = write_image_geojson(case.folder / name, case.result, case.scores, labels, decision=decision)
         if mask is not None:
             made[MASK] = publish(case.folder / MASK, mask_png(mask, case.result.structures))
     elif mask is not None:

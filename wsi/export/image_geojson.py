@@ -2,28 +2,49 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.export.geojson import Looks, about_file, annotation, class_name, class_pair, tile_objects, write_collection
+from wsi.export.drawn import drawn_shapes
+from wsi.export.geojson import (
+    Looks,
+    about_file,
+    annotation,
+    class_name,
+    class_pair,
+    drawn_object,
+    tile_objects,
+    write_collection,
+)
 from wsi.export.heat import heat_of
 from wsi.export.place import shown
-from wsi.results import ImageFacts, Result, Scale, Scores, Structure
+from wsi.results import Decision, ImageFacts, Result, Scale, Scores, Structure
 
 
-def write_image_geojson(path: Path, result: Result, scores: Scores | None, labels: NDArray[np.uint8] | None) -> str:
+def write_image_geojson(
+    path: Path,
+    result: Result,
+    scores: Scores | None,
+    labels: NDArray[np.uint8] | None,
+    *,
+    decision: Decision | None = None,
+) -> str:
     """Publish the structures and windows of a picture for QuPath; return the file's sha256.
 
     Args:
         scores: of its windows; None of a model that marks structures.
         labels: `(height, width)` of the picture as it was read; None of a model of bags.
+        decision: what a person decided last about the picture; its shapes come along.
     """
     assert result.image is not None
     scale = scale_of_image(result.image)
-    about = about_file(result, shown(scale), "qupath")
-    return write_collection(path, about, _features(result, scores, labels, scale))
+    area = shown(scale)
+    drawn = (drawn_object(result, shape) for shape in drawn_shapes(decision, result, area))
+    features = chain(drawn, _features(result, scores, labels, scale))
+    return write_collection(path, about_file(result, area, "qupath"), features)
 
 
 def scale_of_image(image: ImageFacts) -> Scale:

@@ -18,6 +18,7 @@ ARTIFACTS = (
     "result.json",
     "heatmap.ome.tiff",
     "heatmap.png",
+    "explanation.png",
     "mask.h5",
     "mask.png",
     "mask.nii.gz",

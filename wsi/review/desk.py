@@ -5,6 +5,8 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from PIL import Image
+
 from wsi import __version__
 from wsi.errors import AbsentError, WsiError
 from wsi.export.cohort import Entry
@@ -14,12 +16,17 @@ from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, Provenance, read_de
 from wsi.review import evidence, heat, log, worklist
 from wsi.review.draft import read_draft
 from wsi.review.folder import ReviewFolder, Stamp, damaged, stamp
+from wsi.review.frame import frame, is_volume
 from wsi.review.outlines import outlines
 from wsi.review.refusal import Refused, of_status, refused
 from wsi.review.tiles import Kept, Piece, Tiles, View
 
 KEPT_BYTES = 64 << 20
 MAX_PANES = 50
+VOLUME = (
+    "A volume: its middle slices are shown. Look at all of them, with what was marked (mask.nii.gz in the results), in "
+    "a viewer of volumes."
+)
 
 
 class Desk:
@@ -113,7 +120,7 @@ class Desk:
             "top": [],
             "bottom": [],
             "heat": None,
-            "outlines": (entry.folder / "tissue.geojson").is_file(),
+            "outlines": (entry.folder / "tissue.geojson").is_file() or (bool(entry.result.structures) and not hidden),
             "decisions": [d.model_dump() for d in self._seen(entry, hidden=hidden)],
             "panes": self._panes(entry),
         }
@@ -132,8 +139,10 @@ class Desk:
 
         A slide that can't be opened has no levels: the page shows its thumbnail, which covers `bounds`, in their place.
         """
-        scale, problem = entry.result.scale, ""
-        mpp = (scale.mpp_x * scale.mpp_y) ** 0.5 if scale else None
+        if is_volume(entry.result):
+            return self._overview(entry), VOLUME
+        scale, problem = frame(entry.result), ""
+        mpp = (scale.mpp_x * scale.mpp_y) ** 0.5 if scale and entry.result.scale else None
         try:
             view = self._look(entry)
         except Refused as error:
@@ -145,6 +154,15 @@ class Desk:
         bounds = scale.bounds if scale else [0, 0, view.width, view.height]
         size = {"width": view.width, "height": view.height, "bounds": bounds}
         return {**size, "levels": levels, "mpp": view.mpp if mpp is None else mpp}, problem
+
+    def _overview(self, entry: Entry) -> dict[str, Any] | None:
+        """Return the thumbnail as all there is to look at, in its own px; None where it can't be read."""
+        try:
+            with Image.open(entry.folder / "thumbnail.jpg", formats=["JPEG"]) as picture:
+                width, height = picture.size
+        except (OSError, SyntaxError, ValueError):
+            return None
+        return {"width": width, "height": height, "bounds": [0, 0, width, height], "levels": [], "mpp": None}
 
     def thumbnail(self, slide: str) -> bytes:
         """Return the slide's overview as a JPEG; Refused (404) when it has none."""
@@ -172,12 +190,14 @@ class Desk:
 
     def _look(self, entry: Entry) -> View:
         """Return how the slide is shown; Refused where it can't be opened or isn't the one that was run."""
-        result = entry.result
+        result, scale = entry.result, frame(entry.result)
+        if is_volume(result):
+            raise Refused(404, "E_VOLUME", VOLUME)
         try:
             view = self._tiles.look(result.slide)
         except WsiError as error:
             raise refused(error, subject=printable(result.path)) from error
-        if result.scale and (view.width, view.height) != (result.scale.width, result.scale.height):
+        if scale and (view.width, view.height) != (scale.width, scale.height):
             told = f"{printable(result.path)}: another slide lies in its place now, of {view.width} x {view.height} px."
             raise Refused(404, AbsentError.code, told, next=next_step(AbsentError.code))
         return view

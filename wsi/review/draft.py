@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from wsi.config import Strict
 from wsi.errors import did_you_mean
 from wsi.results import Result, Stage, Verdict
+from wsi.review.frame import frame
 from wsi.review.refusal import Refused
 from wsi.review.shapes import NO_SHAPES, checked_shapes
 from wsi.review.text import clean
@@ -45,7 +46,7 @@ def read_draft(body: bytes, result: Result, *, reviewer: str) -> dict[str, Any]:
         raise Refused(403, "E_REVIEWER", "This review is another person's.", next="Start one with --reviewer NAME.")
     if draft.stage == "own" and draft.verdict in ("agree", "disagree"):
         raise _no("an own read comes before the model's verdict is known", "Give a grade, or unsure.")
-    scale = result.scale
+    scale = frame(result)
     size = (scale.width, scale.height) if scale else (FAR_PX, FAR_PX)
     made = result.provenance
     return {

@@ -7,6 +7,7 @@ import numpy as np
 from wsi.card import Evaluation, ModelCard
 from wsi.export.words import referral, verdict
 from wsi.results import Case, Result
+from wsi.review.frame import frame
 
 SHOWN = 24
 """Tiles of each kind at most."""
@@ -37,8 +38,8 @@ def tiles(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
     Each has x, y, size_x, size_y in level-0 px, its score and its attention (which sums to 1 over all tiles).
     """
-    scores, scale = case.scores, case.result.scale
-    if scores is None or scale is None or not len(scores.coords):
+    scores, scale = case.scores, frame(case.result)
+    if scores is None or scale is None or len(scores.coords) < (2 if case.result.image else 1):
         return [], []
     order = np.lexsort((-scores.attention, -scores.score))
     count = min(SHOWN, max(1, len(order) // 2))

@@ -6,8 +6,10 @@ from pathlib import Path
 from wsi.card import ModelCard
 from wsi.errors import ArtifactError, ModelError
 from wsi.export.cohort import SLIDES, Entry, entries
+from wsi.export.explanation import NAME as EXPLANATION
 from wsi.model_folder import find_folder, folder_digest, model_card
 from wsi.results import Case, Provenance, Record, Result, read_case
+from wsi.review.frame import is_picture
 from wsi.review.refusal import Refused
 
 Stamp = tuple[int, ...]
@@ -77,14 +79,24 @@ class ReviewFolder:
         """
         entry = self.entry(slide)
         try:
-            return read_case(entry.folder) if entry.result.scale else Case(entry.folder, entry.result, None)
+            return (
+                read_case(entry.folder)
+                if entry.result.scale or entry.result.image
+                else Case(entry.folder, entry.result, None)
+            )
         except ArtifactError as error:
             raise damaged(entry.result) from error
+
+    def is_picture(self, slide: str) -> bool:
+        """Return whether this is a picture that was read whole, not a slide."""
+        return is_picture(self.entry(slide).result)
 
     def stamps(self, slide: str) -> tuple[Stamp, ...]:
         """Return what changes when a slide's results do."""
         folder = self.out / SLIDES / slide
-        return tuple(stamp(folder / name) for name in ("result.json", "scores.h5", "tissue.geojson"))
+        return tuple(
+            stamp(folder / name) for name in ("result.json", "scores.h5", "tissue.geojson", "mask.h5", EXPLANATION)
+        )
 
 
 def _card(name: str, sha256: str) -> ModelCard | None:

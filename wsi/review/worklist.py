@@ -6,7 +6,8 @@ from wsi.export.cohort import Entry
 from wsi.export.report import suspicion as rank_of
 from wsi.export.words import positive_probability
 from wsi.printable import printable
-from wsi.results import Result
+from wsi.results import AlsoVerdict, Result, Structure
+from wsi.review.frame import is_volume
 from wsi.review.refusal import without_paths
 
 MODEL_FLAGS = frozenset({"out-of-distribution"})
@@ -59,7 +60,8 @@ def row(entry: Entry, *, viewable: bool, hidden: bool) -> dict[str, Any]:
         "code": result.code,
         "reason": without_paths(printable(result.reason)),
         "thumbnail": (entry.folder / "thumbnail.jpg").is_file(),
-        "viewable": viewable,
+        "viewable": viewable and not is_volume(result),
+        "image": _image(result),
         "quality": dict(result.quality),
         "tissue_mm2": result.tissue_mm2,
         "tiles": result.tiles.model_dump(),
@@ -79,6 +81,13 @@ def row(entry: Entry, *, viewable: bool, hidden: bool) -> dict[str, Any]:
     }
 
 
+def _image(result: Result) -> dict[str, Any] | None:
+    """Return what was read of an image that isn't a slide; None of a slide."""
+    if result.image is None:
+        return None
+    return {"told": result.image.told, "is_volume": is_volume(result), "windows": result.tiles.read}
+
+
 def ai(result: Result) -> dict[str, Any] | None:
     """Return what the model says of a slide; None without a verdict."""
     if not result.has_verdict:
@@ -90,4 +99,21 @@ def ai(result: Result) -> dict[str, Any] | None:
         "probabilities": {printable(c.name): c.probability for c in result.classes},
         "value": result.value.model_dump() if result.value else None,
         "survival": result.survival.model_dump() if result.survival else None,
+        "structures": [_structure(one) for one in result.structures],
+        "also": [_also(one) for one in result.also],
+    }
+
+
+def _structure(one: Structure) -> dict[str, Any]:
+    return {"name": printable(one.name), "color": one.color, "meaning": printable(one.meaning or ""), "told": one.told}
+
+
+def _also(one: AlsoVerdict) -> dict[str, Any]:
+    return {
+        "title": printable(one.title),
+        "label": printable(one.grade),
+        "probabilities": {printable(c.name): c.probability for c in one.classes},
+        "colors": {printable(c.name): c.color for c in one.classes},
+        "refer": one.refer,
+        "refer_reason": printable(one.refer_reason),
     }

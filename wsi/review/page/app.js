@@ -157,6 +157,7 @@
     }
 
     startDrawing() {
+      if (this.item?.image?.is_volume) return WSI.say("Nothing can be drawn on the slices of a volume here.");
       if (!this.item?.view || WSI.isStopped(this.item)) return;
       this.draw.turn(!this.draw.isOn);
       if (this.draw.isOn) this.stage.main.viewer.host.focus();

@@ -26,6 +26,9 @@
     );
   }
 
+  const AGAINST = [38, 108, 196];
+  const FOR = [250, 196, 30]; // blue and yellow are told apart by every kind of color vision
+
   WSI.colormaps = Object.keys(SAMPLES);
   WSI.colorOf = (name, share) => colorAt(SAMPLES[name], share);
 
@@ -43,5 +46,28 @@
       bytes.set([...colorAt(SAMPLES[name], share), 255], value * 4);
     }
     return new Uint32Array(bytes.buffer);
+  };
+
+  /** How strongly a byte (1-255) speaks: -1 against, 0 for nothing, 1 for. */
+  const signOf = (value) => (value - 128) / 127;
+
+  /**
+   * Return 256 colors for what speaks for (yellow) and against (blue): the stronger the denser, clear where nothing is said.
+   * @param {number} threshold size below which nothing is shown, 0-1
+   */
+  WSI.signedTable = function (threshold) {
+    const bytes = new Uint8ClampedArray(256 * 4);
+    for (let value = 1; value < 256; value += 1) {
+      const sign = signOf(value);
+      if (Math.abs(sign) < threshold) continue;
+      bytes.set([...(sign < 0 ? AGAINST : FOR), 255 * Math.abs(sign)], value * 4);
+    }
+    return new Uint32Array(bytes.buffer);
+  };
+
+  /** The colors of the table without clearness, for its legend: white speaks for nothing. */
+  WSI.signedColor = function (share) {
+    const sign = 2 * share - 1;
+    return (sign < 0 ? AGAINST : FOR).map((part) => Math.round(255 + (part - 255) * Math.abs(sign)));
   };
 })();

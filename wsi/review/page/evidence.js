@@ -7,10 +7,15 @@
   const facts = (rows) =>
     make("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", {}, value)]));
 
+  const swatch = (color) => make("i", { class: "swatch", "aria-hidden": "true", style: { "--swatch": WSI.words.color(color) } });
+
   /** A bar a class, with its figure; the threshold is a tick on the positive one's. */
   function probabilities(item, run) {
-    const shares = Object.entries(item.ai?.probabilities ?? {}).sort(([, one], [, other]) => other - one);
-    const colors = new Map(run.classes.map(({ name, color }) => [name, WSI.words.color(color)]));
+    return bars(item.ai?.probabilities, new Map(run.classes.map(({ name, color }) => [name, WSI.words.color(color)])));
+  }
+
+  function bars(probabilities, colors) {
+    const shares = Object.entries(probabilities ?? {}).sort(([, one], [, other]) => other - one);
     const rows = shares.map(([name, share]) => {
       const fill = make("i", { style: { width: `${share * 100}%`, "--swatch": colors.get(name) ?? "var(--soft)" } });
       const bar = make("span", { class: "meter", "aria-hidden": "true" }, fill);
@@ -19,10 +24,28 @@
     return rows.length ? make("ul", { class: "shares", "aria-label": "Probability of each class" }, ...rows) : null;
   }
 
+  /** What a model marked, in its colors, with how much of it there is. */
+  function structures({ ai }) {
+    const rows = (ai?.structures ?? []).map((one) =>
+      make("li", {}, swatch(one.color), make("span", { text: one.name, title: one.meaning || null }), make("b", { text: one.told })),
+    );
+    return rows.length ? make("ul", { class: "structures", "aria-label": "What was marked" }, ...rows) : null;
+  }
+
+  /** What the model says besides: a verdict of its own each, with its referral. */
+  function besides({ ai }) {
+    const parts = (ai?.also ?? []).map((one) => {
+      const colors = new Map(Object.entries(one.colors).map(([name, color]) => [name, WSI.words.color(color)]));
+      const refer = one.refer ? mark("refer", one.refer_reason ? `Refer: ${one.refer_reason}` : "Refer to a specialist") : null;
+      return make("section", { class: "also" }, make("h3", {}, `${one.title}: `, make("b", { text: one.label })), bars(one.probabilities, colors), refer);
+    });
+    return parts.length ? make("div", { class: "besides" }, ...parts) : null;
+  }
+
   function callouts(item) {
     const found = [];
     const isReasonBelow = WSI.isUnfamiliar(item) && item.refer_reason?.includes("unlike");
-    const reason = item.refer_reason && !isReasonBelow ? `Refer: ${item.refer_reason}` : "Refer to a pathologist";
+    const reason = item.refer_reason && !isReasonBelow ? `Refer: ${item.refer_reason}` : `Refer to a ${item.image ? "specialist" : "pathologist"}`;
     if (item.refer && item.ai) found.push(mark("refer", reason));
     if (WSI.isUnfamiliar(item)) {
       const far = item.out_of_distribution ? ` (${item.out_of_distribution.toFixed(2)} of the limit)` : "";
@@ -43,11 +66,17 @@
       rows.push(["Confidence", WSI.words.probability(item.ai.confidence)]);
     }
     if (item.ai?.value) rows.push([item.ai.value.name, WSI.words.quantity(item.ai.value)]);
+    if (item.image) return facts([...rows, ...imageFacts(item)]);
     rows.push(["Tissue", WSI.words.area(item.tissue_mm2)]);
     rows.push(["Tiles read", `${count(read)} of ${count(wanted)}${unreadable ? `, ${count(unreadable)} unreadable` : ""}`]);
     if (item.view) rows.push(["Slide", `${count(item.view.width)} × ${count(item.view.height)} px`]);
     if (item.view) rows.push(["Scale", item.view.mpp ? `${item.view.mpp.toPrecision(3)} µm/px` : "not known"]);
     return facts(rows);
+  }
+
+  function imageFacts({ image }) {
+    const windows = image.windows > 1 ? [["Windows read", image.windows.toLocaleString("en")]] : [];
+    return [[image.is_volume ? "Volume" : "Picture", image.told], ...windows];
   }
 
   function interval({ name, metric, value, low, high, n }) {
@@ -93,9 +122,11 @@
     const large = (text) => make("p", { class: "headline", text });
     if (WSI.isStopped(item)) return [large(item.status === "failed" ? "The slide failed" : "The slide was refused")];
     if (item.hidden) return [large("Read the slide first")];
+    const besides = item.ai?.also?.[0]?.title;
     const [verdict, ...others] = (item.words || "No verdict").split(/(?<=\.)\s+(?=The model's |Refer to )/);
     const measured = others.filter((sentence) => !sentence.startsWith("Refer to "));
-    return [large(verdict.replace(/\.$/, "").replace(/= ([<>]) /, "$1\u00a0")), ...measured.map((text) => make("p", { class: "measured", text }))];
+    const main = besides ? verdict.split(`; ${besides}: `)[0] : verdict; // the others have bars of their own
+    return [large(main.replace(/\.$/, "").replace(/= ([<>]) /, "$1\u00a0")), ...measured.map((text) => make("p", { class: "measured", text }))];
   }
 
   /** Fill the panel with a case; `gallery` is what shows its tiles. */
@@ -107,7 +138,7 @@
     host.replaceChildren(
       make("h2", { tabindex: "-1", id: "case-title" }, folder ? make("small", { text: folder }) : null, file),
       ...headline(item),
-      ...[hidden, trouble(item), item.hidden ? null : probabilities(item, run), callouts(item), history, gallery].filter(Boolean),
+      ...[hidden, trouble(item), item.hidden ? null : probabilities(item, run), structures(item), besides(item), callouts(item), history, gallery].filter(Boolean),
       ...(WSI.isStopped(item) ? [] : [caseFacts(item)]),
       ...[modelFacts(run)].filter(Boolean),
     );

@@ -19,8 +19,14 @@
       this.pixels = new Uint32Array(this.picture.data.buffer);
     }
 
+    /** Whether its values speak for and against, and so are no heat of tiles. */
+    get isSigned() {
+      return this.layer.kind === "explanation";
+    }
+
     /** What the layer's values are, in words. */
     static note(layer) {
+      if (layer.kind === "explanation") return `what spoke for ${layer.subject} (yellow) and against it (blue): an explanation, not a probability`;
       return NOTES[layer.kind] ?? layer.kind;
     }
 
@@ -32,7 +38,7 @@
     /** Color all tiles anew: under 1 ms for 100,000. */
     recolor(colormap, threshold) {
       if (!this.values) return;
-      const table = WSI.colorTable(colormap, threshold);
+      const table = this.isSigned ? WSI.signedTable(threshold) : WSI.colorTable(colormap, threshold);
       const { values, pixels } = this;
       for (let tile = 0; tile < pixels.length; tile += 1) pixels[tile] = table[values[tile]];
       this.brush.putImageData(this.picture, 0, 0);
@@ -46,7 +52,7 @@
       context.rect(0, 0, width, height);
       context.clip();
       const { x0, y0, step_x: stepX, step_y: stepY, columns, rows } = this.grid;
-      context.imageSmoothingEnabled = false;
+      context.imageSmoothingEnabled = this.isSigned;
       context.globalAlpha = opacity;
       context.drawImage(this.canvas, x0, y0, columns * stepX, rows * stepY);
       context.restore();

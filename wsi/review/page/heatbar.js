@@ -29,7 +29,6 @@
       const scale = make("div", { class: "scale" }, this.ends[0], track, this.ends[1]);
       const opacity = make("label", { class: "opacity" }, make("span", { text: "Opacity" }), this.opacity);
       this.host.append(this.onoff, this.layers, scale, opacity, this.colors, make("div", { class: "telling" }, this.note, this.reading));
-      this.paint();
     }
 
     slider(label, { max, value }, onInput) {
@@ -47,13 +46,15 @@
         ...(heat?.grid.layers ?? []).map(({ id, name }) => WSI.make("option", { value: id, text: name })),
       );
       if (heat) this.layers.value = heat.layer.id;
+      this.colors.disabled ||= heat?.isSigned;
+      this.paint();
       const missing = item?.hidden ? "The heat is shown after your own read." : "There is no heat for this case.";
       this.missing = item ? missing : "";
       this.tell();
     }
 
     get heat() {
-      return this.panes()[0].heat;
+      return this.panes()[0]?.heat;
     }
 
     /** Show or hide the heat. */
@@ -109,8 +110,9 @@
     /** Paint the legend. */
     paint() {
       const pen = this.legend.getContext("2d");
+      const colorOf = this.heat?.isSigned ? WSI.signedColor : (share) => WSI.colorOf(WSI.heatLook.colormap, share);
       for (let at = 0; at < 256; at += 1) {
-        pen.fillStyle = WSI.words.color(WSI.colorOf(WSI.heatLook.colormap, at / 255));
+        pen.fillStyle = WSI.words.color(colorOf(at / 255));
         pen.fillRect(at, 0, 1, 1);
       }
     }
@@ -125,6 +127,13 @@
         return;
       }
       const { threshold } = WSI.heatLook;
+      this.note.textContent = WSI.Heat.note(heat.layer);
+      if (heat.isSigned) {
+        [low.textContent, high.textContent] = ["against", "for"];
+        this.reading.textContent = threshold ? `only where it speaks with ${Math.round(threshold * 100)} % of its strength or more` : "the whole picture";
+        this.threshold.setAttribute("aria-valuetext", this.reading.textContent);
+        return;
+      }
       const { tiles, above } = heat.count(threshold);
       low.textContent = heat.layer.low;
       high.textContent = heat.layer.high;
@@ -132,7 +141,6 @@
       const limit = WSI.figure(heat.valueOf(threshold), heat.layer);
       this.reading.textContent = threshold ? `${count} at ${limit} or above` : `all ${WSI.words.count(tiles, "tile", "tiles")}`;
       this.threshold.setAttribute("aria-valuetext", this.reading.textContent);
-      this.note.textContent = WSI.Heat.note(heat.layer);
     }
   }
 

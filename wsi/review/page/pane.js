@@ -73,7 +73,7 @@
       const value = this.heat?.valueAt(this.viewer.camera.toSlide(place.x, place.y)) ?? null;
       this.chip.hidden = value === null || !WSI.heatLook.isOn || this.viewer.tool?.isBusy || event.pointerType === "touch";
       if (this.chip.hidden) return;
-      this.chip.textContent = `${this.heat.layer.name} ${WSI.figure(value, this.heat.layer)}`;
+      this.chip.textContent = this.heat.isSigned ? WSI.words.spoken(value, this.heat.layer.subject) : `${this.heat.layer.name} ${WSI.figure(value, this.heat.layer)}`;
       const left = Math.min(place.x + 14, box.width - this.chip.offsetWidth - 6);
       this.chip.style.transform = `translate(${left}px, ${place.y + 16}px)`;
     }

@@ -12,6 +12,7 @@
     "out-of-distribution": "unlike the training slides",
     "unreadable-tiles": "some tiles can't be read",
     "few-tiles": "little tissue",
+    "unusual-amount": "an unusual amount",
   };
   const STATUS = { ok: "done", partial: "partly read", refused: "refused", failed: "failed" };
 
@@ -42,6 +43,12 @@
       const when = new Date(iso);
       if (Number.isNaN(when.getTime())) return iso;
       return when.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+    },
+    /** What a place of an explanation says, -1 to 1. */
+    spoken(value, subject) {
+      const share = Math.round(Math.abs(value) * 100);
+      if (share < 5) return "speaks for nothing";
+      return `speaks ${value > 0 ? "for" : "against"} ${subject}, ${share} % of the strongest`;
     },
     /** A length in µm for a scale bar. */
     length: (um) => (um >= 1000 ? `${um / 1000} mm` : `${um} µm`),

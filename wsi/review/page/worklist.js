@@ -4,6 +4,7 @@
   const WSI = (window.WSI = window.WSI || {});
   const { make, mark } = WSI;
 
+  const SHOWN = 2; // structures of a row
   const OUTCOME = { agree: "agreed", disagree: "disagreed", unsure: "unsure" };
 
   function thumbnail(item, store) {
@@ -15,9 +16,17 @@
     if (WSI.isStopped(item)) return mark("stopped", `${WSI.words.status(item.status)} ${item.code}`);
     if (WSI.isUnread(item)) return make("span", { class: "verdict soft", text: "AI hidden until your own read" });
     if (!item.ai) return make("span", { class: "verdict soft", text: "No verdict" });
-    const { label, value } = item.ai;
+    const { label, value, structures } = item.ai;
+    if (structures.length) return make("span", { class: "verdict" }, ...marked(structures));
     const swatch = make("i", { class: "swatch", style: { "--swatch": colors.get(label) ?? "var(--soft)" } });
     return make("span", { class: "verdict" }, swatch, label || value?.name || "", make("b", { text: figure(item) }));
+  }
+
+  /** The first structures with their amounts; the others are counted. */
+  function marked(structures) {
+    const swatch = ({ color }) => make("i", { class: "swatch", style: { "--swatch": WSI.words.color(color) } });
+    const first = structures.slice(0, SHOWN).map((one) => make("span", {}, swatch(one), one.name, make("b", { text: one.told })));
+    return structures.length > SHOWN ? [...first, `and ${structures.length - SHOWN} more`] : first;
   }
 
   /** The value of a model without classes, the positive probability, or that of the grade. */
