@@ -26,7 +26,7 @@ from tests.export.cases import (
 from wsi.export.embed import LEAST_BYTES, WHOLE_BYTES, budget, embedded
 from wsi.export.report import write_report
 from wsi.export.words import NEXT_STEP
-from wsi.results import ClassScore, Record, Result
+from wsi.results import ClassScore, ImageFacts, Record, Result
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -245,3 +245,15 @@ def test_a_new_verdict_is_a_new_report(tmp_path: Path) -> None:
 
 def test_no_slide_at_all_is_a_page_too(tmp_path: Path) -> None:
     assert "0 slides" in page(tmp_path, []).text
+
+
+def test_refused_file_among_images_is_told_in_words_of_images(tmp_path: Path) -> None:
+    image = ImageFacts(format="png", axes=["y", "x"], shape=[96, 128], unit="px", steps=[1, 1], channels=["gray"])
+    shown = put(tmp_path, make_result(None, slide="a", path="a.png", image=image))
+    told = {**NO_VERDICT, "slide": "b", "path": "b.png", "status": "refused", "code": "E_MODALITY", "reason": "no"}
+    refused = put(tmp_path, make_result(None, **told))
+    write_report(tmp_path, [shown, refused])
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert text.count("Back to all images") == text.count("Image's SHA-256") == 2
+    assert not re.search("Slide's|Tiles read|all slides|Tissue|counts.noun", text)
+    assert "Skip to the images" in text

@@ -16,7 +16,7 @@ from wsi.export.words import positive_probability
 from wsi.results import Record, Result
 
 NAME = "report.html"
-FORM = 3
+FORM = 4
 """Raised when the same results give another report."""
 _SEAL = b"<!-- sha256 of all before: %s -->\n"
 _SEAL_BYTES = len(_SEAL % (b"0" * 64))
@@ -49,7 +49,7 @@ def _pieces(out: Path, records: list[Record], summary: Summary, mark: str) -> It
         yield table_row(entry.result).encode()
     yield b"</tbody></table></div></section>\n<main>\n"
     for place, entry in enumerate(entries(out, records)):
-        yield section(entry, budget(len(records), place)).encode()
+        yield section(entry, budget(len(records), place), noun=summary.noun).encode()
     yield closing().encode()
 
 

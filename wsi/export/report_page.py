@@ -56,7 +56,7 @@ def opening(counts: Summary, mark: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         f"<title>wsi-run report, {counts.slides} {counts.noun}s</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        '<a class="skip" href="#cohort">Skip to the {counts.noun}s</a>\n'
+        f'<a class="skip" href="#cohort">Skip to the {counts.noun}s</a>\n'
         f'<header><h1>{counts.noun.capitalize()} report</h1><p class="notice" role="note"><strong>{RESEARCH_USE}</strong> '
         f"A person looks at every {counts.noun}; this page says where to look first.</p>\n"
         f"{_counts(counts)}{_models(counts)}</header>\n{_table_head(counts)}"

@@ -22,16 +22,20 @@ _HEATMAP_PX, _STRIP_PX = 1200, 2000
 _SHOWN = ("heatmap.ome.tiff", "heatmap.png", "overlay.png", "mask.png", "mask.nii.gz", "mask.seg.dcm")
 
 
-def section(entry: Entry, budget: Budget) -> str:
-    """Return the section; pictures that don't fit the budget or aren't there are left out."""
+def section(entry: Entry, budget: Budget, *, noun: str = "slide") -> str:
+    """Return the section; pictures that don't fit the budget or aren't there are left out.
+
+    Args:
+        noun: what the report calls its rows: slide, or image where any of them isn't a slide.
+    """
     result = entry.result
     title = f"title-{html_text(result.slide)}"
     return (
         f'<article id="slide-{html_text(result.slide)}" aria-labelledby="{title}">\n'
         f'<header><h2 id="{title}">{html_text(result.path)}</h2><p>{badge(result)} {_mark(result)} {flags(result)} '
         f"{status(result)}</p></header>\n"
-        f'{_words(result)}<div class="columns">{_overview(entry, budget)}{_facts(entry)}</div>\n'
-        f'{_strip(entry, budget)}<p class="back"><a href="#cohort">Back to all {"images" if result.image else "slides"}</a></p></article>\n'
+        f'{_words(result)}<div class="columns">{_overview(entry, budget)}{_facts(entry, noun)}</div>\n'
+        f'{_strip(entry, budget)}<p class="back"><a href="#cohort">Back to all {noun}s</a></p></article>\n'
     )
 
 
@@ -93,8 +97,9 @@ def _strip(entry: Entry, budget: Budget) -> str:
     )
 
 
-def _facts(entry: Entry) -> str:
+def _facts(entry: Entry, noun: str) -> str:
     result = entry.result
+    is_image = result.image is not None or (noun == "image" and result.scale is None)  # a refused one may be either
     rows = [
         *((f"P({html_text(c.name)})", meter(c.probability)) for c in result.classes),
         *_values(result),
@@ -104,12 +109,12 @@ def _facts(entry: Entry) -> str:
         *([("Threshold", f"{result.threshold:.2f}")] if result.threshold is not None else []),
         *_quality(result),
         (
-            "Tiles read" if result.image is None else "Windows read",
+            "Windows read" if is_image else "Tiles read",
             tiles(result) + (f", {result.tiles.unreadable:,} unreadable" if result.tiles.unreadable else ""),
         ),
         *([("Tissue", area(result.tissue_mm2)), *_scale(result.scale)] if result.scale else []),
         *(_about(result.image) if result.image else []),
-        *_made_by(result),
+        *_made_by(result, "Image" if is_image else "Slide"),
         *_files(entry),
     ]
     items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in rows)
@@ -162,7 +167,7 @@ def _scale(scale: Scale) -> list[tuple[str, str]]:
     return [("Scale", mpp), ("Slide", f"{scale.width:,} × {scale.height:,} px")]
 
 
-def _made_by(result: Result) -> list[tuple[str, str]]:
+def _made_by(result: Result, kind: str) -> list[tuple[str, str]]:
     made = result.provenance
     if made is None:
         return []
@@ -175,7 +180,7 @@ def _made_by(result: Result) -> list[tuple[str, str]]:
             "Encoder",
             f"{html_text(made.encoder)} <code>{html_text(made.encoder_sha256)}</code> {html_text(made.precision)}",
         ),
-        ("Image's SHA-256" if result.image else "Slide's SHA-256", f"<code>{html_text(made.slide_sha256)}</code>"),
+        (f"{kind}'s SHA-256", f"<code>{html_text(made.slide_sha256)}</code>"),
         ("Made with", f"wsi-run {html_text(made.wsi_run)}, {html_text(made.reader)}"),
     ]
     present = (made.model, made.encoder, made.slide_sha256, made.reader)
