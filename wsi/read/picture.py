@@ -21,6 +21,8 @@ from wsi.read.tiff_picture import read_tiff_picture
 
 BYTES_A_PX = 8
 """Memory that decoding takes a px: four bytes of Pillow's, and a copy."""
+DEEP_BYTES_A_PX = 24
+"""The same of a PNG of 16 bits: up to eight bytes as stored, and floats of four channels."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "JPEG2000")
 FAULTS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError, IndexError, KeyError, struct.error)
 """What Pillow and imagecodecs raise on damaged files."""
@@ -49,7 +51,8 @@ def read_picture(path: Path, *, limit: int) -> FieldReading:
         check_room(path.stat().st_size, limit, what="the file")
         stored = io.BytesIO(path.read_bytes())  # a claimed length is then cut to what there is, and takes no memory
         with _any_size(), Image.open(stored, formats=FORMATS) as image:
-            check_room(image.width * image.height * BYTES_A_PX, limit, what="the picture")
+            each = DEEP_BYTES_A_PX if _is_deep_png(stored.getvalue()) else BYTES_A_PX
+            check_room(image.width * image.height * each, limit, what="the picture")
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise FormatError("an animation or a stack of several pages; expected one picture: export one page")
             found = list(_noticed(image))
@@ -93,7 +96,7 @@ def _values(image: Image.Image, stored: bytes) -> tuple[NDArray[Any], int]:
     """Return px `(C, h, w)`, C 1 or 3, and how many bits a sample has in the file."""
     if image.mode in _REFUSED:
         raise FormatError(f"{_REFUSED[image.mode]}; expected gray or RGB: export it as PNG")
-    if stored.startswith(b"\x89PNG") and stored[24:25] == b"\x10":
+    if _is_deep_png(stored):
         orientation = image.getexif().get(_ORIENTATION, 1)
         deep = imagecodecs.png_decode(stored)
         return turned(deep_values(np.atleast_3d(deep)), orientation), 16
@@ -109,6 +112,10 @@ def _values(image: Image.Image, stored: bytes) -> tuple[NDArray[Any], int]:
     elif upright.mode not in _PLAIN:
         upright = upright.convert("L" if upright.mode in _GRAY else "RGB")
     return as_channels(np.asarray(upright)), 8
+
+
+def _is_deep_png(stored: bytes) -> bool:
+    return stored.startswith(b"\x89PNG") and stored[24:25] == b"\x10"
 
 
 def _on_white(clear: Image.Image) -> Image.Image:

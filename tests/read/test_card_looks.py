@@ -1,0 +1,42 @@
+"""Limits of what a picture must look like, on a shipped card: they are asked before anything is computed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from wsi.card_image import AcceptsField
+from wsi.engine.field_desk import prepare
+from wsi.errors import ModalityError
+
+CARD = Path(__file__).parents[2] / "models" / "retina-dr" / "model.yaml"
+
+
+@pytest.fixture(scope="module")
+def accepts() -> AcceptsField:
+    found = AcceptsField.model_validate(yaml.safe_load(CARD.read_text())["input"])
+    assert found.looks
+    return found
+
+
+def draw(path: Path, *, is_round: bool) -> Path:
+    """Write a smooth red picture of 300 x 300 px; `is_round`: a disk on black, as a fundus camera gives it."""
+    y, x = np.indices((300, 300)) - 149.5
+    light = 1 - 0.3 * np.hypot(y, x)[..., None] / 150
+    px = np.array([190.0, 95.0, 45.0]) * light
+    if is_round:
+        px[np.hypot(y, x) > 140] = 0
+    Image.fromarray(px.astype(np.uint8)).save(path)
+    return path
+
+
+def test_picture_within_the_limits_of_a_shipped_card_is_taken(accepts: AcceptsField, tmp_path: Path) -> None:
+    found = prepare([draw(tmp_path / "a.png", is_round=True)], accepts, "a.png").facts.looks
+    assert all(low <= found[name] <= high for name, (low, high) in accepts.looks.items())
+
+
+def test_picture_beyond_one_limit_of_a_shipped_card_is_refused(accepts: AcceptsField, tmp_path: Path) -> None:
+    with pytest.raises(ModalityError, match=r"a\.png: doesn't look like .*: (round|surround) is 0, expected"):
+        prepare([draw(tmp_path / "a.png", is_round=False)], accepts, "a.png")
