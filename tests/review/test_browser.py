@@ -301,7 +301,7 @@ def test_turned_slide_keeps_pointer_and_px_together(look: Page) -> None:
 def test_two_slides_of_a_case_move_as_one(look: Page, shots: Path) -> None:
     look.keyboard.press("v")
     look.locator(".beside").wait_for()
-    look.wait_for_load_state("networkidle")
+    look.wait_for_function("() => WSI.desk.stage.other?.item")  # then both are aligned, which ends a flight
     at_rest(look)
     look.keyboard.press("2")
     look.wait_for_timeout(100)
