@@ -69,7 +69,9 @@ def served(out: Path, tiles: DrawnTiles | None = None, *, host: str = "127.0.0.1
     listening = listen(host, 0)
     port = int(listening.getsockname()[1])
     app = make_app(open_folder(out), tiles or DrawnTiles(), token=TOKEN, host=host, port=port)
-    server = uvicorn.Server(server_settings(app))
+    settings = server_settings(app)
+    settings.timeout_keep_alive = 1  # an answer is read until the server closes
+    server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
