@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests import make
 from tests.traps import PLUGINS, write_trap
-from wsi.engine.viewing import Viewing
+from wsi.engine.viewing import STALL_S, Viewing
 from wsi.errors import AbsentError, ChildError, RegionError, TimeoutExceeded, UnreadableError
 from wsi.geometry import Point, Region, Size
 from wsi.read import SlideFile, find_slides, open_slide
@@ -34,9 +34,9 @@ def viewing() -> Iterator[Callable[..., Viewing]]:
     """Return a maker of Viewings over the slides below a folder; their processes end with the test."""
     made: list[Viewing] = []
 
-    def over(folder: Path, **given: float) -> Viewing:
+    def over(folder: Path, *, workers: int = 1, stall_s: float = STALL_S) -> Viewing:
         places = {slide.id: slide.path for slide in find_slides(folder) if isinstance(slide, SlideFile)}
-        made.append(Viewing(places, workers=int(given.pop("workers", 1)), **given))
+        made.append(Viewing(places, workers=workers, stall_s=stall_s))
         return made[-1]
 
     yield over
