@@ -84,6 +84,12 @@ def test_model_folder_keeps_the_schema_and_half_precision(made: Path) -> None:
     }  # fmt: skip
 
 
+def test_model_that_is_handed_on_names_no_image(made: Path, discs: Path) -> None:
+    ids = [one.id.encode() for one in plan_masks(discs, discs, settings()).examples]
+    for path in (made / "model").iterdir():
+        assert not [name for name in ids if name in path.read_bytes()], path.name
+
+
 def test_rerun_gives_the_same_bytes(made: Path, discs: Path, tmp_path: Path) -> None:
     train_masks(plan_masks(discs, discs, settings()), tmp_path / "run", out=tmp_path / "model")
     for name in ("weights.safetensors", "model.yaml", "README.md", "selftest.safetensors"):

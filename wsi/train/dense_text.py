@@ -56,12 +56,11 @@ def _table(figures: Sequence[Figure]) -> str:
 
 
 def _worst(rows: Sequence[HeldOutMask], names: Sequence[str]) -> list[str]:
+    """Return the lowest scores, without the images' names: a model is handed on, and a name may tell a patient."""
     found = []
     for name in names:
-        mine = [
-            (row.scores.dice, row.example.id) for row in rows if row.structure == name and row.scores.dice is not None
-        ]
-        told = ", ".join(f"{dice:.3f} ({image})" for dice, image in sorted(mine)[:WORST])
+        mine = [row.scores.dice for row in rows if row.structure == name and row.scores.dice is not None]
+        told = ", ".join(f"{dice:.3f}" for dice in sorted(mine)[:WORST])
         found.append(f"{name}, Dice: {told or 'no image has it'}")
     return found
 
