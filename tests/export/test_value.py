@@ -14,7 +14,7 @@ from wsi.config import ExportConfig
 from wsi.export.cohort import entries
 from wsi.export.geojson import write_geojson
 from wsi.export.heat import Heat, heat_of, heat_share
-from wsi.export.report import suspicion, write_report
+from wsi.export.report import order_key, write_report
 from wsi.export.slide import export_slide
 from wsi.export.table import write_predictions
 from wsi.export.words import verdict
@@ -109,7 +109,7 @@ def test_the_report_tells_value_and_curve_and_counts_the_slide_as_judged(tmp_pat
 def test_the_report_sorts_by_falling_value_and_slides_without_a_verdict_last() -> None:
     low, high = told(slide="low", value=INDEX.model_copy(update={"value": 3.0})), told(slide="high")
     none = make_result(make_scale(), slide="none", **NO_VERDICT)
-    assert [r.slide for r in sorted([none, low, high], key=suspicion)] == ["high", "low", "none"]
+    assert [r.slide for r in sorted([none, low, high], key=order_key)] == ["high", "low", "none"]
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a\u202eb\n=1+1"])

@@ -1,8 +1,11 @@
-"""Figures as people read them."""
+"""Figures and verdicts as people read them, and what counts as suspicious."""
 
 import pytest
 
-from wsi.export.words import area
+from tests.export.cases import make_result
+from wsi.export.suspicion import is_suspicious
+from wsi.export.words import area, verdict
+from wsi.results import AlsoVerdict, ClassScore, Result
 
 
 @pytest.mark.parametrize(
@@ -10,3 +13,39 @@ from wsi.export.words import area
 )
 def test_area_has_two_digits(mm2: float, told: str) -> None:
     assert area(mm2) == f"{told} mm²"
+
+
+def graded(grade: str, also: str | None = None, **probabilities: float) -> Result:
+    classes = [ClassScore(name=name, color=[0, 0, 0], probability=p) for name, p in probabilities.items()]
+    told = {"classes": classes, "grade": grade, "positive": classes[-1].name, "confidence": probabilities[grade]}
+    yes = [ClassScore(name=n, color=[0, 0, 0], probability=p) for n, p in (("no", 0.004), ("yes", 0.996))]
+    second = AlsoVerdict(name="also", title="Edema", classes=yes, positive="yes", grade=also or "no", confidence=0.5)
+    return make_result(None, **told, also=[second] if also else [])
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (graded("no", no=0.6, yes=0.4), "no, P(yes) = 0.40"),
+        (graded("no", no=0.998, yes=0.002), "no, P(yes) < 0.01"),
+        (graded("severe", none=0.1, severe=0.6, worst=0.3), "severe, P(severe) = 0.60"),
+        (graded("none", "yes", none=0.7, severe=0.2, worst=0.1), "none, P(none) = 0.70; Edema: yes, P(yes) > 0.99"),
+    ],
+)
+def test_probability_beside_a_grade_is_told_of_the_class_it_belongs_to(result: Result, told: str) -> None:
+    assert verdict(result) == told
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (graded("no", no=0.6, yes=0.4), False),
+        (graded("yes", no=0.6, yes=0.4), True),
+        (graded("none", none=0.6, severe=0.3, worst=0.1), False),
+        (graded("severe", none=0.1, severe=0.6, worst=0.3), True),
+        (graded("none", "yes", none=0.6, severe=0.3, worst=0.1), True),
+        (graded("none", "no", none=0.6, severe=0.3, worst=0.1), False),
+    ],
+)
+def test_what_is_no_harmless_class_counts_as_suspicious_whatever_its_grade(result: Result, expected: bool) -> None:
+    assert is_suspicious(result) is expected

@@ -8,8 +8,9 @@ import pytest
 from tests.export import cases
 from tests.review.cohort import graded, stopped
 from wsi.export.cohort import Entry
+from wsi.export.suspicion import suspicion
 from wsi.results import ClassScore, Result, Value
-from wsi.review.worklist import order, row, suspicion
+from wsi.review.worklist import order, row
 
 
 def scored(*probabilities: float, **changes: Any) -> Result:

@@ -12,11 +12,11 @@ from wsi.export.cohort import entries, publish_changes
 from wsi.export.embed import budget
 from wsi.export.report_page import Summary, closing, opening, table_row
 from wsi.export.report_slide import section
-from wsi.export.words import positive_probability
+from wsi.export.suspicion import suspicion
 from wsi.results import Record, Result
 
 NAME = "report.html"
-FORM = 4
+FORM = 5
 """Raised when the same results give another report."""
 _SEAL = b"<!-- sha256 of all before: %s -->\n"
 _SEAL_BYTES = len(_SEAL % (b"0" * 64))
@@ -29,18 +29,18 @@ def write_report(out: Path, records: Iterable[Record]) -> None:
         summary.add(entry.result)
         told = [entry.record.model_dump(), entry.result.model_dump()]
         inputs.update(json.dumps(told, sort_keys=True).encode())
-        order.append((suspicion(entry.result), entry.record))
+        order.append((order_key(entry.result), entry.record))
     order.sort(key=lambda pair: pair[0])
     mark = inputs.hexdigest()
     if not _is_current(out / NAME, mark):
         publish_changes(out / NAME, _sealed(_pieces(out, [record for _, record in order], summary, mark)))
 
 
-def suspicion(result: Result) -> tuple[int, float, int, str]:
-    """Return the key that sorts slides: by falling probability or value, then without a verdict, refused, failed."""
-    probability = result.value.value if result.value else positive_probability(result)
+def order_key(result: Result) -> tuple[int, float, int, str]:
+    """Return the key that sorts slides: by falling suspicion or value, then without a verdict, refused, failed."""
+    height = result.value.value if result.value else suspicion(result)
     rank = 0 if result.has_verdict else {"ok": 1, "partial": 1, "refused": 2, "failed": 3}[result.status]
-    return rank, -(probability or 0.0), int(not result.refer), result.path
+    return rank, -(height or 0.0), int(not result.refer), result.path
 
 
 def _pieces(out: Path, records: list[Record], summary: Summary, mark: str) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 
 from wsi.export.heat import heat_of
+from wsi.export.suspicion import is_suspicious
 from wsi.export.words import area, flag, positive_probability, probability, quantity
 from wsi.printable import html_text
 from wsi.results import RESEARCH_USE, Result
@@ -32,7 +33,7 @@ class Summary:
     def add(self, result: Result) -> None:
         self.slides += 1
         self.graded += result.has_verdict
-        self.positive += result.is_positive
+        self.positive += is_suspicious(result)
         self.referred += result.has_verdict and result.refer
         if heat := heat_of(result):
             self.shown[heat.name] = None
@@ -122,7 +123,7 @@ def badge(result: Result) -> str:
     """Return the verdict as a label; its words say all that its color says."""
     if not result.has_verdict:
         return '<span class="badge none">No verdict</span>'
-    kind = "hot" if result.is_positive else "cold"
+    kind = "hot" if is_suspicious(result) else "cold"
     told = quantity(result.value) if result.value else result.grade or _marked(result)
     return f'<span class="badge {kind}">{html_text(told)}</span>'
 

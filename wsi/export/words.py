@@ -2,6 +2,7 @@
 
 import math
 
+from wsi.export.suspicion import exclude_each_other
 from wsi.printable import printable
 from wsi.results import RESEARCH_USE, AlsoVerdict, Result, Value
 
@@ -93,16 +94,32 @@ def verdict(result: Result) -> str:
         return ", ".join(f"{printable(one.name)}: {one.told}" for one in result.structures)
     if result.grade is None:
         return "No verdict"
-    value = positive_probability(result)
-    tail = "" if value is None else f", P({printable(result.positive or '')}) = {probability(value)}"
-    return "; ".join([printable(result.grade) + tail, *(also(one) for one in result.also)])
+    return "; ".join([_graded(result), *(also(one) for one in result.also)])
 
 
 def also(one: AlsoVerdict) -> str:
     """Return a second verdict in one line: `Macular edema: yes, P(yes) = 0.81`."""
-    value = next(c.probability for c in one.classes if c.name == one.positive)
-    told = f"{printable(one.grade)}, P({printable(one.positive)}) = {probability(value)}"
-    return f"{printable(one.title)}: {told}"
+    return f"{printable(one.title)}: {_graded(one)}"
+
+
+def _graded(told: Result | AlsoVerdict) -> str:
+    """Return a grade and the probability beside it: `Malignant, P(Malignant) = 0.93`."""
+    found = beside_grade(told)
+    if found is None:
+        return printable(told.grade or "")
+    name, value = found
+    said = probability(value)
+    return f"{printable(told.grade or '')}, P({printable(name)}) {said if said[0] in '<>' else f'= {said}'}"
+
+
+def beside_grade(told: Result | AlsoVerdict) -> tuple[str, float] | None:
+    """Return the class whose probability stands beside a grade, and that probability; None where there is none.
+
+    The positive one of two classes and of labels; of more classes that exclude each other the one that was graded:
+    `severe, P(proliferative) = 0.30` would tell of another.
+    """
+    name = told.grade if len(told.classes) > 2 and exclude_each_other(told.classes) else told.positive
+    return next(((c.name, c.probability) for c in told.classes if c.name == name), None)
 
 
 def referral(result: Result) -> str:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from wsi.export.cohort import Entry
-from wsi.export.report import suspicion as rank_of
-from wsi.export.words import positive_probability
+from wsi.export.report import order_key
+from wsi.export.suspicion import suspicion
+from wsi.export.words import beside_grade
 from wsi.printable import printable
 from wsi.results import AlsoVerdict, Result, Structure
 from wsi.review.frame import is_volume
@@ -12,28 +13,6 @@ from wsi.review.refusal import without_paths
 
 MODEL_FLAGS = frozenset({"out-of-distribution"})
 """Flags that come from the model; the others tell of the slide alone."""
-_SUM_SLACK = 1e-3
-
-
-def suspicion(result: Result) -> float | None:
-    """Return how suspicious a slide is, 0-1; None without a verdict.
-
-    Of a model with two classes the probability of the positive one. Of more classes that exclude each other, kinds or
-    rising grades, 1 less the probability of the first, which cards list the harmless one as. Of labels that don't, the
-    highest. Of a quantity, a log hazard or a risk, where it lies between what is shown as cold and as hot.
-    """
-    if result.value is not None:
-        share = (result.value.value - result.value.low) / (result.value.high - result.value.low)
-        return min(1.0, max(0.0, share))
-    if not result.has_verdict or not result.classes:
-        return None
-    probabilities = [c.probability for c in result.classes]
-    if abs(sum(probabilities) - 1) > _SUM_SLACK or len(probabilities) == 1:
-        return max(probabilities)
-    positive = positive_probability(result)
-    if len(probabilities) == 2 and positive is not None:
-        return positive
-    return 1 - probabilities[0]
 
 
 def order(entry: Entry) -> tuple[Any, ...]:
@@ -41,7 +20,7 @@ def order(entry: Entry) -> tuple[Any, ...]:
     result = entry.result
     first = int(not (result.refer or is_outside(result)))
     height = result.value.value if result.value else suspicion(result) or 0.0
-    rank = rank_of(result)[0]
+    rank = order_key(result)[0]
     return rank, first if rank == 0 else 0, -height if rank == 0 else 0.0, result.path, result.slide
 
 
@@ -92,9 +71,10 @@ def ai(result: Result) -> dict[str, Any] | None:
     """Return what the model says of a slide; None without a verdict."""
     if not result.has_verdict:
         return None
+    beside = beside_grade(result)
     return {
         "label": printable(result.grade or ""),
-        "probability": positive_probability(result),
+        "probability": beside[1] if beside else None,
         "confidence": result.confidence,
         "probabilities": {printable(c.name): c.probability for c in result.classes},
         "value": result.value.model_dump() if result.value else None,
