@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsi.errors import ModelError
+
 FALLOFF = 0.125
 """Standard deviation of a window's weights over its length: little is trusted at borders that saw little around them."""
 FAINTEST = 1e-3
@@ -81,6 +83,27 @@ def cut(
     if not any(after for _, after in missing):
         return inside
     return np.pad(inside, missing, mode="edge") if pad is None else np.pad(inside, missing, constant_values=pad)
+
+
+def as_tile(window: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return a window `(C, *size)`, with two sides longer than 1, as an encoder sees it: `(h, w, 3)`, 0 to 255 rounded.
+
+    One channel becomes three.
+
+    Raises:
+        ModelError: it has neither 1 nor 3 channels.
+    """
+    flat = window.reshape(len(window), *two_sides(window.shape[1:]))
+    picture = np.repeat(flat, 3, axis=0) if len(flat) == 1 else flat
+    if len(picture) != 3:
+        raise ModelError(f"an encoder sees 1 or 3 channels, the card's steps give {len(picture)}")
+    rounded = np.clip(np.rint(picture.astype(np.float32)), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(rounded.transpose(1, 2, 0))
+
+
+def two_sides(window: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the two sides of a window; of one with three axes, those that aren't 1."""
+    return window if len(window) == 2 else tuple(side for side in window if side != 1)
 
 
 def window_weights(window: Sequence[int]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wsi.cli.options import FILE
+from wsi.cli.options import FILE, with_options
 
 _COLUMNS = [
     click.option("--target", metavar="COLUMN[:KIND[:NAMES]]", help="Column of the truth, and what it is: grade, grade:ordinal:G1,G2,G3, er:binary:neg,pos or os:survival:months,dead. Kinds: binary, multiclass, ordinal, regression, survival."),
@@ -29,16 +29,10 @@ _CHOICES = [
 ]  # fmt: skip
 
 
-def _options(function: Any) -> Any:
-    for option in reversed([*_COLUMNS, *_CHOICES]):
-        function = option(function)
-    return function
-
-
 @click.command("evaluate")
 @click.argument("predictions", type=FILE)
 @click.option("--labels", type=FILE, metavar="CSV", help="A line a case with the truth; else PREDICTIONS has it.")
-@_options
+@with_options([*_COLUMNS, *_CHOICES])
 def command(predictions: Path, labels: Path | None, **given: Any) -> int:
     """Measure predictions against labels: every figure with its interval and denominator, or why there is none.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wsi.cli.options import FILE
+from wsi.cli.options import FILE, with_options
 
 _OPTIONS = [
     click.argument("tiles", type=FILE),
@@ -30,14 +30,8 @@ _OPTIONS = [
 ]  # fmt: skip
 
 
-def _options(function: Any) -> Any:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command("finetune")
-@_options
+@with_options(_OPTIONS)
 def command(**given: Any) -> int:
     """Fine-tune an encoder on labeled tiles: a CSV with the columns file, label, group, or a folder with a folder a class.
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from wsi.cli.options import put
 from wsi.cli.progress import plain
 from wsi.cli.settings import find_config
 from wsi.config import read_yaml
@@ -58,10 +59,7 @@ def mask_config(given: dict[str, Any]) -> MaskConfig:
         merged = MaskConfig.model_validate({"structures": marked}).model_dump()
     for name, keys in _KEYS.items():
         if (value := given.get(name)) is not None:
-            inside = merged
-            for key in keys[:-1]:
-                inside = inside[key]
-            inside[keys[-1]] = value
+            put(merged, keys, value)
     try:
         return MaskConfig.model_validate(merged)
     except ValidationError as error:

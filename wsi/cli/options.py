@@ -1,6 +1,6 @@
-"""The options that the commands over slides share, and how they become settings."""
+"""Options that commands share, and how options become settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,25 @@ Decorated = Callable[..., Any]
 
 def slide_options(*, tile: bool = True, encode: bool = True) -> Callable[[Decorated], Decorated]:
     """Add the arguments and options of a command that goes over slides, as far as tiles and their features."""
+    return with_options([*_RUN[:3], *(_TILE if tile else []), *(_ENCODE if encode else []), *_READ, *_RUN[3:]])
+
+
+def with_options(options: Sequence[Callable[[Decorated], Decorated]]) -> Callable[[Decorated], Decorated]:
+    """Add arguments and options to a command; its help shows them in this order."""
 
     def add(function: Decorated) -> Decorated:
-        for option in reversed([*_RUN[:3], *(_TILE if tile else []), *(_ENCODE if encode else []), *_READ, *_RUN[3:]]):
+        for option in reversed(options):
             function = option(function)
         return function
 
     return add
+
+
+def put(settings: dict[str, Any], keys: Sequence[str], value: object) -> None:
+    """Set a value in nested settings."""
+    for key in keys[:-1]:
+        settings = settings.setdefault(key, {})
+    settings[keys[-1]] = value
 
 
 def settings(given: dict[str, Any]) -> dict[str, Any]:
@@ -85,10 +97,7 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
         value = given.get(name)
         if value is None or value is False or value == ():
             continue
-        inside = found
-        for key in keys[:-1]:
-            inside = inside.setdefault(key, {})
-        inside[keys[-1]] = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        put(found, keys, str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value)
     return found
 
 

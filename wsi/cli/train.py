@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wsi.cli.options import FILE
+from wsi.cli.options import FILE, with_options
 
 _OPTIONS = [
     click.argument("labels", type=FILE),
@@ -40,14 +40,8 @@ _OPTIONS = [
 ]  # fmt: skip
 
 
-def _options(function: Any) -> Any:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command("train")
-@_options
+@with_options(_OPTIONS)
 def command(**given: Any) -> int:
     """Train a model on labels (a CSV, a line a slide) and features, test it on patients it never saw, write its folder.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from wsi.cli.options import FILE
+from wsi.cli.options import FILE, with_options
 
 _OPTIONS = [
     click.argument("images", type=FILE),
@@ -27,14 +27,8 @@ _OPTIONS = [
 ]  # fmt: skip
 
 
-def _options(function: Any) -> Any:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
-
-
 @click.command("train-masks")
-@_options
+@with_options(_OPTIONS)
 def command(**given: Any) -> int:
     """Train a model that marks structures in pictures or volumes, test it on patients it never saw, write its folder.
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
+from wsi.cli.options import put
 from wsi.cli.progress import REDRAW_S, plain
 from wsi.cli.settings import find_config
 from wsi.config import read_yaml
@@ -71,10 +72,7 @@ def train_config(given: dict[str, Any]) -> TrainConfig:
     merged = base.model_dump()
     for name, keys in _KEYS.items():
         if (value := given.get(name)) is not None:
-            inside = merged
-            for key in keys[:-1]:
-                inside = inside[key]
-            inside[keys[-1]] = value
+            put(merged, keys, value)
     try:
         return TrainConfig.model_validate(merged)
     except ValidationError as error:

@@ -25,7 +25,7 @@ from wsi.regrid import onto
 from wsi.results import Structure, write_scores
 from wsi.results.mask import Mask, amounts, write_mask
 from wsi.tile.windows_file import read_windows, write_windows
-from wsi.windows import Windows, cut, plan_windows
+from wsi.windows import Windows, as_tile, cut, plan_windows, two_sides
 
 FIELD_CODE: dict[Stage, int] = {"tissue": 1, "tile": 1, "encode": 1, "predict": 2}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
@@ -86,7 +86,7 @@ def encode_image(book: Book, bench: Bench) -> Entry:
     with bench.clock.time("encode: loading the network"):
         encoder = bench.models.encoder()
     side = encoder.identity.tile_px
-    if _sides(plan.window) != (side, side):
+    if two_sides(plan.window) != (side, side):
         raise ModelError(
             f"model {bench.recipe.model_id}: windows of {' x '.join(map(str, plan.window))} samples, but its encoder takes "
             f"{side} x {side}"
@@ -117,21 +117,6 @@ def _tiles(field: Field, plan: Windows, *, batch: int, pad: float | None) -> Ite
             as_tile(cut(field.values, corner, plan.window, pad=pad)) for corner in plan.corners[start : start + batch]
         ]
         yield np.stack(some)
-
-
-def as_tile(window: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return a window `(C, *size)`, with two sides longer than 1, as a picture `(h, w, 3)`; one channel becomes three."""
-    flat = window.reshape(len(window), *_sides(window.shape[1:]))
-    picture = np.repeat(flat, 3, axis=0) if len(flat) == 1 else flat
-    if len(picture) != 3:
-        raise ModelError(f"an encoder sees 1 or 3 channels, the card's steps give {len(picture)}")
-    rounded = np.clip(np.rint(picture.astype(np.float32)), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(rounded.transpose(1, 2, 0))
-
-
-def _sides(window: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the two sides of a window; of one with three axes, those that aren't 1."""
-    return window if len(window) == 2 else tuple(side for side in window if side != 1)
 
 
 def places(plan: Windows, grid: Grid) -> NDArray[np.int32]:

@@ -13,6 +13,7 @@ from wsi.preprocess import apply
 from wsi.read.field_reader import read_field
 from wsi.table import SHOWN
 from wsi.train.cohort import Cohort
+from wsi.windows import as_tile
 
 Pixels = NDArray[np.uint8]
 
@@ -55,7 +56,7 @@ def _read(
         field = _changed(field, change)
     if list(field.channels) != accepts.channels and field.channels == ("gray",):
         field = field.with_values(np.repeat(field.values, 3, axis=0), channels=("R", "G", "B"))
-    pixels = as_pixels(apply(field, accepts.preprocess))
+    pixels = as_tile(apply(field, accepts.preprocess).values)
     if pixels.shape[:2] != (side_px, side_px):
         raise LabelsError(
             f"{path.name}: {pixels.shape[1]} x {pixels.shape[0]} px after preprocessing, expected {side_px} x {side_px}"
@@ -65,11 +66,5 @@ def _read(
 
 def _changed(field: Field, change: Callable[[Pixels], Pixels]) -> Field:
     """Return a picture after a change, with the channels that it had."""
-    pixels = np.moveaxis(change(as_pixels(field)), 2, 0)
+    pixels = np.moveaxis(change(as_tile(field.values)), 2, 0)
     return picture_field(pixels[: len(field.values)], field.channels)
-
-
-def as_pixels(field: Field) -> Pixels:
-    """Return a field of two axes as `(h, w, 3)` uint8; one channel is spread over the three."""
-    values = np.clip(np.rint(field.values), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(np.moveaxis(np.repeat(values, 3, axis=0) if len(values) == 1 else values, 0, 2))

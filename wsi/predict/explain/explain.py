@@ -17,7 +17,7 @@ from wsi.predict.explain.grad_cam import grad_cam, signed_cam
 from wsi.predict.explain.integrated_gradients import integrated_gradients, smeared
 from wsi.predict.explain.occlusion import occlusion
 from wsi.preprocess import apply
-from wsi.windows import Stitch, cut, plan_windows
+from wsi.windows import Stitch, as_tile, cut, plan_windows
 
 Method = Literal["grad-cam", "signed-cam", "integrated-gradients", "occlusion", "attention"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -63,7 +63,7 @@ def explain_prepared(
     """Return what `explain` does, of a picture after the card's steps, over its own px; errors as there."""
     accepts = model.accepts
     plan = plan_windows(prepared.shape, accepts.window, accepts.overlap)
-    windows = [_tile(cut(prepared.values, corner, plan.window, pad=accepts.pad)) for corner in plan.corners]
+    windows = [as_tile(cut(prepared.values, corner, plan.window, pad=accepts.pad)) for corner in plan.corners]
     heats = _attention(model, windows, head) if method == "attention" else _heats(model, windows, method, head, to)
     stitch = Stitch(prepared.shape, plan.window, 1)
     for corner, heat in zip(plan.corners, heats, strict=True):
@@ -78,12 +78,6 @@ def laid_on(heat: Field, original: Field) -> Field:
         heat.values[0], matrix[:2, :2], matrix[:2, 2], output_shape=original.shape, order=1, mode="constant", cval=0.0
     )
     return original.with_values(values[None].astype(np.float32), channels=HEAT)
-
-
-def _tile(window: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a window `(C, h, w)` as the encoder is given it, `(h, w, 3)`."""
-    rounded = np.clip(np.rint(window), 0, 255).astype(np.uint8)
-    return np.moveaxis(np.repeat(rounded, 3, axis=0) if len(rounded) == 1 else rounded, 0, 2)
 
 
 def _heats(
