@@ -78,11 +78,16 @@ def head() -> Head:
     return made.eval().requires_grad_(requires_grad=False)
 
 
-@pytest.fixture
-def model() -> ExplainedModel:
+def reds(*members: Head) -> ExplainedModel:
+    """Return the model of all this, whose vote is that of `members`."""
     told = card()
     plain = Transform(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    return ExplainedModel(told, Reds().eval().requires_grad_(requires_grad=False), plain, {"": (told.head, (head(),))})
+    return ExplainedModel(told, Reds().eval().requires_grad_(requires_grad=False), plain, {"": (told.head, members)})
+
+
+@pytest.fixture
+def model() -> ExplainedModel:
+    return reds(head())
 
 
 def picture() -> tuple[Field, NDArray[np.bool_], NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""Explanations against closed forms, and against second implementations by finite differences (captum isn't a dependency)."""
+"""Explanations against closed forms, and against second implementations by finite differences."""
 
 from collections.abc import Callable
 
