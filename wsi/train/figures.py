@@ -7,13 +7,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wsi import evaluate
-from wsi.evaluate import Figure
+from wsi.evaluate import Comparison, Figure
 from wsi.train.heldout import HeldOut
 from wsi.train.study import Study
 from wsi.train.tasks import Floats, Task, is_known
 
 BASELINE = "baseline: mean pooling and a linear model, same folds"
+LESS_BASELINE = "this model less the baseline"
 HELD_OUT = "held-out cases"
+AS_CALLED = "held-out cases, as called"
+FEWER_DRAWS = 500
+"""Of figures that take long to make: an AUC a class and model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +70,18 @@ def _binary(cases: _Known) -> list[Line]:
     stay = ~cases.held.referred
     kept = evaluate.sensitivity_specificity(labels[stay], cases.held.called[stay] == 1, patients=_of(patients, stay))
     chances = cases.held.calibrated[:, 1]
-    lines = [
+    precision = evaluate.jackknife_interval(
+        evaluate.average_precision, [labels, cases.held.raw[:, 1]], patients=patients
+    )
+    return [
         Line(HELD_OUT, both.first),
-        Line(HELD_OUT, evaluate.average_precision(labels, cases.held.raw[:, 1])),
+        Line(HELD_OUT, precision),
         *(Line("held-out cases at each fold's threshold", one) for one in calls),
         Line("held-out cases at each fold's threshold", evaluate.balanced_accuracy(labels, cases.held.called)),
         *_calibration(labels, chances),
         Line("held-out cases", _referred(cases)),
         *(Line("held-out cases that are not referred", one) for one in kept),
-    ]
-    difference = _tell(both.difference, p=both.p)
-    return [
-        *lines,
-        Line(BASELINE, both.second, of_model=False),
-        Line("this model less the baseline", difference, False),
+        *_beside(both),
     ]
 
 
@@ -96,15 +98,28 @@ def _of(patients: list[str], chosen: NDArray[np.bool_]) -> list[str]:
     return [one for one, kept in zip(patients, chosen, strict=True) if kept]
 
 
-def _tell(figure: Figure, *, p: float | None) -> Figure:
-    return figure if p is None else replace(figure, method=f"{figure.method}, p = {p:.3f}".lstrip(", "))
+def _beside(both: Comparison) -> list[Line]:
+    """Return the baseline's figure, and how much better the model's is."""
+    difference = both.difference
+    if both.p is not None:
+        difference = replace(difference, method=f"{difference.method}, p = {both.p:.3f}".lstrip(", "))
+    return [Line(BASELINE, both.second, of_model=False), Line(LESS_BASELINE, difference, of_model=False)]
 
 
 def _multiclass(cases: _Known) -> list[Line]:
     truth, patients = cases.truth[:, 0], cases.patients
     each = evaluate.one_vs_rest(truth, cases.held.raw, patients=patients)
+    both = evaluate.compare_models(
+        truth,
+        (cases.held.raw, cases.held.baseline),
+        patients=patients,
+        method="bootstrap",
+        measure=evaluate.macro_auc,
+        alone=evaluate.macro_auc_interval,
+        rounds=FEWER_DRAWS,
+    )
     return [
-        Line(HELD_OUT, evaluate.macro_auc_interval(truth, cases.held.raw, patients=patients)),
+        Line(HELD_OUT, both.first),
         *(
             Line(f"{HELD_OUT}, {name} against the rest", one)
             for name, one in zip(cases.task.classes, each, strict=True)
@@ -112,7 +127,7 @@ def _multiclass(cases: _Known) -> list[Line]:
         *_agreement(cases, _balanced(len(cases.task.classes)), _accuracy(len(cases.task.classes))),
         *_calibration(truth, cases.held.calibrated),
         Line(HELD_OUT, _referred(cases)),
-        Line(BASELINE, evaluate.macro_auc_interval(truth, cases.held.baseline, patients=patients), of_model=False),
+        *_beside(both),
     ]
 
 
@@ -133,23 +148,25 @@ def _weighted_kappa(classes: int) -> Measure:
 
 def _agreement(cases: _Known, *measures: Measure) -> list[Line]:
     arrays = [cases.truth[:, 0], cases.held.called]
-    return [
-        Line("held-out cases, as called", evaluate.bootstrap_interval(one, arrays, patients=cases.patients))
-        for one in measures
-    ]
+    return [Line(AS_CALLED, evaluate.bootstrap_interval(one, arrays, patients=cases.patients)) for one in measures]
 
 
 def _ordinal(cases: _Known) -> list[Line]:
     count = len(cases.task.classes)
-    baseline = evaluate.bootstrap_interval(
-        _weighted_kappa(count), [cases.truth[:, 0], cases.held.baseline.argmax(axis=1)], patients=cases.patients
+    both = evaluate.compare_models(
+        cases.truth[:, 0],
+        (cases.held.called, cases.held.baseline.argmax(axis=1)),
+        patients=cases.patients,
+        method="bootstrap",
+        measure=_weighted_kappa(count),
     )
     return [
-        *_agreement(cases, _weighted_kappa(count), _balanced(count), _accuracy(count)),
+        Line(AS_CALLED, both.first),
+        *_agreement(cases, _balanced(count), _accuracy(count)),
         *_cuts(cases),
         *_calibration(cases.truth[:, 0], cases.held.calibrated),
         Line(HELD_OUT, _referred(cases)),
-        Line(BASELINE, baseline, of_model=False),
+        *_beside(both),
     ]
 
 
@@ -180,26 +197,47 @@ def _regression(cases: _Known) -> list[Line]:
     def of(measure: Measure, predicted: Floats) -> Figure:
         return evaluate.bootstrap_interval(measure, [cases.truth[:, 0], predicted[:, 0]], patients=cases.patients)
 
-    measures = (evaluate.pearson, evaluate.mae, evaluate.rmse, evaluate.r2, evaluate.spearman)
+    measures = (evaluate.mae, evaluate.rmse, evaluate.r2, evaluate.spearman)
+    both = evaluate.compare_models(
+        cases.truth[:, 0],
+        (cases.held.raw[:, 0], cases.held.baseline[:, 0]),
+        patients=cases.patients,
+        method="bootstrap",
+        measure=evaluate.pearson,
+    )
     return [
+        Line(HELD_OUT, both.first),
         *(Line(HELD_OUT, of(one, cases.held.raw)) for one in measures),
-        *(Line(BASELINE, of(one, cases.held.baseline), of_model=False) for one in measures[:2]),
+        *_beside(both),
+        Line(BASELINE, of(evaluate.mae, cases.held.baseline), of_model=False),
     ]
 
 
 def _survival(cases: _Known) -> list[Line]:
     times, events = cases.truth.T
-    lines = []
-    for over, said, own in ((HELD_OUT, cases.held.raw, True), (BASELINE, cases.held.baseline, False)):
-        risk = risk_of(said, in_bins=bool(cases.task.edges))
-        for one in (evaluate.concordance, evaluate.concordance_ipcw):
-            lines.append(Line(over, one(times, events, risk=risk, patients=cases.patients), own))
-        if len(cases.task.edges) > 1:
-            curves = said[:, : len(cases.task.edges)]
-            lines.append(
-                Line(over, evaluate.integrated_brier(times, events, survival=curves, at=cases.task.edges), own)
-            )
-    return lines
+    in_bins = bool(cases.task.edges)
+    risks = risk_of(cases.held.raw, in_bins=in_bins), risk_of(cases.held.baseline, in_bins=in_bins)
+    both = evaluate.compare_concordance(times, events, risks=risks, patients=cases.patients)
+    own, other = (
+        _beyond_order(cases, said, risk)
+        for said, risk in zip((cases.held.raw, cases.held.baseline), risks, strict=True)
+    )
+    return [
+        Line(HELD_OUT, both.first),
+        *(Line(HELD_OUT, one) for one in own),
+        *_beside(both),
+        *(Line(BASELINE, one, of_model=False) for one in other),
+    ]
+
+
+def _beyond_order(cases: _Known, said: Floats, risk: Floats) -> list[Figure]:
+    """Return Uno's C of risks `(n,)`, and of predicted curves `(n, T)` how near they come."""
+    times, events = cases.truth.T
+    edges = cases.task.edges
+    found = [evaluate.concordance_ipcw(times, events, risk=risk, patients=cases.patients)]
+    if len(edges) > 1:
+        found.append(evaluate.integrated_brier(times, events, survival=said[:, : len(edges)], at=edges))
+    return found
 
 
 def risk_of(said: Floats, *, in_bins: bool) -> Floats:
