@@ -1,7 +1,7 @@
 """DICOM slides that OpenSlide refuses (no ImageType, for one): frames found here, decoded by imagecodecs."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
 from wsi.read.dicom_header import DICOM_FAULTS, read_header
+from wsi.read.frame_cache import Memory
 from wsi.read.frames import Frames, check_stored
 from wsi.read.jpeg import SHRINKS, JpegFrames
 from wsi.read.sniff import is_dicom, read_head
@@ -181,15 +182,15 @@ def _frames(instance: _Instance) -> Frames:
     def as_file(index: int) -> bytes | None:
         return jpeg.as_file(stored_frame(index), frame) if index in stored_as else None
 
-    def decode(index: int, shrink: int, memory: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
+    def decode(index: int, shrink: int, memory: Memory) -> NDArray[np.uint8] | None:
         if index not in stored_as:
             return None
         stored = stored_frame(index)
         if syntax in _RAW:
             return np.frombuffer(stored, np.uint8).reshape(frame.height, frame.width, 3)
-        is_whole = check_stored(stored, frame)
         if syntax == _JPEG:
-            return jpeg.decode(stored, frame, shrink=shrink, out=memory() if is_whole and shrink == 1 else None)
+            return jpeg.decode(stored, frame, memory, shrink=shrink)
+        check_stored(stored, frame)
         found = imagecodecs.jpeg2k_decode(stored)
         return np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
 

@@ -17,6 +17,13 @@ MAX_LOOSE = 64
 """Frames' memory held for the next ones. New memory costs a quarter of what decoding a frame into it does."""
 
 Pixels = NDArray[np.uint8]
+Memory = Callable[[int, int], Pixels]
+"""(height, width) to `(height, width, 3)` of any content, to be written to."""
+
+
+def new_pixels(height: int, width: int) -> Pixels:
+    """Return `(height, width, 3)` uint8 of any content."""
+    return np.empty((height, width, 3), np.uint8)
 
 
 class Buffers:
@@ -34,7 +41,7 @@ class Buffers:
                 if found.shape == (height, width, 3) and sys.getrefcount(found) == 2:  # `found` and the argument
                     found.flags.writeable = True
                     return found
-        return np.empty((height, width, 3), np.uint8)
+        return new_pixels(height, width)
 
     def give(self, pixels: Pixels | None) -> None:
         """Take memory back; it is used again once the last view of it is gone."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsi.errors import RegionError, TooLargeError
 from wsi.geometry import Size
-from wsi.read.frame_cache import DECODER_FAULTS, FrameCache
+from wsi.read.frame_cache import DECODER_FAULTS, FrameCache, Memory
 
 CACHE_BYTES = 192 << 20
 """Decoded frames kept a level at most: two rows of frames across a slide of 100,000 px, so that each is decoded once."""
@@ -17,7 +17,7 @@ ROWS_KEPT = 1
 MAX_FRAME_PX = 64 << 20
 """A frame (tile or strip) is decoded whole; a larger one than this would need hundreds of MB."""
 AsFile = Callable[[int], bytes | None]
-Decoder = Callable[[int, int, Callable[[], NDArray[np.uint8]]], NDArray[np.uint8] | None]
+Decoder = Callable[[int, int, Memory], NDArray[np.uint8] | None]
 
 
 class Frames:
@@ -37,7 +37,7 @@ class Frames:
         Args:
             decode: (i, shrink, memory) to frame `i`, counted in rows, as `(height, width, 3)` RGB, both over
                 `shrink` and rounded up; None where nothing is stored because it is glass; one of DECODER_FAULTS when
-                it can't be decoded. `memory()` is a place to decode a frame of full size into.
+                it can't be decoded. `memory(height, width)` is a place to decode it into.
             shrinks: what `decode` can shrink by; those by which a frame doesn't divide are left out.
             as_file: `i` to the frame as a JPEG file of its own, None where it can't be one; raises as `decode` does.
         """
@@ -121,7 +121,7 @@ class Frames:
     def _whole(self, index: int, shrink: int) -> NDArray[np.uint8] | None:
         """Return a frame at its full size, not to be written to: those at the border may be stored smaller."""
         height, width = self._frame_size.height // shrink, self._frame_size.width // shrink
-        frame = self._decode(index, shrink, lambda: self._cache.buffers.take(height, width))
+        frame = self._decode(index, shrink, self._cache.buffers.take)
         if frame is None:
             return None
         if frame.shape[:2] != (height, width):
@@ -150,10 +150,8 @@ def check_frame(frame: Size) -> None:
         )
 
 
-def check_stored(stored: bytes, frame: Size) -> bool:
+def check_stored(stored: bytes, frame: Size) -> None:
     """Refuse a JPEG or JPEG 2000 stream that claims to be larger than its frame, before memory is taken for it.
-
-    Returns whether it claims to be just as large.
 
     Raises:
         ValueError: it claims more px.
@@ -161,7 +159,6 @@ def check_stored(stored: bytes, frame: Size) -> bool:
     claimed = _claimed(stored)
     if claimed is not None and (claimed.width > frame.width or claimed.height > frame.height):
         raise ValueError(f"it holds {claimed.width} x {claimed.height} px, expected {frame.width} x {frame.height}")
-    return claimed == frame
 
 
 def _claimed(stored: bytes) -> Size | None:

@@ -1,22 +1,25 @@
 """JPEG frames to px: at full size, or at 1/2, 1/4 or 1/8 straight from the cosine coefficients."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-import imagecodecs
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
 from wsi.geometry import Size
-from wsi.read.whole_jpeg import whole_jpeg
+from wsi.read.frame_cache import Memory, new_pixels
+from wsi.read.whole_jpeg import SAYS_RGB, whole_jpeg
 
 SHRINKS = (1, 2, 4, 8)
 """By how much libjpeg can shrink as it decodes, in whole numbers that keep the px grid."""
-_END_OF_IMAGE, _MARKER_BYTES = b"\xff\xd9", 2
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_PADDING = 2
+"""Bytes that may follow a frame's end: DICOM's are of even length."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JpegFrames:
     """How a file's JPEG frames are to be read.
 
@@ -27,37 +30,30 @@ class JpegFrames:
     tables: bytes
     colors: Literal["RGB"] | None
 
-    def decode(
-        self, stored: bytes, size: Size, *, shrink: int = 1, out: NDArray[np.uint8] | None = None
-    ) -> NDArray[np.uint8]:
-        """Return a frame of `size` as `(height, width, 3)` RGB, each side over `shrink` and rounded up.
+    def decode(self, stored: bytes, size: Size, memory: Memory = new_pixels, *, shrink: int = 1) -> NDArray[np.uint8]:
+        """Return a frame of at most `size` as `(height, width, 3)` RGB, each side over `shrink` and rounded up.
 
         At `shrink` 1 it is what libjpeg-turbo's exact integer transform gives; else the lowest 8 / shrink cosine
-        terms of each block (its side 8 / shrink px).
+        terms of each block (its side 8 / shrink px). A frame that is cut off or broken is refused, though libjpeg would
+        paint the rest of it gray.
 
         Args:
-            out: where to put it, when the frame is known to be whole; `shrink` 1 only.
+            memory: (height, width) to where a frame of `size` is put.
 
         Raises:
-            ValueError, RuntimeError, OSError: it isn't a whole JPEG of that size.
+            ValueError: it isn't a whole JPEG, or claims more px than `size`.
         """
-        if shrink == 1:
-            tables = self.tables or None
-            return np.asarray(
-                imagecodecs.jpeg8_decode(stored, tables=tables, colorspace=self.colors, outcolorspace="RGB", out=out),
-                np.uint8,
-            )
-        width, height = -(-size.width // shrink), -(-size.height // shrink)
-        image = Image.frombytes(
-            "RGB", (width, height), self._whole(stored), "jpeg", "RGB", self.colors or "", shrink, 0
-        )
-        return np.asarray(image)
+        height, width = -(-size.height // shrink), -(-size.width // shrink)
+        pixels = memory(height, width)
+        scaled = {} if shrink == 1 else {"min_height": height, "min_width": width, "min_factor": shrink}
+        found = simplejpeg.decode_jpeg(self._whole(stored), "RGB", buffer=pixels, **scaled)
+        return pixels if found.shape == pixels.shape else found
 
     def as_file(self, stored: bytes, size: Size) -> bytes | None:
         """Return a frame as a JPEG file of its own; None where it can't be one (see `whole_jpeg`).
 
         Raises:
-            ValueError, RuntimeError, OSError: its coded px are damaged.
+            ValueError: its coded px are damaged.
         """
         found = whole_jpeg(stored, size, tables=self.tables, colors=self.colors)
         if found is not None:
@@ -65,7 +61,13 @@ class JpegFrames:
         return found
 
     def _whole(self, stored: bytes) -> bytes:
-        """Return the frame with the shared tables in it."""
-        if not self.tables:
-            return stored
-        return self.tables.removesuffix(_END_OF_IMAGE) + stored[_MARKER_BYTES:]
+        """Return the frame as a stream of its own: with the shared tables, the word on its colors, and an end."""
+        if stored.find(_END, len(stored) - len(_END) - _PADDING) < 0:
+            stored += _END
+        return self._head + stored[len(_START) :] if self._head else stored
+
+    @cached_property
+    def _head(self) -> bytes:
+        """What stands before a frame's own segments; nothing where it brings all of them."""
+        said = SAYS_RGB if self.colors == "RGB" else b""
+        return _START + said + self.tables[len(_START) :].removesuffix(_END) if said or self.tables else b""

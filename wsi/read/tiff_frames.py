@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsi.errors import FormatError
 from wsi.geometry import Size
+from wsi.read.frame_cache import Memory
 from wsi.read.frames import Frames, check_stored
 from wsi.read.jpeg import SHRINKS, JpegFrames
 
@@ -28,15 +29,15 @@ def tiff_frames(page: Any) -> Frames:
     size = Size(page.imagewidth, page.imagelength)
     strip = Size(page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength))
     frame = Size(page.tilewidth, page.tilelength) if page.is_tiled else strip
-    jpeg = _jpeg(page)
+    jpeg, stored_frame = _jpeg(page), _stored_frames(page)
 
-    def decode(index: int, shrink: int, memory: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8] | None:
-        stored = stored_frame(page, index)
+    def decode(index: int, shrink: int, memory: Memory) -> NDArray[np.uint8] | None:
+        stored = stored_frame(index)
         if stored is None:
             return None
-        is_whole = check_stored(stored, frame)
         if jpeg is not None:
-            return jpeg.decode(stored, frame, shrink=shrink, out=memory() if is_whole and shrink == 1 else None)
+            return jpeg.decode(stored, frame, memory, shrink=shrink)
+        check_stored(stored, frame)
         decoded, _, _ = page.decode(stored, index, jpegtables=page.jpegtables)
         if decoded is None:
             raise ValueError("it holds nothing")
@@ -46,27 +47,32 @@ def tiff_frames(page: Any) -> Frames:
         return Frames(size, frame, decode)
 
     def as_file(index: int) -> bytes | None:
-        stored = stored_frame(page, index)
+        stored = stored_frame(index)
         return None if stored is None else jpeg.as_file(stored, frame)
 
     return Frames(size, frame, decode, shrinks=SHRINKS, as_file=as_file)
 
 
-def stored_frame(page: Any, index: int) -> bytes | None:
-    """Return the bytes of a frame as they lie in the file; None where glass was left out.
+def _stored_frames(page: Any) -> Callable[[int], bytes | None]:
+    """Return what reads a frame's bytes as they lie in the file; None where glass was left out.
 
-    Raises:
-        ValueError: none are there. OSError: they can't be read.
+    It raises ValueError where none are there, OSError where they can't be read.
     """
-    offset, count = page.dataoffsets[index], page.databytecounts[index]
-    if count == 0 and offset == 0:
-        return None
-    if count == 0:
-        raise ValueError("it is empty")
-    file = page.parent.filehandle.fileno()
-    if offset + count > os.fstat(file).st_size:
-        raise ValueError("it lies beyond the end of the file")
-    return os.pread(file, count, offset)
+    file, offsets, counts = page.parent.filehandle.fileno(), page.dataoffsets, page.databytecounts
+    end = os.fstat(file).st_size
+
+    def stored_frame(index: int) -> bytes | None:
+        offset, count = offsets[index], counts[index]
+        if count == 0:
+            if offset == 0:
+                return None
+            raise ValueError("it is empty")
+        stored = os.pread(file, count, offset) if offset + count <= end else b""
+        if len(stored) < count:
+            raise ValueError("it lies beyond the end of the file")
+        return stored
+
+    return stored_frame
 
 
 def _check(page: Any) -> None:

@@ -11,7 +11,7 @@ _TABLES = {0xDB, 0xC4, 0xDD}
 _FRAMES = {0xC0, 0xC1}
 """Of one scan, with Huffman codes: baseline and extended sequential."""
 _SCAN, _ADOBE, _JFIF = 0xDA, 0xEE, 0xE0
-_SAYS_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+SAYS_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 """Adobe's marker with transform 0: the three samples are red, green and blue as they are."""
 
 
@@ -41,7 +41,7 @@ def whole_jpeg(stored: bytes, size: Size, *, tables: bytes = b"", colors: Litera
 def _colors(own: list[tuple[int, bytes]], colors: Literal["RGB"] | None) -> bytes:
     """Return the marker that tells what the samples are: Adobe's as it is there, or the one for RGB."""
     if colors == "RGB":
-        return _SAYS_RGB
+        return SAYS_RGB
     adobe = next((body for marker, body in own if marker == _ADOBE and body[:5] == b"Adobe"), None)
     if adobe is not None:
         return _written(_ADOBE, adobe[:12])
