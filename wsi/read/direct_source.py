@@ -21,15 +21,18 @@ from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
 from wsi.read.frames import Frames
 from wsi.read.holes import MAX_PAGES, Holes, level_of
 from wsi.read.source import Source
+from wsi.read.stored import stored_frames
 from wsi.read.tiff_frames import tiff_frames
 
-VENDORS = ("aperio", "generic-tiff")
+VENDORS = ("aperio", "generic-tiff", "hamamatsu")
 """Whose frames lie side by side, without overlap or gap."""
 PROBES = 4
 """Frames of a level that are compared with OpenSlide's before any is believed."""
 MAX_MEAN_GRAY_LEVELS = 1.0
 """OpenSlide moves levels whose downsample is no whole number by parts of a px, which the eye doesn't see; a frame in a
 wrong place or in wrong colors differs by several gray levels. Level 0 must be equal."""
+PROBED_PX = 1024
+"""Of a frame that is probed as many px along a side at most, in its middle: some are as wide as the slide."""
 GLANCES, BLOCK, MIDDLE_PX = 2, 16, 64
 """Frames of a level that are looked at before it is shown, of each MIDDLE_PX x MIDDLE_PX px, by blocks of BLOCK x BLOCK."""
 _FAULTS = (
@@ -49,11 +52,11 @@ class DirectLevel:
     """The frames of one level of a TIFF, and OpenSlide's view of it to hold them against."""
 
     def __init__(self, page: Any, level: int, inner: Source) -> None:
-        self.frames: Frames = tiff_frames(page)
-        self._page, self._level, self._inner = page, level, inner
-        self._frame = Size(page.tilewidth, page.tilelength)
-        self._counts = np.asarray(page.databytecounts)
-        columns, rows = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
+        stored = stored_frames(page)
+        self.frames: Frames = tiff_frames(page, stored)
+        self._level, self._inner = level, inner
+        self._frame, self._counts = stored.size, stored.counts
+        columns, rows = -(-page.imagewidth // stored.size.width), -(-page.imagelength // stored.size.height)
         if len(self._counts) != columns * rows:
             raise ValueError("a frame is missing, or there is one too many")
         self._columns = columns
@@ -91,7 +94,7 @@ class DirectLevel:
 
     def _is_alike(self, index: int) -> bool | None:
         """Return whether a frame is as OpenSlide shows it; None when it can't be decoded, by whomever."""
-        found = self._both(index, Size(self._frame.width, self._frame.height))
+        found = self._both(index, PROBED_PX)
         if found is None:
             return None
         difference = np.abs(found[0] - found[1])
@@ -100,14 +103,15 @@ class DirectLevel:
     def _is_placed(self, index: int) -> bool | None:
         """Return whether the middle of a frame is as OpenSlide shows it in the mean of blocks, which parts of a px
         don't move; None when it can't be decoded, by whomever."""
-        found = self._both(index, Size(min(MIDDLE_PX, self._frame.width), min(MIDDLE_PX, self._frame.height)))
+        found = self._both(index, MIDDLE_PX)
         if found is None:
             return None
         return float(np.abs(_blocks(found[0]) - _blocks(found[1])).mean()) <= MAX_MEAN_GRAY_LEVELS
 
-    def _both(self, index: int, size: Size) -> tuple[NDArray[np.int16], NDArray[np.int16]] | None:
+    def _both(self, index: int, side: int) -> tuple[NDArray[np.int16], NDArray[np.int16]] | None:
         """Return px of the middle of a frame as OpenSlide shows them and as they are stored; None where they can't be decoded, by
         whomever, or lie beyond the level."""
+        size = Size(min(side, self._frame.width), min(side, self._frame.height))
         x = index % self._columns * self._frame.width + (self._frame.width - size.width) // 2
         y = index // self._columns * self._frame.height + (self._frame.height - size.height) // 2
         full = self.frames.size

@@ -1,7 +1,5 @@
 """The frames of a TIFF page, decoded one by one: JPEG by libjpeg-turbo alone, the rest as tifffile does."""
 
-import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from wsi.geometry import Size
 from wsi.read.frame_cache import Memory
 from wsi.read.frames import Frames, check_stored
 from wsi.read.jpeg import SHRINKS, JpegFrames
+from wsi.read.stored import StoredFrames
 
 _RGB, _YCBCR = 2, 6
 _JPEG = 7
@@ -19,26 +18,23 @@ _CONVERTED = {6, 7}
 """Compressions whose decoder turns YCbCr into RGB: the two kinds of JPEG."""
 
 
-def tiff_frames(page: Any) -> Frames:
-    """Return the frames of a tifffile page, read from its open file.
+def tiff_frames(page: Any, stored: StoredFrames) -> Frames:
+    """Return the frames of a tifffile page, whose bytes are `stored`.
 
     Raises:
         FormatError: they aren't 8-bit RGB as we can decode it.
     """
     _check(page)
-    size = Size(page.imagewidth, page.imagelength)
-    strip = Size(page.imagewidth, min(page.rowsperstrip or page.imagelength, page.imagelength))
-    frame = Size(page.tilewidth, page.tilelength) if page.is_tiled else strip
-    jpeg, stored_frame = _jpeg(page), _stored_frames(page)
+    size, frame, jpeg = Size(page.imagewidth, page.imagelength), stored.size, _jpeg(page)
 
     def decode(index: int, shrink: int, memory: Memory) -> NDArray[np.uint8] | None:
-        stored = stored_frame(index)
-        if stored is None:
+        found = stored.read(index)
+        if found is None:
             return None
         if jpeg is not None:
-            return jpeg.decode(stored, frame, memory, shrink=shrink)
-        check_stored(stored, frame)
-        decoded, _, _ = page.decode(stored, index, jpegtables=page.jpegtables)
+            return jpeg.decode(found, frame, memory, shrink=shrink)
+        check_stored(found, frame)
+        decoded, _, _ = page.decode(found, index, jpegtables=page.jpegtables)
         if decoded is None:
             raise ValueError("it holds nothing")
         return on_white(np.asarray(decoded, np.uint8)[0])
@@ -47,32 +43,10 @@ def tiff_frames(page: Any) -> Frames:
         return Frames(size, frame, decode)
 
     def as_file(index: int) -> bytes | None:
-        stored = stored_frame(index)
-        return None if stored is None else jpeg.as_file(stored, frame)
+        found = stored.read(index)
+        return None if found is None else jpeg.as_file(found, frame)
 
     return Frames(size, frame, decode, shrinks=SHRINKS, as_file=as_file)
-
-
-def _stored_frames(page: Any) -> Callable[[int], bytes | None]:
-    """Return what reads a frame's bytes as they lie in the file; None where glass was left out.
-
-    It raises ValueError where none are there, OSError where they can't be read.
-    """
-    file, offsets, counts = page.parent.filehandle.fileno(), page.dataoffsets, page.databytecounts
-    end = os.fstat(file).st_size
-
-    def stored_frame(index: int) -> bytes | None:
-        offset, count = offsets[index], counts[index]
-        if count == 0:
-            if offset == 0:
-                return None
-            raise ValueError("it is empty")
-        stored = os.pread(file, count, offset) if offset + count <= end else b""
-        if len(stored) < count:
-            raise ValueError("it lies beyond the end of the file")
-        return stored
-
-    return stored_frame
 
 
 def _check(page: Any) -> None:

@@ -15,6 +15,7 @@ from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
 from wsi.read.scale import stated_mpp, tiff_tag_mpp
 from wsi.read.source import KEPT_PROPERTIES
+from wsi.read.stored import stored_frames
 from wsi.read.tiff_frames import tiff_frames
 
 NAME = "tiffslide"
@@ -45,7 +46,7 @@ class TiffSlideSource:
         self._file = path.open("rb")
         try:
             self._slide, found, pages = _opened(self._file)
-            self._frames = [tiff_frames(page) for page in pages]
+            self._frames = [tiff_frames(page, stored_frames(page)) for page in pages]
         except SlideError:
             self._file.close()
             raise
