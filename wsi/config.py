@@ -97,8 +97,8 @@ class ExportConfig(Strict):
 class EngineConfig(Strict):
     """How the work is run. Nothing here changes a result."""
 
-    jobs: Annotated[int, Field(ge=1, le=256)] = 1
-    """Slides worked on at once."""
+    jobs: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Slides worked on at once. None: one on a CPU, two beside each GPU, which so encodes one while another is opened."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of each encoder. None: the processor's cores over `jobs`."""
     decode_threads: Annotated[int, Field(ge=1, le=256)] | None = None

@@ -55,7 +55,7 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("model: tumor\ntile: {overlap: 0.5, min_tissue: 0.1}\n")
     config = config_from({"config": path, "overlap": 0.25, "mpp": 0.5, "jobs": None, "mpp_override": False})
-    assert (config.tile.overlap, config.tile.min_tissue, config.read.mpp, config.engine.jobs) == (0.25, 0.1, 0.5, 1)
+    assert (config.tile.overlap, config.tile.min_tissue, config.read.mpp, config.engine.jobs) == (0.25, 0.1, 0.5, None)
 
 
 def test_without_a_file_the_tumor_recipe_counts() -> None:

@@ -11,6 +11,7 @@ from wsi.cli.main import EXIT_NOT_OK
 from wsi.cli.progress import Bar, JsonLines, Profile, Quiet, Watcher, plain
 from wsi.cli.settings import config_from
 from wsi.config import Config
+from wsi.engine.gpus import jobs_for
 from wsi.engine.preview import Preview, preview
 from wsi.engine.recipe import Stage, settle_recipe
 from wsi.engine.run import run_slides
@@ -21,7 +22,7 @@ from wsi.results import Record
 
 def over_slides(until: Stage, given: dict[str, Any]) -> int:
     """Run the stages up to `until` and return the exit code."""
-    config = with_threads(config_from(given))
+    config = with_shares(config_from(given))
     if until == "export" and config.model is None:
         until = "encode"
     recipe = settle_recipe(config, until)
@@ -40,13 +41,12 @@ def over_slides(until: Stage, given: dict[str, Any]) -> int:
     return 0 if all(record.status == "ok" for record in records) else EXIT_NOT_OK
 
 
-def with_threads(config: Config) -> Config:
-    """Share the cores among the jobs, unless the settings say how."""
-    if config.engine.threads is not None:
-        return config
+def with_shares(config: Config) -> Config:
+    """Say how many slides are worked on at once and share the cores among them, unless the settings do."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, cores // config.engine.jobs)
-    return config.model_copy(update={"engine": config.engine.model_copy(update={"threads": threads})})
+    jobs = config.engine.jobs or jobs_for(config.encode.device)
+    threads = config.engine.threads or max(1, cores // jobs)
+    return config.model_copy(update={"engine": config.engine.model_copy(update={"jobs": jobs, "threads": threads})})
 
 
 def slides_in(target: Path, out: Path) -> list[SlideFile | Rejected]:

@@ -12,6 +12,7 @@ from wsi.engine import journal
 from wsi.engine.book import Book, Entry, Refusal, make_key, read_book, write_book
 from wsi.engine.child import Child, Message
 from wsi.engine.finish import finish
+from wsi.engine.gpus import device_of, jobs_for
 from wsi.engine.job import Task, close_book, export_again
 from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe
@@ -56,6 +57,7 @@ class _Hand:
     """A worker process and the slide it holds."""
 
     child: Child
+    device: str
     task: Task | None = None
     heard: float = 0.0
     """When it last said something, on the monotonic clock."""
@@ -180,8 +182,9 @@ def _work(run: _Run) -> None:
 
 @contextmanager
 def _hands(run: _Run) -> Iterator[list[_Hand]]:
-    count = min(run.recipe.config.engine.jobs, max(1, len(run.waiting)))
-    hands = [_Hand(Child("wsi.engine.worker")) for _ in range(count)]
+    config = run.recipe.config
+    count = min(config.engine.jobs or jobs_for(config.encode.device), max(1, len(run.waiting)))
+    hands = [_Hand(Child("wsi.engine.worker"), device_of(place, config.encode.device)) for place in range(count)]
     grace_s = 0.0
     try:
         yield hands
@@ -194,7 +197,8 @@ def _hands(run: _Run) -> Iterator[list[_Hand]]:
 def _give(hand: _Hand, run: _Run) -> None:
     task = run.waiting.popleft()
     if not hand.child.running:
-        hand.child.send({"do": "start", "out": str(run.out.resolve()), "recipe": run.recipe.model_dump()})
+        start = {"do": "start", "out": str(run.out.resolve()), "device": hand.device}
+        hand.child.send({**start, "recipe": run.recipe.model_dump()})
     hand.child.send({"do": "slide", "task": task.model_dump()})
     hand.task, hand.heard = task, time.monotonic()
 

@@ -39,10 +39,10 @@ REPORT_S = 0.2
 
 
 class Networks:
-    """The encoder and model of a recipe, loaded when a slide first needs them."""
+    """The encoder and model of a recipe, loaded onto a device when a slide first needs them."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
+    def __init__(self, recipe: Recipe, device: str) -> None:
+        self._recipe, self._device = recipe, device
 
     @cached_property
     def _encoder(self) -> Encodes:
@@ -52,7 +52,7 @@ class Networks:
         return load_encoder(
             self._recipe.encoder,
             weights=Path(config.encode.weights) if config.encode.weights else None,
-            device=config.encode.device,
+            device=self._device,
             precision=config.encode.precision,
             threads=config.engine.threads,
             batch_size=config.encode.batch_size,
@@ -71,7 +71,7 @@ class Networks:
         from wsi.predict.mask_model import load_mask_model
 
         config = self._recipe.config
-        return load_mask_model(self._recipe.model, device=config.encode.device, threads=config.engine.threads)
+        return load_mask_model(self._recipe.model, device=self._device, threads=config.engine.threads)
 
     @cached_property
     def _explained(self) -> Any:
@@ -113,7 +113,7 @@ class Worker:
                 self._recipe = Recipe.model_validate(message["recipe"])
                 self._out = Path(message["out"])
                 self._decoder = Decoder(self._recipe.config.engine)
-                self._networks = Networks(self._recipe)
+                self._networks = Networks(self._recipe, message["device"])
             case "slide":
                 clock = Clock()
                 record = self._work(pipe, Task.model_validate(message["task"]), clock)
