@@ -1,13 +1,23 @@
 """Find the readers, encoders, heads and exporters that installed packages offer by entry point."""
 
-from importlib.metadata import EntryPoint, entry_points
+import sys
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 from wsi.errors import UsageError, did_you_mean
 
 
 def plugins(group: str) -> dict[str, EntryPoint]:
     """Return the entry points of `group` (wsi.readers, wsi.encoders, …) by name, none loaded yet."""
-    return {point.name: point for point in sorted(entry_points(group=group), key=lambda p: p.name)}
+    return {
+        point.name: point for point in sorted(_installed(tuple(sys.path)).select(group=group), key=lambda p: p.name)
+    }
+
+
+@cache
+def _installed(_path: tuple[str, ...]) -> EntryPoints:
+    """Return the entry points of all packages on sys.path; they are looked through once for each such path."""
+    return entry_points()
 
 
 def load(group: str, name: str) -> object:

@@ -4,6 +4,7 @@ Run as `python -m wsi.engine.worker` by Child. It has a decoder process of its o
 """
 
 import logging
+import os
 import time
 from functools import cached_property
 from multiprocessing.connection import Connection
@@ -174,3 +175,4 @@ if __name__ == "__main__":
     worker = Worker()
     serve(worker.answer)
     worker.close()
+    os._exit(0)  # Python would spend a CPU second on taking torch down, piece by piece
