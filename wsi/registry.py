@@ -9,15 +9,13 @@ from wsi.errors import UsageError, did_you_mean
 
 def plugins(group: str) -> dict[str, EntryPoint]:
     """Return the entry points of `group` (wsi.readers, wsi.encoders, …) by name, none loaded yet."""
-    return {
-        point.name: point for point in sorted(_installed(tuple(sys.path)).select(group=group), key=lambda p: p.name)
-    }
+    return {point.name: point for point in sorted(_installed(group, tuple(sys.path)), key=lambda p: p.name)}
 
 
 @cache
-def _installed(_path: tuple[str, ...]) -> EntryPoints:
-    """Return the entry points of all packages on sys.path; they are looked through once for each such path."""
-    return entry_points()
+def _installed(group: str, _path: tuple[str, ...]) -> EntryPoints:
+    """Return a group's entry points; all packages are looked through once for each sys.path."""
+    return entry_points(group=group)
 
 
 def load(group: str, name: str) -> object:

@@ -278,7 +278,7 @@ def test_named_reader_refuses_what_it_can_not_read(tmp_path: Path, reader: str) 
 
 def test_plug_in_that_knows_the_file_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     point = importlib.metadata.EntryPoint("echo", "tests.read.plugin:READER", "wsi.readers")
-    monkeypatch.setattr(registry, "entry_points", lambda: importlib.metadata.EntryPoints([point]))
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "wsi.readers" else [])
     monkeypatch.syspath_prepend(str(tmp_path))
     path = tmp_path / "scan.svs"
     path.write_bytes(b"ECHO 40 30")
