@@ -1,5 +1,6 @@
-"""Where the shipped models and recipes lie, inside the wheel or beside `wsi/` in a checkout; and the home folder."""
+"""Where the shipped models and recipes lie, inside the wheel or beside `wsi/` in a checkout; and the user's folders."""
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -17,3 +18,8 @@ def home() -> Path:
         return Path.home()
     except RuntimeError:
         return Path("/")
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be made again: it may be deleted at any time, and may not be there."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "wsi-run"

@@ -11,6 +11,7 @@ from wsi.encode.build import Pooled
 from wsi.encode.encoder import Encoder, largest_batch
 from wsi.encode.identity import identify
 from wsi.encode.load import load_encoder
+from wsi.encode.torch_run import TorchRun
 from wsi.errors import MemoryExceeded, ModelError
 
 CPU = torch.device("cpu")
@@ -20,7 +21,8 @@ SHIPPED = "mobilenetv2-imagenet"
 def encoder_of(network: nn.Module, *, threads: int = 1, dim: int = tiny.DIM, precision: str = "fp32") -> Encoder:
     card = tiny.card(dim=dim)
     identity = identify(card, weights_sha256="0" * 64, revision="", precision=precision)
-    return Encoder(network, identity, transform=card.transform, device=CPU, threads=threads)
+    run = TorchRun(network, card.transform, device=CPU, precision=precision)
+    return Encoder(run, identity, transform=card.transform, device=CPU, threads=threads)
 
 
 def in_batches(encoder: Encoder, tiles: NDArray[np.uint8], size: int) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """features.h5: read by CLAM's and TRIDENT's tools, theirs read here, and no hostile file used."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,12 @@ def test_identity_survives_its_file_and_nothing_else_is_taken_for_one() -> None:
     for text in ("", "[]", "{}", "[" * 100_000, identity.to_json().replace('"dim": 32', '"dim": "32"')):
         with pytest.raises(ArtifactError, match="identity"):
             parse_identity(text)
+
+
+def test_identity_from_before_there_were_back_ends_is_torchs() -> None:
+    told = json.loads(identity_of().to_json())
+    del told["backend"]
+    assert parse_identity(json.dumps(told)) == identity_of(backend="torch")
 
 
 def test_pooling_and_precision_are_part_of_the_identity() -> None:

@@ -9,9 +9,10 @@ import torch
 
 from tests.encode import tiny
 from wsi.card import Architecture
-from wsi.encode.build import build, timm_card
+from wsi.encode.build import build
 from wsi.encode.device import find_device
 from wsi.encode.load import load_encoder
+from wsi.encode.timm_card import timm_card
 from wsi.errors import ModelError, UsageError, WeightsError
 from wsi.publish import sha256_file
 
@@ -178,3 +179,18 @@ def test_device_that_isnt_there_is_said() -> None:
     for name in ("gpu", "cuda:x", "cpu:7", "cuda:99", "meta"):
         with pytest.raises(UsageError, match=name):
             find_device(name)
+
+
+def test_card_of_a_network_of_timm_is_kept_and_a_damaged_one_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = timm_card("test_resnet")
+    (kept,) = (tmp_path / "cache").rglob("test_resnet.json")
+    with monkeypatch.context() as patch:
+        patch.setattr("wsi.encode.build.describe", lambda name: pytest.fail("timm was asked again"))
+        assert timm_card("test_resnet") == made
+    for damaged in ("", "{}", made.model_copy(update={"id": "timm:other"}).model_dump_json()):
+        kept.write_text(damaged)
+        assert timm_card("test_resnet") == made
+    assert kept.read_text() == made.model_dump_json()

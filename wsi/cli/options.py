@@ -28,6 +28,7 @@ _ENCODE = [
     click.option("--weights", type=FILE, metavar="FILE", help="A local .safetensors file for the encoder."),
     click.option("--device", help="auto, cpu, cuda, cuda:1 or mps."),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), help="What the encoder computes in."),
+    click.option("--backend", type=click.Choice(["torch", "openvino", "onnxruntime"]), help="What runs the encoder on a CPU; other than torch needs pip install \"wsi-run[NAME]\"."),
     click.option("--batch-size", type=int, help="Tiles a GPU takes at once (found by itself)."),
 ]  # fmt: skip
 _RUN = [
@@ -56,6 +57,7 @@ _KEYS = {
     "weights": ("encode", "weights"),
     "device": ("encode", "device"),
     "precision": ("encode", "precision"),
+    "backend": ("encode", "backend"),
     "batch_size": ("encode", "batch_size"),
     "jobs": ("engine", "jobs"),
     "origin": ("export", "origin"),

@@ -16,6 +16,7 @@ from timm.layers.mlp import SwiGLUPacked
 from torch import Tensor, nn
 
 from wsi.card import Architecture, EncoderCard, EncoderInput, Licence, Transform, Weights
+from wsi.encode.sources import require_timm
 from wsi.errors import ModelError, did_you_mean
 
 ARGUMENTS = (
@@ -68,11 +69,7 @@ def build(architecture: Architecture) -> nn.Module:
     Raises:
         ModelError: timm doesn't know the name, or an argument isn't in the closed list.
     """
-    if architecture.library != "timm":
-        raise ModelError(
-            f"{architecture.name}: needs the {architecture.library} library, and only timm's networks are built here; "
-            "install a plug-in for it (entry point wsi.encoders)"
-        )
+    require_timm(architecture)
     if not timm.is_model(architecture.name):
         hint = did_you_mean(architecture.name, timm.list_models())
         raise ModelError(f"{architecture.name!r} is no network of timm {timm.__version__}.{hint}")
@@ -115,7 +112,7 @@ def output_dim(network: nn.Module, *, side_px: int) -> int:
         return int(network(torch.zeros(1, 3, side_px, side_px, device=device)).shape[-1])
 
 
-def timm_card(name: str) -> EncoderCard:
+def describe(name: str) -> EncoderCard:
     """Return a card for `timm:NAME` from what timm says of its own network.
 
     Raises:

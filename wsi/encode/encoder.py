@@ -1,27 +1,26 @@
-"""Tiles to features: batches, precision, memory and threads around one network."""
+"""Tiles to features: batches, memory and threads around one network."""
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from wsi.card import Transform
 from wsi.encode.identity import EncoderIdentity
-from wsi.encode.precision import in_bf16
-from wsi.encode.transform import prepare
+from wsi.encode.transform import fit
 from wsi.errors import MemoryExceeded, ModelError
 
 CPU_GROUP = 4
 """Tiles that one CPU thread takes at once: as fast as more (measured on three networks), and 3 wasted at most."""
 GPU_START, GPU_MOST = 16, 256
 """Where the search for a batch size starts and ends: beyond 256 tiles no encoder gets faster."""
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Run = Callable[[Tensor], NDArray[np.float32]]
+"""A network in one precision: fitted images `(B, 3, h, w)`, 0 to 255, to features `(B, D)`; called by many threads."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,14 +30,15 @@ class Encoder:
 
     On a CPU each thread takes groups of a fixed number of tiles through kernels that run on that thread
     alone, so a tile's feature doesn't depend on the batch it came in nor on how many threads there are:
-    oneDNN picks other kernels, with other roundings, for other batch sizes and thread counts.
+    kernels, and with them roundings, are picked by batch size and thread count. Networks that were made for a group
+    (`wsi.encode.graph`) get no other number of tiles.
 
     On a GPU one batch of `batch_size` tiles goes through at a time.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        run: Run,
         identity: EncoderIdentity,
         *,
         transform: Transform,
@@ -47,9 +47,7 @@ class Encoder:
         batch_size: int | None = None,
     ) -> None:
         self.identity = identity
-        self._casts = device.type == "cpu" and identity.precision == "bf16"
-        network = in_bf16(network) if self._casts else network
-        self._network = network.to(device).to(memory_format=torch.channels_last).eval()
+        self._run = run
         self._transform = transform
         self._device = device
         self._threads = threads
@@ -140,23 +138,9 @@ class Encoder:
         n = len(tiles)
         if self._pool is not None and n < self._group:
             tiles = np.concatenate([tiles, np.zeros((self._group - n, *tiles.shape[1:]), np.uint8)])
-        with torch.inference_mode(), self._precision():
-            images = prepare(torch.from_numpy(np.ascontiguousarray(tiles)).to(self._device), self._transform)
-            images = images.to(torch.bfloat16) if self._casts else images
-            features: NDArray[np.float32] = self._network(images)[:n].float().cpu().numpy()
-        return features
-
-    @contextlib.contextmanager
-    def _precision(self) -> Iterator[None]:
-        """Run in the identity's precision: weights stay float32, and what needs it is computed in float32.
-
-        In bf16 on a CPU the weights themselves are bf16: to cast them for every few tiles costs more than it saves.
-        """
-        dtype = DTYPES[self.identity.precision]
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        lower = torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32 and not self._casts)
-        with exact if self._device.type == "cuda" else contextlib.nullcontext(), lower:
-            yield
+        with torch.inference_mode():
+            images = fit(torch.from_numpy(np.ascontiguousarray(tiles)).to(self._device), self._transform)
+        return self._run(images)[:n]
 
     def _checked(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         if features.ndim != 2 or features.shape[1] != self.identity.dim:

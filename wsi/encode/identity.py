@@ -13,7 +13,7 @@ class EncoderIdentity:
     """Everything that a feature's value depends on, kept in every features.h5.
 
     transform is a digest of the steps from tile to input; weights_sha256 is that of the weights file;
-    tile_px and mpp (µm per px) say what the tiles were; precision is what the network ran in.
+    tile_px and mpp (µm per px) say what the tiles were; precision is what the network ran in, backend what ran it.
     """
 
     id: str
@@ -27,6 +27,7 @@ class EncoderIdentity:
     precision: str
     dim: int
     licence: str
+    backend: str = "torch"
 
     def to_json(self) -> str:
         """Return one line of JSON, keys sorted."""
@@ -45,8 +46,10 @@ class EncoderIdentity:
         ]
 
 
-def identify(card: EncoderCard, *, weights_sha256: str, revision: str, precision: str) -> EncoderIdentity:
-    """Return the identity of the encoder that `card` describes, run at `precision`."""
+def identify(
+    card: EncoderCard, *, weights_sha256: str, revision: str, precision: str, backend: str = "torch"
+) -> EncoderIdentity:
+    """Return the identity of the encoder that `card` describes, run at `precision` by `backend`."""
     transform = json.dumps(card.transform.model_dump(mode="json"), sort_keys=True)
     architecture = json.dumps(card.architecture.model_dump(mode="json"), sort_keys=True)
     return EncoderIdentity(
@@ -61,6 +64,7 @@ def identify(card: EncoderCard, *, weights_sha256: str, revision: str, precision
         precision=precision,
         dim=card.dim,
         licence=card.licence.weights,
+        backend=backend,
     )
 
 
@@ -71,6 +75,7 @@ def parse_identity(text: str) -> EncoderIdentity:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"the encoder's identity is not JSON ({error})") from error
+    found = {"backend": "torch", **found} if isinstance(found, dict) else found  # the only one until there was a choice
     if not isinstance(found, dict) or set(found) != set(kinds):
         raise ArtifactError(f"the encoder's identity must have the keys {', '.join(kinds)}")
     wrong = [name for name, kind in kinds.items() if type(found[name]) is not kind]

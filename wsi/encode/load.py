@@ -2,6 +2,9 @@
 
 import hashlib
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +13,16 @@ from torch import nn
 
 from wsi import registry
 from wsi.card import EncoderCard
-from wsi.encode.build import Pooled, build, classifier_prefixes, timm_card
+from wsi.encode.backends import Backend, require_backend
 from wsi.encode.device import find_device
-from wsi.encode.encoder import Encoder
+from wsi.encode.encoder import Encoder, Run
+from wsi.encode.graph import open_graph
+from wsi.encode.graph_run import run_graph
 from wsi.encode.identity import identify, retiled
 from wsi.encode.precision import choose_precision
-from wsi.encode.sources import find_weights
-from wsi.encode.weights import load_weights
+from wsi.encode.sources import Weights, find_weights, require_timm
+from wsi.encode.timm_card import timm_card
+from wsi.encode.torch_run import TorchRun
 from wsi.errors import ModelError
 from wsi.model_folder import encoder_card, find_folder
 
@@ -25,10 +31,25 @@ TIMM = "timm:"
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An encoder's card and the sha256 and revision of its weights; its network is made when it is needed.
+
+    is_known: card and weights say all that the network computes. A plug-in's code may be any.
+    """
+
+    card: EncoderCard
+    sha256: str
+    revision: str
+    network: Callable[[], nn.Module]
+    is_known: bool
+
+
 def load_encoder(
     name: str,
     *,
     weights: Path | None = None,
+    backend: Backend = "torch",
     device: str = "auto",
     precision: Precision = "auto",
     threads: int | None = None,
@@ -42,9 +63,10 @@ def load_encoder(
         name: an encoder of the catalog, a folder with a model.yaml, timm:NAME, or a plug-in
             (see `plugin_encoder`).
         weights: a .safetensors file, or a folder with one; None takes those shipped or fetched.
+        backend: what runs the network; all but torch run on the CPU alone.
         device: auto (a GPU when there is one), cpu, cuda, cuda:1, mps.
         precision: auto is what the card says on a GPU; on a CPU bf16 where it has that and the features stay the
-            same (see `choose_precision`), else fp32.
+            same (see `wsi.encode.precision`), else fp32.
         threads: CPU threads; None takes all cores.
         batch_size: tiles that a GPU takes at once; None finds it. A CPU's results and groups don't depend on it.
         tile_px: size of the tiles when it isn't the card's; they are resized to what the network expects.
@@ -53,24 +75,36 @@ def load_encoder(
     Raises:
         ModelError: no such encoder, or one that can't be built here.
         WeightsError: its weights are missing, damaged or of another network.
-        UsageError: the device isn't there.
+        UsageError: the device or the back end isn't there, or doesn't run in this precision.
     """
-    at = find_device(device)
-    card, network, digest, revision = load_network(name, weights)
-    card = retiled(card, tile_px=tile_px, mpp=mpp)
-    chosen = precision if precision != "auto" else choose_precision(network, card, at)
+    require_backend(backend, device=device, precision=precision)
+    at = find_device(device) if backend == "torch" else torch.device("cpu")
+    threads = threads or os.cpu_count() or 1
+    found = find_encoder(name, weights)
+    card = retiled(found.card, tile_px=tile_px, mpp=mpp)
+    known = partial(identify, card, weights_sha256=found.sha256, revision=found.revision, backend=backend)
+    run: Run
+    if backend == "torch":
+        network = found.network()
+        chosen: str = precision if precision != "auto" else choose_precision(network, card, at)
+        run = TorchRun(network, card.transform, device=at, precision=chosen)
+    else:
+        whole = known(precision="fp32")
+        with open_graph(whole, card.transform, found.network, keep=found.is_known) as graph:
+            run, chosen = run_graph(graph, card, backend, precision=precision, threads=threads)
     return Encoder(
-        network,
-        identify(card, weights_sha256=digest, revision=revision, precision=chosen),
-        transform=card.transform,
-        device=at,
-        threads=threads or os.cpu_count() or 1,
-        batch_size=batch_size,
+        run, known(precision=chosen), transform=card.transform, device=at, threads=threads, batch_size=batch_size
     )
 
 
 def load_network(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:
     """Return an encoder's card, the network with its weights, and their sha256 and revision; errors as `load_encoder`."""
+    found = find_encoder(name, weights)
+    return found.card, found.network(), found.sha256, found.revision
+
+
+def find_encoder(name: str, weights: Path | None) -> Found:
+    """Return what is known of an encoder before its network is made; errors as `load_encoder`."""
     if name.startswith(TIMM):
         return _from_card(timm_card(name.removeprefix(TIMM)), None, weights)
     plugins = registry.plugins(PLUGINS)
@@ -79,22 +113,31 @@ def load_network(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Modul
     except ModelError:
         if name not in plugins:
             raise
-        return plugin_encoder(name, weights)
+        card, network, digest, revision = plugin_encoder(name, weights)
+        return Found(card, digest, revision, lambda: network, is_known=False)
     return _from_card(encoder_card(folder), folder, weights)
 
 
-def _from_card(card: EncoderCard, folder: Path | None, given: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:
-    network = build(card.architecture)
+def _from_card(card: EncoderCard, folder: Path | None, given: Path | None) -> Found:
+    require_timm(card.architecture)
     found = find_weights(card, folder, given=given)
+    return Found(card, found.sha256, found.revision, partial(_network, card, found), is_known=True)
+
+
+def _network(card: EncoderCard, weights: Weights) -> nn.Module:
+    """Return a card's network with its weights."""
+    from wsi.encode.build import Pooled, build, classifier_prefixes  # timm takes seconds, and a graph needs none of it
+    from wsi.encode.weights import load_weights
+
+    network = build(card.architecture)
     load_weights(
         network,
-        found.path,
+        weights.path,
         keys=card.weights.keys,
         drop=classifier_prefixes(network),
         resample=card.weights.stored_px is not None,
     )
-    pooled = Pooled(network, card.pooling, prefix_tokens=card.prefix_tokens)
-    return card, pooled, found.sha256, found.revision
+    return Pooled(network, card.pooling, prefix_tokens=card.prefix_tokens)
 
 
 def plugin_encoder(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:

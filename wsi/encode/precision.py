@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from wsi.card import EncoderCard, Transform
-from wsi.encode.transform import prepare
+from wsi.encode.transform import fit, normalize
 
 LEAST_COSINE = 0.9998
 """Between features in bf16 and in fp32, of every probe. Tiles of slides then stay above 0.9995."""
 PROBES = 4
+"""As many as a CPU takes at once: a graph takes no other number."""
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 _HEMATOXYLIN, _EOSIN = (0.65, 0.70, 0.29), (0.07, 0.99, 0.11)
 """Optical density of the two stains in R, G and B. Source: Ruifrok and Johnston 2001, table 1."""
@@ -47,12 +48,21 @@ def in_bf16(network: nn.Module) -> nn.Module:
 
 def likeness(network: nn.Module, transform: Transform, tile_px: int) -> float:
     """Return the least cosine between fp32 and bf16 features of some drawn tiles, the same ones every time."""
-    tiles = torch.from_numpy(draw_probes(tile_px))
     with torch.inference_mode():
-        images = prepare(tiles, transform)
+        images = normalize(fitted_probes(tile_px, transform).float(), transform)
         whole: Tensor = network.eval()(images)  # (PROBES, D)
         half: Tensor = in_bf16(network).eval()(images.to(torch.bfloat16)).float()  # (PROBES, D)
-    return float(cosine_similarity(whole.double(), half.double()).min())
+    return least_cosine(whole.numpy(), half.numpy())
+
+
+def least_cosine(ones: NDArray[np.float32], others: NDArray[np.float32]) -> float:
+    """Return the least cosine between features `(N, D)` of the same tiles; NaN where one isn't finite."""
+    return float(cosine_similarity(torch.from_numpy(ones).double(), torch.from_numpy(others).double()).min())
+
+
+def fitted_probes(tile_px: int, transform: Transform) -> Tensor:
+    """Return the drawn tiles as they go into a network but for the normalization, `(PROBES, 3, h, w)` uint8."""
+    return fit(torch.from_numpy(draw_probes(tile_px)), transform)
 
 
 def draw_probes(tile_px: int) -> NDArray[np.uint8]:

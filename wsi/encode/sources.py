@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsi.card import EncoderCard
-from wsi.errors import WeightsError
+from wsi.card import Architecture, EncoderCard
+from wsi.errors import ModelError, WeightsError
 from wsi.publish import sha256_file
 from wsi.resources import home
 
@@ -40,6 +40,15 @@ def encoders_folder() -> Path:
 def fetched_folder(name: str) -> Path:
     """Return where the fetched weights of the encoder `name` lie, or would."""
     return encoders_folder() / name.replace(":", "-")
+
+
+def require_timm(architecture: Architecture) -> None:
+    """Raise ModelError unless the architecture is one that timm builds."""
+    if architecture.library != "timm":
+        raise ModelError(
+            f"{architecture.name}: needs the {architecture.library} library, and only timm's networks are built here; "
+            "install a plug-in for it (entry point wsi.encoders)"
+        )
 
 
 def find_weights(card: EncoderCard, folder: Path | None, *, given: Path | None = None) -> Weights:

@@ -20,12 +20,17 @@ def prepare(tiles: Tensor, transform: Transform) -> Tensor:
     Returns:
         `(B, 3, h, w)` float32.
     """
+    return normalize(fit(tiles, transform).float(), transform)
+
+
+def fit(tiles: Tensor, transform: Transform) -> Tensor:
+    """Resize and crop a batch `(B, S, S, 3)` uint8; `(B, 3, h, w)` whole gray levels, uint8 or float32."""
     images = tiles.permute(0, 3, 1, 2)  # (B, 3, S, S)
     if transform.resize_px is not None and transform.resize_px != images.shape[-1]:
         images = resize(images, transform.resize_px, transform.interpolation)  # (B, 3, resize_px, resize_px)
     if transform.crop_px is not None:
         images = _center_crop(images, transform.crop_px)  # (B, 3, crop_px, crop_px)
-    return normalize(images.float(), transform)
+    return images
 
 
 def normalize(images: Tensor, transform: Transform) -> Tensor:

@@ -125,5 +125,6 @@ def _provenance(
         encoder=identity.get("id", ""),
         encoder_sha256=identity.get("weights_sha256", ""),
         precision=identity.get("precision", ""),
+        backend=identity.get("backend", "torch"),
         key=next((entry.key for name, entry in reversed(book.stages.items()) if name != "export"), ""),
     )

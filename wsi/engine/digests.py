@@ -6,13 +6,12 @@ set by a user), any fault in it means the file is read again, and nothing else d
 
 import contextlib
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from wsi.publish import sha256_file
-from wsi.resources import home
+from wsi.resources import cache_folder
 
 
 def slide_digest(files: tuple[Path, ...]) -> str:
@@ -47,8 +46,7 @@ def remembered_digest(path: Path) -> str:
 @contextlib.contextmanager
 def _memory() -> Iterator[sqlite3.Connection | None]:
     """Yield the cache, or None where it can't be used (read-only home, network disk, damaged file)."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "wsi-run"
-    memory = None
+    root, memory = cache_folder(), None
     try:
         root.mkdir(parents=True, exist_ok=True)
         memory = sqlite3.connect(root / "sha256.sqlite", timeout=5)

@@ -90,7 +90,9 @@ def render_run(recipe: Recipe) -> bytes:
         read=config.read.model_copy(update={"mpp_table": None}),
         tissue=config.tissue.model_copy(update={"polygons": "drawn" if config.tissue.polygons else None}),
         tile=config.tile,
-        encode=EncodeConfig(encoder=recipe.encoder_id or None, precision=config.encode.precision),
+        encode=EncodeConfig(
+            encoder=recipe.encoder_id or None, precision=config.encode.precision, backend=config.encode.backend
+        ),
         export=config.export,
     )
     told = _RunFile(

@@ -130,7 +130,7 @@ def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -
         case "tile":
             parts = [recipe.tile_px, recipe.mpp, config.tile.overlap, config.tile.min_tissue]
         case "encode":
-            parts = [recipe.encoder_sha256, config.encode.precision, config.read.scaled]
+            parts = [recipe.encoder_sha256, config.encode.precision, config.encode.backend, config.read.scaled]
         case "predict":
             parts = [recipe.model_sha256, config.tile.max_unreadable, config.export.top_tiles]
         case "export":
@@ -147,7 +147,7 @@ def _field_parts(stage: Stage, recipe: Recipe, sha256: str) -> list[object]:
         case "tile":
             return [recipe.field.model_dump(mode="json", include=_OF_WINDOWS)]
         case "encode":
-            return [recipe.encoder_sha256, recipe.config.encode.precision]
+            return [recipe.encoder_sha256, recipe.config.encode.precision, recipe.config.encode.backend]
         case _:
             return [recipe.model_sha256]
 

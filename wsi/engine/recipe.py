@@ -5,7 +5,9 @@ from typing import Literal
 
 from wsi.card import Accepts, AcceptsField, Card, EncoderCard, EncoderInput, MaskCard, ModelCard
 from wsi.config import Config, Strict
+from wsi.encode.backends import require_backend
 from wsi.encode.sources import find_weights
+from wsi.encode.timm_card import timm_card
 from wsi.errors import ModelError, UsageError
 from wsi.model_folder import CARD, any_card, encoder_card, encoder_folder, find_folder, folder_digest, model_card
 from wsi.publish import sha256_bytes
@@ -117,6 +119,8 @@ def _of_whole_images(recipe: Recipe, card: Card, folder: Path) -> Recipe:
         "dense": isinstance(card, MaskCard),
     }
     recipe = recipe.model_copy(update=found)
+    if isinstance(card, MaskCard) and config.encode.backend != "torch":
+        raise UsageError(f"--backend {config.encode.backend}: for encoders, and model {card.id} has none; leave it out")
     if isinstance(card, MaskCard) or recipe.until in ("tissue", "tile"):
         return recipe
     encoder = encoder_folder(card.encoder.name, folder).resolve()
@@ -185,11 +189,16 @@ def _same_encoder(asked: str | None, card: ModelCard) -> str:
 
 
 def _with_encoder(recipe: Recipe, name: str) -> Recipe:
+    asked = recipe.config.encode
+    require_backend(asked.backend, device=asked.device, precision=asked.precision)
+    if asked.backend != "torch":
+        on_cpu = recipe.config.model_copy(update={"encode": asked.model_copy(update={"device": "cpu"})})
+        recipe = recipe.model_copy(update={"config": on_cpu})
     card, folder = _encoder(name)
     found = {"encoder": name if folder is None else str(folder), "encoder_id": name}
     if card is None:
         return recipe.model_copy(update={**found, "encoder_sha256": sha256_bytes(name.encode())})
-    weights = recipe.config.encode.weights
+    weights = asked.weights
     digest = find_weights(card, folder, given=Path(weights) if weights else None).sha256
     content = card.model_dump_json(exclude={"weights", "title", "citation"}) + digest
     return recipe.model_copy(
@@ -208,8 +217,6 @@ def _with_encoder(recipe: Recipe, name: str) -> Recipe:
 def _encoder(name: str) -> tuple[EncoderCard | None, Path | None]:
     """Return the encoder's card and folder; (None, None) for a plug-in, which says both when it is loaded."""
     if name.startswith("timm:"):
-        from wsi.encode.build import timm_card  # brings torch: only for this kind of name
-
         return timm_card(name.removeprefix("timm:")), None
     from wsi.encode.catalog import plugin_names
 

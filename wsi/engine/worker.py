@@ -53,6 +53,7 @@ class Networks:
         return load_encoder(
             self._recipe.encoder,
             weights=Path(config.encode.weights) if config.encode.weights else None,
+            backend=config.encode.backend,
             device=self._device,
             precision=config.encode.precision,
             threads=config.engine.threads,

@@ -178,7 +178,7 @@ def _made_by(result: Result, kind: str) -> list[tuple[str, str]]:
         ),
         (
             "Encoder",
-            f"{html_text(made.encoder)} <code>{html_text(made.encoder_sha256)}</code> {html_text(made.precision)}",
+            f"{html_text(made.encoder)} <code>{html_text(made.encoder_sha256)}</code> {html_text(made.precision)}, {html_text(made.backend)}",
         ),
         (f"{kind}'s SHA-256", f"<code>{html_text(made.slide_sha256)}</code>"),
         ("Made with", f"wsi-run {html_text(made.wsi_run)}, {html_text(made.reader)}"),

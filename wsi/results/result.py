@@ -76,6 +76,8 @@ class Provenance(Strict):
     encoder: str
     encoder_sha256: str
     precision: str
+    backend: str = "torch"
+    """What ran the encoder."""
     key: str
 
 
