@@ -1,11 +1,15 @@
-"""Labels find their place again, whatever was done to the image on the way."""
+"""Values find their place again, whatever was done to the image on the way."""
+
+from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 
-from wsi.errors import ModelError
 from wsi.field import Field, picture_field, volume_field
-from wsi.regrid import onto
+from wsi.regrid import Order, onto, read_at
 
 
 def numbered(*shape: int) -> Field:
@@ -44,7 +48,46 @@ def test_turned_and_flipped_volume_comes_back(order: tuple[int, ...], flips: tup
     assert onto(turned, volume.shape, volume.affine).steps == pytest.approx(volume.steps)
 
 
-def test_a_slanted_grid_is_refused() -> None:
-    turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
-    with pytest.raises(ModelError, match="right angles"):
-        onto(numbered(4, 4), (4, 4), turn)
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_slanted_grid_is_read_where_its_samples_lie(order: Order) -> None:
+    turn = np.array([[0.8, -0.6, 1.37], [0.6, 0.8, -2.13], [0, 0, 1]])
+    whole = numbered(9, 7)
+    found = onto(whole, (8, 8), turn, order=order, beyond=-5).values[0]
+    place = whole.to_index(np.indices((8, 8)).transpose(1, 2, 0) @ turn[:2, :2].T + turn[:2, 2])
+    inside = np.all((place > -0.5) & (place < np.array(whole.shape) - 0.5), axis=-1)
+    wanted = map_coordinates(whole.values[0].astype(float), place.transpose(2, 0, 1), order=order, mode="nearest")
+    assert 0 < inside.sum() < 64
+    assert found == pytest.approx(np.where(inside, wanted, -5))
+
+
+def test_outer_samples_hold_to_their_own_edge() -> None:
+    whole = numbered(6, 8)
+    coarse = whole.moved(np.full((1, 2, 2), 7, np.uint8), start=(1, 1.5), scale=(3, 4))
+    for order in get_args(Order):
+        assert (onto(coarse, whole.shape, whole.affine, order=order).values == 7).all()
+
+
+def test_linear_values_of_a_ramp_are_the_ramp() -> None:
+    whole = numbered(8, 10)
+    ramp = np.arange(5)[None, None] * np.ones((1, 4, 1))
+    half = whole.moved(ramp, start=(0.5, 0.5), scale=(2, 2))
+    found = onto(half, whole.shape, whole.affine, order=1).values[0]
+    assert found.dtype == np.float32
+    assert found[3] == pytest.approx(np.clip((np.arange(10) - 0.5) / 2, 0, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_right_angles_give_what_interpolation_of_every_place_does(seed: int) -> None:
+    """By axes and by the full matrix: two ways to the same values."""
+    rng = np.random.default_rng(seed)
+    shape, other = rng.integers(2, 7, 3), tuple(rng.integers(1, 7, 3).tolist())
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.diag(rng.choice([-2.0, -1.0, 0.5, 1.0, 1.7], 3))[rng.permutation(3)]
+    matrix[:3, 3] = rng.choice([0.0, 1.0, 2.3, 4.0], 3)
+    values = rng.normal(size=shape).astype(np.float32)
+    places = np.einsum("ab,b...->a...", matrix[:3, :3], np.indices(other)) + matrix[:3, 3].reshape(3, 1, 1, 1)
+    inside = np.all((places >= -0.5) & (places <= shape.reshape(3, 1, 1, 1) - 0.5), axis=0)
+    wanted = np.where(inside, map_coordinates(values, places, order=1, mode="nearest"), 0)
+    half = np.any(np.isclose(places % 1, 0.5), axis=0)  # on an outer edge: rounding says which side
+    np.testing.assert_allclose(read_at(values, matrix, other)[~half], wanted[~half], atol=1e-5)

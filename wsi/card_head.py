@@ -110,6 +110,15 @@ class Head(FromYaml):
         return len(names) - 1 if self.positive is None else names.index(self.positive)
 
     @property
+    def speaks_for(self) -> str:
+        """What a higher score speaks for, in words: the positive class, or more of what is measured."""
+        if self.quantity is not None:
+            return f"more {self.quantity.name}"
+        if self.survival is not None:
+            return f"a higher risk of {self.survival.event}"
+        return "a higher grade" if self.type == "ordinal" else self.classes[self.positive_index].name
+
+    @property
     def cuts(self) -> int:
         """Time bins of a discrete-time survival head, 0 of any other."""
         discrete = self.survival is not None and self.survival.model == "discrete-time"

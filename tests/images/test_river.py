@@ -1,60 +1,21 @@
 """Pictures and volumes through the command itself: what each model takes, says, writes and refuses."""
 
-import csv
 import gzip
 import hashlib
 import json
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
+from tests.images.command import Ran, run
 from tests.images.tiny_models import SIDE, dense, graded, photograph, scan
 from tests.make import draw_tissue, write_svs
-from tests.traps import environment
-
-LIMIT_S = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a command ended, and the OUT it wrote."""
-
-    status: int
-    told: str
-    out: Path
-
-    @property
-    def records(self) -> dict[str, dict[str, str]]:
-        lines = (self.out / "results.jsonl").read_text().splitlines()
-        return {record["path"]: record for record in map(json.loads, lines)}
-
-    @property
-    def rows(self) -> dict[str, dict[str, str]]:
-        with (self.out / "predictions.csv").open(newline="", encoding="utf-8") as file:
-            return {row["path"]: row for row in csv.DictReader(file)}
-
-    def folder(self, path: str) -> Path:
-        return self.out / "slides" / self.records[path]["slide"]
-
-
-def run(*arguments: str | Path, more: Mapping[str, str] | None = None) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "wsi.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        env={**environment(Path(sys.executable).parent), "OMP_NUM_THREADS": "1", **(more or {})},
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +34,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    graded(folder / "bright")
+    graded(folder / "bright", preprocess=HALVED, window=[SIDE, SIDE])
     dense(folder / "spots", axes=2, channels=["gray"], preprocess=[{"op": "scale@1", "factor": 0.00392156862745098}])
     dense(folder / "boxes", axes=3)
     return folder
@@ -89,6 +50,7 @@ def ran(mixed: Path, models: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return found
 
 
+HALVED = [{"op": "resize@1", "px": [48, 64], "side": "exact"}]
 TAKES = {"bright": {"light.png", "dim.png"}, "spots": {"gray.png"}, "boxes": {"scan.nii.gz"}}
 
 
@@ -147,26 +109,54 @@ def test_marks_of_a_picture_are_in_its_own_px(mixed: Path, ran: dict[str, Ran]) 
         labels = np.asarray(file)
     with Image.open(mixed / "gray.png") as file:
         assert labels.shape == (file.height, file.width)
-    objects = json.loads(gzip.decompress((folder / "gray.geojson.gz").read_bytes()))
-    (feature,) = objects["features"]
+    told = json.loads(gzip.decompress((folder / "gray.geojson.gz").read_bytes()))
+    (feature,) = told["features"]
     assert feature["properties"]["objectType"] == "annotation"
     assert feature["properties"]["measurements"]["Area px^2"] == int((labels == 1).sum())
-    assert objects["wsi_run"]["origin_px0"] == [0, 0]
+    assert told["wsi_run"]["origin_px0"] == [0, 0]
 
 
-def test_windows_of_a_picture_are_tiles_in_its_own_px(models: Path, tmp_path: Path) -> None:
-    """Halved to 96 x 64 px and cut into 3 x 2 windows of 32: each covers 64 px of the picture."""
-    photograph(tmp_path / "in" / "light.png", level=250, side=128)
-    model = graded(
-        tmp_path / "cut", preprocess=[{"op": "resize@1", "px": [64, 80], "side": "exact"}], window=[SIDE, SIDE]
-    )
-    status, told = run(tmp_path / "in", "-o", tmp_path / "OUT", "-m", model, "-q")
+def objects(folder: Path) -> list[dict[str, Any]]:
+    (path,) = folder.glob("*.geojson.gz")
+    return list(json.loads(gzip.decompress(path.read_bytes()))["features"])
+
+
+def test_windows_of_a_picture_are_tiles_in_its_own_px(ran: dict[str, Ran]) -> None:
+    """Halved to 64 x 48 px and cut into 2 x 2 windows of 32: each covers 64 px of the picture."""
+    found = objects(ran["bright"].folder("light.png"))
+    tiles = [one["geometry"]["coordinates"][0] for one in found if one["properties"]["objectType"] == "tile"]
+    assert sorted(tuple(corners[0]) for corners in tiles) == [(0, 0), (0, 32), (64, 0), (64, 32)]
+    assert {tuple(np.ptp(corners, axis=0)) for corners in tiles} == {(64.0, 64.0)}
+
+
+def test_what_spoke_for_brightness_lies_on_the_brighter_half(ran: dict[str, Ran]) -> None:
+    folder = ran["bright"].folder("light.png")
+    with Image.open(folder / "explanation.png") as file:
+        heat = np.asarray(file).astype(int) - 128
+    assert heat.shape == (96, 128)
+    assert heat[:, 64:].mean() > 1.5 * heat[:, :32].mean() > 0
+    assert json.loads((folder / "result.json").read_text())["image"]["explained"] == "bright"
+    whole, first = objects(folder)[:2]
+    assert whole["properties"]["classification"]["name"] == "Picture"
+    assert whole["properties"]["measurements"].keys() >= {"P(dark)", "P(bright)", "Light - P(bright)"}
+    assert first["properties"]["name"] == "Explanation 1: spoke for bright - research use only"
+    assert first["properties"]["classification"]["name"] == "Explanation - for"
+
+
+def test_one_picture_is_explained_by_a_method_of_choice(mixed: Path, models: Path, tmp_path: Path) -> None:
+    model, picture = models / "bright", mixed / "light.png"
+    status, told = run("explain", picture, "-m", model, "-o", tmp_path, "--method", "occlusion", "--head", "light")
     assert status == 0, told
-    (path,) = (tmp_path / "OUT").glob("slides/*/light.geojson.gz")
-    tiles = json.loads(gzip.decompress(path.read_bytes()))["features"]
-    corners = sorted(tuple(tile["geometry"]["coordinates"][0][0]) for tile in tiles)
-    assert corners == [(0, 0), (0, 64), (64, 0), (64, 64), (96, 0), (96, 64)]
-    assert {tuple(np.ptp(tile["geometry"]["coordinates"][0], axis=0)) for tile in tiles} == {(64.0, 64.0)}
+    assert "Yellow speaks for bright" in told
+    heat = tifffile.imread(tmp_path / "light.occlusion.tiff")
+    assert heat.shape == (96, 128)
+    assert heat.dtype == np.float32
+    assert heat[:, 44:64].max() == heat.max() > 0, "beside the edge, where there is something to cover"
+    with Image.open(tmp_path / "light.occlusion.png") as file:
+        assert "speaks for bright" in file.info["Comment"]
+    assert run("explain", mixed / "gray.png", "-m", model, "-o", tmp_path)[0] == 3
+    for wrong in (["--method", "occlude"], ["--to", "brigt"], ["--head", "no"]):
+        assert run("explain", picture, "-m", model, "-o", tmp_path, *wrong)[0] == 2, wrong
 
 
 @pytest.mark.parametrize("name", ["bright", "boxes"])
@@ -189,14 +179,17 @@ def test_table_tells_structures_and_second_verdicts(ran: dict[str, Ran]) -> None
     assert ran["bright"].rows["dim.png"]["Light"] == "dark"
 
 
-def test_changed_model_redoes_what_depends_on_it(mixed: Path, tmp_path: Path) -> None:
-    model, out = graded(tmp_path / "model"), tmp_path / "OUT"
-    run(mixed / "light.png", "-o", out, "-m", model, "-q")
-    (folder,) = (out / "slides").iterdir()
+def test_changed_model_redoes_what_depends_on_it(
+    mixed: Path, models: Path, ran: dict[str, Ran], tmp_path: Path
+) -> None:
+    model, out = tmp_path / "model", tmp_path / "OUT"
+    shutil.copytree(models / "bright", model)
+    shutil.copytree(ran["bright"].out, out)
+    folder = out / ran["bright"].folder("light.png").relative_to(ran["bright"].out)
     before = digests(folder)
     text = (model / "model.yaml").read_text()
     (model / "model.yaml").write_text(text.replace("neither bright nor dark", "in between"))
-    assert run(mixed / "light.png", "-o", out, "-m", model, "-q")[0] == 0
+    assert run(mixed, "-o", out, "-m", model, "-q")[0] == 3
     after = digests(folder)
     assert after["features.h5"] == before["features.h5"]
     assert after["result.json"] != before["result.json"]
@@ -217,21 +210,11 @@ def test_dry_run_tells_each_image_and_writes_nothing(mixed: Path, models: Path, 
 
 
 def test_models_say_what_they_eat(models: Path) -> None:
-    assert "pictures of R G B, whole" in run("models", "check", models / "bright")[1]
+    assert "pictures of R G B, windows of 32 x 32" in run("models", "check", models / "bright")[1]
     status, told = run("models", "check", models / "boxes")
     assert status == 0
     assert "volumes of value, windows of 16 x 16 x 16" in told
     assert "selftest  reproduced" in told
-
-
-def test_damaged_weights_stop_the_run(mixed: Path, tmp_path: Path) -> None:
-    model = dense(tmp_path / "boxes", axes=3)
-    content = bytearray((model / "weights.safetensors").read_bytes())
-    content[-1] ^= 1
-    (model / "weights.safetensors").write_bytes(content)
-    status, told = run(mixed / "scan.nii.gz", "-o", tmp_path / "OUT", "-m", model, "-q")
-    assert status == 2
-    assert "E_WEIGHTS" in told
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Draw pictures and volumes, and the folders of tiny models that read them; what they must say is plain to see.
 
-The graded model's encoder is one convolution that averages (its blocks of zeros pass their input on), so the first of
-its features is the mean brightness; its head says "bright" above a half. The dense model's network passes the brightness through: what is brighter than a half is marked.
+The graded model's encoder is a small ResNet whose blocks pass their input on, so that the first of its features is the
+mean brightness; its head says "bright" above a half. The dense model's network passes the brightness through: what is brighter than a half is marked.
 """
 
 import hashlib
@@ -17,9 +17,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from wsi.card import Architecture
 from wsi.segment import UNet, UNetSpec, make_unet
 
 SIDE = 32
+DIM = 96
 ABOUT: dict[str, Any] = {
     "version": "1",
     "title": "Drawn for tests",
@@ -71,9 +73,9 @@ def graded(folder: Path, **accepts: Any) -> Path:
     }
     encoder = _encoder(folder / "encoder")
     head = {
-        "norm.mean": torch.zeros(4),
-        "norm.std": torch.ones(4),
-        "embed.weight": torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        "norm.mean": torch.zeros(DIM),
+        "norm.std": torch.ones(DIM),
+        "embed.weight": torch.eye(1, DIM),
         "embed.bias": torch.zeros(1),
         "classifier.weight": torch.full((1, 1), 20.0),
         "classifier.bias": torch.full((1,), -10.0),
@@ -85,7 +87,7 @@ def graded(folder: Path, **accepts: Any) -> Path:
         "activation": "identity",
         "classes": [{"name": "dark", "color": [0, 0, 90]}, {"name": "bright", "color": [250, 200, 0]}],
     }
-    save_file({"features": torch.full((2, 4), 0.5)}, _made(folder) / "selftest.safetensors")
+    save_file({"features": torch.full((2, DIM), 0.5)}, _made(folder) / "selftest.safetensors")
     card = {
         "kind": "model",
         "id": folder.name,
@@ -104,17 +106,19 @@ def graded(folder: Path, **accepts: Any) -> Path:
 
 
 def _encoder(folder: Path) -> str:
-    """Write an encoder whose first feature is a picture's mean brightness, 0 to 1; return its weights' hash."""
-    from tests.encode.tiny import tiny_vit
+    """Write an encoder whose first feature is about a picture's mean brightness, 0 to 1; return its weights' hash."""
     from wsi.encode.build import build
 
-    architecture = tiny_vit(img_size=SIDE, depth=1, embed_dim=4, num_heads=1, init_values=None)
+    architecture = Architecture(name="test_resnet")
     network = build(architecture).to_empty(device="cpu")
     state = {name: torch.zeros_like(tensor) for name, tensor in network.state_dict().items()}
-    state["patch_embed.proj.weight"][0] = 1 / 192  # the mean of 8 x 8 px of three channels
-    state["patch_embed.proj.weight"][1] = -1 / 192
-    state["patch_embed.proj.bias"][2:] = torch.tensor([3.0, -3.0])  # so that the last normalization hardly scales
-    state["norm.weight"] += 4.5**0.5
+    for name, tensor in state.items():
+        if name.startswith("conv1") and tensor.ndim == 4:
+            tensor[0, 0 if tensor.shape[1] > 3 else slice(None), 1, 1] = 1 / 3 if tensor.shape[1] == 3 else 1
+        elif "downsample" in name and tensor.ndim == 4:
+            tensor[0, 0] = 1
+        elif name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight")):
+            tensor.fill_(1)
     folder.mkdir(parents=True)
     digest = _saved(state, folder / "weights.safetensors")
     card = {
@@ -126,8 +130,8 @@ def _encoder(folder: Path) -> str:
         "weights": {"file": "weights.safetensors", "sha256": digest},
         "input": {"tile_px": SIDE, "mpp": 0.0},
         "transform": {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]},
-        "pooling": "mean",
-        "dim": 4,
+        "pooling": "model",
+        "dim": DIM,
     }
     (folder / "model.yaml").write_text(yaml.safe_dump(card, sort_keys=False))
     return digest

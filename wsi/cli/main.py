@@ -20,6 +20,7 @@ COMMANDS = {
     "encode": "Go as far as features.h5 (no grade).",
     "predict": "Go as far as the grade (no files for people).",
     "evaluate": "Measure predictions against labels, with intervals.",
+    "explain": "Show where in one picture a model's score comes from.",
     "export": "Redo heatmaps, annotations and the report from existing results.",
     "dicom-seg": "Write a volume's mask as a DICOM segmentation on its series (carries UIDs).",
     "review": "Open the review page over OUT in the browser.",

@@ -35,7 +35,7 @@ def describe(book: Book) -> Result:
         tiles=tiles,
         flags=flags,
         refer_reason="" if graded else "no grade",
-        image=_image(tissue, facts.get("tile", {})),
+        image=_image(tissue, facts.get("tile", {}), predict),
         scale=Scale.model_validate(facts["tile"]["scale"]) if "scale" in facts.get("tile", {}) else None,
         provenance=_provenance(book, tissue.get("info", {}), encode, predict),
     )
@@ -43,15 +43,16 @@ def describe(book: Book) -> Result:
         return result
     told = {**predict, "flags": flags + [flag for flag in predict["flags"] if flag not in flags]}
     told.pop("model")
-    for name in ("read", "unreadable"):
+    for name in ("read", "unreadable", "explained"):
         told.pop(name, None)
     return Result.model_validate({**result.model_dump(), **told})
 
 
-def _image(tissue: dict[str, Any], tile: dict[str, Any]) -> ImageFacts | None:
+def _image(tissue: dict[str, Any], tile: dict[str, Any], predict: dict[str, Any]) -> ImageFacts | None:
     """Return what is known of an image that is read whole; None for a slide."""
     told = tissue.get("image")
-    return ImageFacts.model_validate({**told, "window": tile.get("window", [])}) if told else None
+    later = {"window": tile.get("window", []), "explained": predict.get("explained", "")}
+    return ImageFacts.model_validate({**told, **later}) if told else None
 
 
 def record_of(book: Book) -> Record:

@@ -51,6 +51,8 @@ class FieldFacts(Strict):
     looks: dict[str, float]
     read: Grid
     prepared: Grid
+    round_view: list[float] | None
+    """Row, column and radius of a round field of view, in px as read; None where there is none."""
     foreground: float
     """Share of the samples as read that are foreground."""
 

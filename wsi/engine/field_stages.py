@@ -27,7 +27,7 @@ from wsi.results.mask import Mask, amounts, write_mask
 from wsi.tile.windows_file import read_windows, write_windows
 from wsi.windows import Windows, as_tile, cut, plan_windows, two_sides
 
-FIELD_CODE: dict[Stage, int] = {"tissue": 1, "tile": 1, "encode": 1, "predict": 2}
+FIELD_CODE: dict[Stage, int] = {"tissue": 2, "tile": 1, "encode": 1, "predict": 3}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 MAX_WINDOWS = 1 << 20
 
@@ -134,17 +134,29 @@ def judge_image(book: Book, bench: Bench) -> Entry:
     features = read_features(bench.folder / "features.h5")
     verdict = judge(bench.models.model(), features.coords, features.features)
     artifacts = {"scores.h5": write_scores(bench.folder / "scores.h5", verdict.scores)}
+    found = verdict_facts(verdict, bench.recipe)
     facts = _facts(book)
     if len(facts.read.axes) == 2:
         with bench.clock.time("predict: heat"):
             heat = bench.models.explain(bench.samples()[0])
         if heat is not None:
-            means = verdict.positive or (verdict.value.name if verdict.value else "")
-            thumbnail = read_thumbnail_jpg(bench.folder)
-            small = onto(heat, *_shrunk(facts.read, thumbnail.shape[:2]))
-            artifacts["heatmap.png"] = write_heat_overlay(bench.folder, small.values[0], means=means)
-            artifacts[explanation.NAME] = explanation.write_explanation(bench.folder, small.values[0], means=means)
-    return Entry(key="", artifacts=artifacts, facts=verdict_facts(verdict, bench.recipe))
+            means = bench.models.model().card.head.speaks_for
+            seen = on_thumbnail(heat, facts, read_thumbnail_jpg(bench.folder).shape[:2])
+            artifacts["heatmap.png"] = write_heat_overlay(bench.folder, seen, means=means)
+            artifacts[explanation.NAME] = explanation.write_explanation(bench.folder, seen, means=means)
+            found["explained"] = means
+    return Entry(key="", artifacts=artifacts, facts=found)
+
+
+def on_thumbnail(heat: Field, facts: FieldFacts, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a picture's heat at the px of its thumbnail `(h, w)`; NaN outside of a round field of view."""
+    small = onto(heat, *_shrunk(facts.read, shape), order=1)
+    values: NDArray[np.float32] = small.values[0]
+    if facts.round_view is not None:
+        row, column, radius = facts.round_view
+        places = small.to_world(np.moveaxis(np.indices(shape, np.float64), 0, -1))
+        values[np.hypot(places[..., 0] - row, places[..., 1] - column) > radius] = np.nan
+    return values
 
 
 def _shrunk(grid: Grid, shape: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.float64]]:

@@ -101,7 +101,7 @@ def _of_whole_images(recipe: Recipe, card: Card, folder: Path) -> Recipe:
         "--tile-px": config.tile.tile_px,
         "--tile-mpp": config.tile.mpp,
         "--encoder": config.encode.encoder,
-        "--encoder-weights": config.encode.weights,
+        "--weights": config.encode.weights,
         "--tissue": config.tissue.polygons,
         "--mpp": config.read.mpp,
         "--mpp-table": config.read.mpp_table,

@@ -83,10 +83,10 @@ class Networks:
 
     def explain(self, prepared: Field) -> Field | None:
         """Return what in a picture speaks for the model's score, over its px after preprocessing; None: no way to tell."""
-        from wsi.predict.explain import explain_prepared
+        from wsi.predict.explain import Asked, explain_prepared
 
         try:
-            return explain_prepared(self._explained, prepared)
+            return explain_prepared(self._explained, prepared, Asked())
         except UsageError:
             return None
 

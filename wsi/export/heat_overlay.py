@@ -32,21 +32,25 @@ def write_heat_overlay(folder: Path, heat: NDArray[np.float32], *, means: str) -
     """Publish heatmap.png over an image's thumbnail.jpg and return its sha256.
 
     Args:
-        heat: `(h, w)` of the thumbnail's px, above 0 for and below 0 against.
+        heat: `(h, w)` of the thumbnail's px, above 0 for and below 0 against; NaN outside of the field of view.
         means: what heat above 0 speaks for.
     """
-    picture = heat_on(read_thumbnail_jpg(folder), heat)
+    return publish(folder / NAME, heat_png(read_thumbnail_jpg(folder), heat, means=means))
+
+
+def heat_png(picture: NDArray[np.uint8], heat: NDArray[np.float32], *, means: str) -> bytes:
+    """Return a picture `(h, w, 3)` with heat `(h, w)` on it as PNG; see `write_heat_overlay`."""
     facts = PngImagePlugin.PngInfo()
     facts.add_text("Description", RESEARCH_USE)
     facts.add_itxt("Comment", f"yellow: speaks for {means}; blue: against it; no probability")
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG", pnginfo=facts)
-    return publish(folder / NAME, buffer.getvalue())
+    Image.fromarray(heat_on(picture, heat)).save(buffer, "PNG", pnginfo=facts)
+    return buffer.getvalue()
 
 
 def heat_on(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a picture `(h, w, 3)` with heat `(h, w)` on it."""
-    share = signed_share(heat)
+    """Return a picture `(h, w, 3)` with heat `(h, w)` on it; where it is NaN the picture is as it was."""
+    share = np.nan_to_num(signed_share(heat))
     color = HEAT[heat_index(((share + 1) / 2).astype(np.float32))].astype(np.float32)
     weight = MOST * np.abs(share)[..., None]
     mixed: NDArray[np.uint8] = np.rint(picture * (1 - weight) + color * weight).astype(np.uint8)

@@ -5,6 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from wsi.export.explanation import read_explanation
 from wsi.export.image_geojson import write_image_geojson
 from wsi.export.slide import objects_name
 from wsi.publish import publish
@@ -34,7 +35,14 @@ def export_image(case: Case, *, decision: Decision | None = None) -> dict[str, s
     if len(image.shape) == 2:
         name = objects_name(case.result.path)
         labels = None if mask is None else mask.labels
-        made[name] = write_image_geojson(case.folder / name, case.result, case.scores, labels, decision=decision)
+        made[name] = write_image_geojson(
+            case.folder / name,
+            case.result,
+            case.scores,
+            labels,
+            explanation=read_explanation(case.folder) if image.explained else None,
+            decision=decision,
+        )
         if mask is not None:
             made[MASK] = publish(case.folder / MASK, mask_png(mask, case.result.structures))
     elif mask is not None:

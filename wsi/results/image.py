@@ -34,6 +34,8 @@ class ImageFacts(Strict):
     """What was noticed while it was read."""
     window: list[float] = []
     """Of a picture cut into several windows: height and width of one, in px as read."""
+    explained: str = ""
+    """What heat above 0 in explanation.png speaks for; "" where there is none."""
 
     @property
     def told(self) -> str:

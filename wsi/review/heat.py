@@ -46,10 +46,9 @@ def layers(result: Result) -> list[Layer]:
 
 def _explanation(result: Result) -> Layer | None:
     """Return the layer of what spoke for a picture's verdict and against it, -1 to 1; None for one without verdict."""
-    heat = heat_of(result)
-    if heat is None:
+    if result.image is None or not result.image.explained:
         return None
-    spoken = printable(result.positive) if result.value is None and result.positive else heat.name
+    spoken = printable(result.image.explained)
     return Layer(EXPLANATION, f"For or against {spoken}", "explanation", -1.0, 1.0, spoken)
 
 

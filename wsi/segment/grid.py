@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi.field import Field
+from wsi.regrid import read_at
 from wsi.segment.loss import IGNORED
 
 Floats = NDArray[np.float32]
@@ -27,11 +28,11 @@ def labels_on(found: Field, original: Field, *, threshold: float | None = None) 
     matrix = np.linalg.inv(found.affine) @ original.affine  # an index of the original to one of `found`
     cut_off = 0.5 if threshold is None else threshold
     if len(found.values) == 2:
-        return (_read_at(found.values[1], matrix, original.shape) >= cut_off).astype(np.uint8)
+        return (read_at(found.values[1], matrix, original.shape) >= cut_off).astype(np.uint8)
     labels = np.zeros(original.shape, np.uint8)
-    best = _read_at(found.values[0] - 1.0, matrix, original.shape) + 1.0
+    best = read_at(found.values[0] - 1.0, matrix, original.shape) + 1.0
     for label in range(1, len(found.values)):
-        one = _read_at(found.values[label], matrix, original.shape)
+        one = read_at(found.values[label], matrix, original.shape)
         np.copyto(labels, np.uint8(label), where=one > best)
         np.maximum(best, one, out=best)
     return labels
@@ -49,7 +50,7 @@ def labels_under(labels: NDArray[np.uint8], original: Field, prepared: Field, *,
     kept = np.zeros(prepared.shape, np.float32)
     for label in range(classes):
         share = _averaged((labels == label).astype(np.float32), matrix)
-        one = _read_at(share, matrix, prepared.shape)
+        one = read_at(share, matrix, prepared.shape)
         kept += one
         np.copyto(found, np.uint8(label), where=one > best)
         np.maximum(best, one, out=best)
@@ -64,31 +65,3 @@ def _averaged(share: Floats, matrix: NDArray[np.float64]) -> Floats:
         return share
     averaged: Floats = ndimage.uniform_filter(share, size=[max(1, round(s)) for s in steps], mode="constant")
     return averaged
-
-
-def _read_at(values: Floats, matrix: NDArray[np.float64], shape: tuple[int, ...]) -> Floats:
-    """Return values read at the samples of another grid, linear between them and 0 beyond."""
-    count = values.ndim
-    linear, shift = matrix[:count, :count], matrix[:count, count]
-    if np.allclose(linear, np.eye(count), atol=1e-6) and np.allclose(shift, np.rint(shift), atol=1e-4):
-        return _shifted(values, np.rint(shift).astype(int), shape)
-    diagonal = np.diag(np.diag(linear))
-    plain = np.diag(linear) if np.allclose(linear, diagonal, atol=1e-9) else linear
-    read: Floats = ndimage.affine_transform(
-        values, plain, shift, output_shape=shape, output=np.float32, order=1, mode="grid-constant"
-    )
-    return read
-
-
-def _shifted(values: Floats, shift: NDArray[np.int_], shape: tuple[int, ...]) -> Floats:
-    """Return `values[i + shift]` for each index i of `shape`, 0 beyond: a crop or pad undone, exactly."""
-    found = np.zeros(shape, np.float32)
-    here, there = [], []
-    for start, length, have in zip(shift.tolist(), shape, values.shape, strict=True):
-        low, high = max(0, -start), min(length, have - start)
-        if high <= low:
-            return found
-        here.append(slice(low, high))
-        there.append(slice(low + start, high + start))
-    found[tuple(here)] = values[tuple(there)]
-    return found

@@ -7,12 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from wsi.card import Head as CardHead
 from wsi.card import ModelCard, Transform
 from wsi.errors import ModelError, UsageError
 from wsi.field import Field, picture_field
-from wsi.mil import Head, HeadSpec, make_head
+from wsi.mil import Head, HeadSpec, class_probabilities, cumulative_logits, make_head
 from wsi.predict.explain import METHODS, ExplainedModel, Method, explain
-from wsi.predict.explain.explained import class_score
+from wsi.predict.explain.explained import class_score, grade_log_odds
 from wsi.predict.explain.grad_cam import LEAST_SIDE, map_layer, signed_cam
 
 
@@ -145,7 +146,7 @@ def test_windows_are_explained_one_by_one_and_stitched(model: ExplainedModel) ->
 def test_unknown_methods_heads_and_classes_are_named(model: ExplainedModel) -> None:
     field = picture()[0]
     with pytest.raises(UsageError, match=r"no method 'gradcam'.*Did you mean 'grad-cam'"):
-        explain(model, field, method="gradcam")  # type: ignore[arg-type]
+        explain(model, field, method="gradcam")
     with pytest.raises(UsageError, match="no head 'edema'"):
         explain(model, field, head="edema")
     with pytest.raises(ModelError, match="no class 'green'; the model knows blue, red"):
@@ -155,18 +156,53 @@ def test_unknown_methods_heads_and_classes_are_named(model: ExplainedModel) -> N
         explain(ExplainedModel(slides, model.network, model.transform, model.heads), field)
 
 
-def test_ordered_grades_are_explained_by_all_cuts_and_several_classes_by_their_own() -> None:
+def several(kind: str, count: int, **more: object) -> CardHead:
+    classes = [{"name": str(k), "color": [0, 0, k]} for k in range(count)]
+    told = {"file": "s.safetensors", "probability": [1 / count] * count}
+    return card(head={"type": kind, "classes": classes, **more}, selftest=told).head
+
+
+def test_several_classes_are_explained_by_their_own_logit() -> None:
     logits = torch.tensor([[2.0, 1.0, -3.0]])
-    names = [{"name": str(k), "color": [0, 0, k]} for k in range(4)]
-    ordinal = card(
-        head={"type": "ordinal", "classes": names}, selftest={"file": "s.safetensors", "probability": [0.25] * 4}
-    )
-    assert class_score(logits, ordinal.head).tolist() == [0.0]
-    several = card(
-        head={"type": "multiclass", "classes": names[:3]}, selftest={"file": "s.safetensors", "probability": [1, 0, 0]}
-    )
-    assert class_score(logits, several.head).tolist() == [-3.0]
-    assert class_score(logits, several.head, to="1").tolist() == [1.0]
+    assert class_score(logits, several("multiclass", 3)).tolist() == [-3.0]
+    assert class_score(logits, several("multiclass", 3), to="1").tolist() == [1.0]
+
+
+@pytest.mark.parametrize("link", ["cumulative", "corn"])
+def test_ordered_grades_are_explained_by_all_cuts_or_by_the_log_odds_of_one(link: str) -> None:
+    logits = torch.tensor([[2.0, 1.0, -3.0], [0.5, 0.5, 0.4]], dtype=torch.float64)
+    told = several("ordinal", 4, link=link)
+    above = cumulative_logits(logits) if link == "corn" else logits
+    assert class_score(logits, told).tolist() == above.mean(dim=1).tolist()
+    assert told.speaks_for == "a higher grade"
+    p = class_probabilities(above, "ordinal")
+    for grade in range(4):
+        wanted = torch.log(p[:, grade]) - torch.log1p(-p[:, grade])
+        found = class_score(logits, told, to=str(grade))
+        assert torch.allclose(found.clamp(min=-12), wanted.clamp(min=-12), atol=1e-6), grade
+
+
+def test_grade_that_is_all_but_sure_or_impossible_still_has_a_gradient() -> None:
+    above = torch.tensor([[60.0, -60.0], [60.0, 59.0], [-59.0, -60.0]], requires_grad=True)
+    grade_log_odds(above, 1).sum().backward()
+    assert above.grad is not None
+    assert torch.isfinite(above.grad).all()
+    assert (above.grad.abs().sum(dim=1) > 0.5).all()
+
+
+def test_dark_surround_of_a_round_field_of_view_says_nothing(model: ExplainedModel) -> None:
+    """The network sees the whole square; what it makes of the black corners isn't drawn."""
+    values = np.zeros((3, 96, 96), np.uint8)
+    rows, columns = np.mgrid[:96, :96]
+    round_view = np.hypot(rows - 47.5, columns - 47.5) < 46
+    values[:, round_view] = 90
+    values[0, round_view] = 160
+    told = card(input={"axes": 2, "channels": ["R", "G", "B"], "window": [32, 32], "preprocess": [
+        {"op": "resize@1", "px": [32, 32], "side": "exact"}, {"op": "invert@1"}]})  # fmt: skip
+    inverted = ExplainedModel(told, model.network, model.transform, model.heads)
+    heat = explain(inverted, picture_field(values, ("R", "G", "B"))).values[0]
+    assert not heat[np.hypot(rows - 47.5, columns - 47.5) > 48].any()
+    assert heat[40:56, 40:56].all()
 
 
 def test_weights_shuffled_layer_by_layer_give_another_map() -> None:

@@ -8,18 +8,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from wsi.card import AcceptsField, Head, ModelCard, Transform
 from wsi.encode.load import load_network
 from wsi.encode.transform import normalize
 from wsi.errors import ModelError
 from wsi.mil import Head as Network
+from wsi.mil import cumulative_logits
 from wsi.model_folder import encoder_folder, find_folder, model_card
 from wsi.predict.model import WEIGHTS, also_tensors, load_model
 from wsi.predict.weights import OOD, make_members, read_tensors
 
 MAIN = ""
 """Name of the model's own head, beside those under `also`."""
+LEAST = 1e-6
+"""Two cuts nearer than this leave a grade between them no odds at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,11 @@ class ExplainedModel:
     def score(self, images: Tensor, *, head: str = MAIN, to: str | None = None) -> Tensor:
         """Return what is explained of each image as a bag of its own, `(B,)`.
 
-        The log odds of a class of two; the logit of one of several; of ordered grades the mean log odds of being above
-        each, which rises with the grade.
+        The log odds of a class of two; the logit of one of several; the log odds of one of ordered grades, and without
+        `to` their mean log odds of being above each, which rises with the grade.
 
         Args:
-            to: name of a class; None: the positive one.
+            to: name of a class; None: what `Head.speaks_for` says.
         """
         told, members = self.heads[head]
         features = self.network(images).float()  # (B, D)
@@ -63,20 +67,30 @@ class ExplainedModel:
 
 
 def class_score(logits: Tensor, head: Head, *, to: str | None = None) -> Tensor:
-    """Return the number `(B,)` that stands for a class in logits `(B, C)`; see `ExplainedModel.score`.
-
-    Raises:
-        ModelError: no such class.
-    """
+    """Return the number `(B,)` that stands for a class in logits `(B, C)`; see `ExplainedModel.score`."""
     names = [one.name for one in head.classes]
-    if to is not None and to not in names:
-        raise ModelError(f"no class {to!r}; the model knows {', '.join(names)}")
-    if head.type == "ordinal" or not names:
+    if head.type == "ordinal":
+        above = cumulative_logits(logits) if head.link == "corn" else logits
+        return above.mean(dim=1) if to is None else grade_log_odds(above, names.index(to))
+    if not names:
         return logits.mean(dim=1)
     at = head.positive_index if to is None else names.index(to)
     if head.type == "binary":
         return logits[:, 0] if at == 1 else -logits[:, 0]
     return logits[:, at]
+
+
+def grade_log_odds(above: Tensor, grade: int) -> Tensor:
+    """Return the log odds `(B,)` of one of ordered grades by those of being above each but the last, `(B, K - 1)`."""
+    above = torch.cummin(above, dim=1).values
+    if grade == 0:
+        return -above[:, 0]
+    if grade == above.shape[1]:
+        return above[:, -1]
+    reaches, passes = above[:, grade - 1], above[:, grade]
+    # P = sigmoid(r) sigmoid(-p) (1 - e^(p - r)), 1 - P = sigmoid(-r) + sigmoid(p)
+    log_in = logsigmoid(reaches) + logsigmoid(-passes) + torch.log(-torch.expm1((passes - reaches).clamp(max=-LEAST)))
+    return log_in - torch.logaddexp(logsigmoid(-reaches), logsigmoid(passes))
 
 
 def load_explained(name: str | Path) -> ExplainedModel:

@@ -10,7 +10,7 @@ from wsi.windows import starts
 
 PARTS = 8
 """A cover is an eighth of a side, and moves by half of itself."""
-BATCH = 16
+BATCH = 4
 Score = Callable[[Tensor], Tensor]
 
 
