@@ -2,7 +2,8 @@
 
 A segmentation is placed by UIDs: of the study, the series, each slice and the frame of reference. These are copied from
 the series and nothing else of it: name, number, dates, sex and age of the patient stay empty. UIDs lead whoever has the
-archive to the patient, so such a file is as confidential as the series itself.
+archive to the patient, so such a file is as confidential as the series itself. Written with pydicom alone, for highdicom's
+writer copies the patient from the series; its reader is what tests hold these files against.
 
 Source: DICOM PS3.3 2024, A.51 and C.8.20 (Segmentation), C.7.6.16 (functional groups).
 """
@@ -186,7 +187,7 @@ def _dataset(mask: Mask, first: Slice, model: str, when: datetime) -> FileDatase
     seg.SamplesPerPixel, seg.PhotometricInterpretation = 1, "MONOCHROME2"
     seg.Rows, seg.Columns = first.rows, first.columns
     seg.BitsAllocated, seg.BitsStored, seg.HighBit, seg.PixelRepresentation = 1, 1, 0, 0
-    seg.LossyImageCompression, seg.SegmentationType = "00", "BINARY"
+    seg.LossyImageCompression, seg.SegmentationType, seg.SegmentsOverlap = "00", "BINARY", "NO"
     return seg
 
 
@@ -206,8 +207,12 @@ def _add_dimensions(seg: FileDataset) -> None:
     organization.DimensionOrganizationUID = _uid(seg.SOPInstanceUID, "dimensions")
     seg.DimensionOrganizationSequence = [organization]
     seg.DimensionIndexSequence = []
-    for pointer, group in ((0x0062000B, 0x0062000A), (0x00200032, 0x00209113)):  # segment number; slice position
+    for pointer, group, label in (
+        (0x0062000B, 0x0062000A, "ReferencedSegmentNumber"),
+        (0x00200032, 0x00209113, "ImagePositionPatient"),
+    ):
         index = Dataset()
+        index.DimensionDescriptionLabel = label
         index.DimensionIndexPointer, index.FunctionalGroupPointer = pointer, group
         index.DimensionOrganizationUID = organization.DimensionOrganizationUID
         seg.DimensionIndexSequence.append(index)
@@ -257,7 +262,7 @@ def _frame(number: int, one: Slice, place: int) -> Dataset:
     plane.ImagePositionPatient = [_decimal(n) for n in one.position]
     segment.ReferencedSegmentNumber = number
     source = _reference(one)
-    source.PurposeOfReferenceCodeSequence = [code_item(SOURCE)]
+    source.PurposeOfReferenceCodeSequence, source.SpatialLocationsPreserved = [code_item(SOURCE)], "YES"
     derivation.DerivationCodeSequence, derivation.SourceImageSequence = [code_item(DERIVATION)], [source]
     frame.FrameContentSequence, frame.PlanePositionSequence = [content], [plane]
     frame.SegmentIdentificationSequence, frame.DerivationImageSequence = [segment], [derivation]
