@@ -111,6 +111,14 @@ def test_optuna_that_is_not_installed_is_named(cohort: Cohort, tmp_path: Path, m
         run_folds(study, tmp_path)
 
 
+def test_real_optuna_proposes_other_settings_and_the_same_again(cohort: Cohort, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    study = study_of(cohort, config(search={"trials": 3, "sampler": "optuna"}, fit={"epochs": 1}))
+    chosen, losses = losses_of(study, tmp_path / "first")
+    assert (chosen, losses) == losses_of(study, tmp_path / "second")
+    assert len(set(losses)) == 3
+
+
 def test_optuna_is_asked_and_told(cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float] = []
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
-from tests.train.drawn import two_classes
+from tests.train.drawn import draw_bags, two_classes
 from tests.train.studies import cohort_of, config, study_of
 from wsi.errors import UsageError
 from wsi.train.checkpoint import Epoch
@@ -106,8 +107,39 @@ def test_mlflow_gets_settings_figures_and_epochs(
     log_mlflow(study, results, make_figures(study, hold_out(study, results)), tmp_path)
     assert logged["experiment"] == "grade"
     assert logged["params"]["fit.epochs"] == 2
-    assert {"AUC", "fold 1 validation loss"} <= set(logged["metrics"])
+    assert {"held-out cases/AUC", "fold 1/validation loss"} <= set(logged["metrics"])
     assert logged["files"] == ["metrics.csv"]
+
+
+def test_real_tensorboard_holds_the_losses_of_each_epoch(
+    trained: tuple[Study, list[FoldResult], Path], tmp_path: Path
+) -> None:
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    _, results, _ = trained
+    assert write_tensorboard(tmp_path, results)
+    events = reading.EventAccumulator(str(tmp_path / "tensorboard" / "fold_1")).Reload()
+    losses = [event.value for event in events.Scalars("train_loss")]
+    assert losses == pytest.approx([epoch.train_loss for epoch in results[0].trained.epochs])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # MLflow's own, at its import
+def test_real_mlflow_takes_all_figures_of_several_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'tracked.db'}")
+    monkeypatch.chdir(tmp_path)
+    mlflow = pytest.importorskip("mlflow")
+    bags = draw_bags(np.arange(18.0) % 3, tiles=(2, 4))
+    grades: list[object] = [["G1", "G2, high", "H&E's"][i % 3] for i in range(18)]
+    cohort = cohort_of(tmp_path / "cohort", bags, {"grade": grades}, target="grade:multiclass")
+    settings = config(fit={"epochs": 1}, splits={"scheme": "repeated-k-fold", "folds": 2, "repeats": 2})
+    study = study_of(cohort, settings)
+    results = run_folds(study, tmp_path / "run")
+    lines = make_figures(study, hold_out(study, results))
+    log_mlflow(study, results, lines, tmp_path / "run")
+    (tracked,) = mlflow.search_runs(experiment_names=["grade"], output_format="list")
+    told = {name: value for name, value in tracked.data.metrics.items() if "validation loss" not in name}
+    assert len(told) == sum(line.figure.value is not None for line in lines)
+    assert told["held-out cases/AUC macro one vs rest"] == lines[0].figure.value
 
 
 def test_mlflow_that_is_not_installed_is_named(

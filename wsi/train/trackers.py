@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,18 @@ def log_mlflow(study: Study, results: Sequence[FoldResult], lines: Sequence[Line
         for one in results:
             for epoch in one.trained.epochs:
                 if math.isfinite(epoch.validation_loss):
-                    mlflow.log_metric(f"{one.fold.name} validation loss", epoch.validation_loss, step=epoch.number + 1)
+                    name = _metric(f"{one.fold.name}/validation loss")
+                    mlflow.log_metric(name, epoch.validation_loss, step=epoch.number + 1)
         for line in lines:
-            if line.of_model and line.figure.value is not None:
-                mlflow.log_metric(line.figure.name.replace("(", "").replace(")", ""), line.figure.value)
+            if line.figure.value is not None:
+                mlflow.log_metric(_metric(f"{line.over}/{line.figure.name}"), line.figure.value)
         for path in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
             mlflow.log_artifact(str(path))
+
+
+def _metric(name: str) -> str:
+    """Return a name without the signs that MLflow refuses."""
+    return re.sub(r"[^\w .:/-]", "", name)
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
