@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from wsi.engine.viewing import STALL_S, Viewing
 from wsi.errors import AbsentError, ChildError, RegionError, TimeoutExceeded, UnreadableError
 from wsi.geometry import Point, Region, Size
 from wsi.read import SlideFile, find_slides, open_slide
-from wsi.review import Piece
+from wsi.review import Piece, TileKey
 
 PICTURE = make.small_picture()
 
@@ -34,14 +35,18 @@ def viewing() -> Iterator[Callable[..., Viewing]]:
     """Return a maker of Viewings over the slides below a folder; their processes end with the test."""
     made: list[Viewing] = []
 
-    def over(folder: Path, *, workers: int = 1, stall_s: float = STALL_S) -> Viewing:
+    def over(folder: Path, *, workers: int = 1) -> Viewing:
         places = {slide.id: slide.path for slide in find_slides(folder) if isinstance(slide, SlideFile)}
-        made.append(Viewing(places, workers=workers, stall_s=stall_s))
+        made.append(Viewing(places, workers=workers))
         return made[-1]
 
     yield over
     for one in made:
         one.close()
+
+
+def tile(shown: Viewing, slide: str, level: int, column: int, row: int) -> bytes:
+    return shown.tile(TileKey(slide, level, column, row))
 
 
 def only(folder: Path) -> str:
@@ -68,7 +73,7 @@ def test_tiles_cover_each_level_as_it_is_read(kind: str, viewing: Callable[..., 
     for number, level in enumerate(view.levels):
         for row in range(level.rows):
             for column in range(level.columns):
-                pixels = px_of(shown.tile(slide, number, column, row))
+                pixels = px_of(tile(shown, slide, number, column, row))
                 left, top = column * level.tile_px, row * level.tile_px
                 size = Size(min(level.tile_px, level.width - left), min(level.tile_px, level.height - top))
                 assert pixels.shape[:2] == (size.height, size.width)
@@ -86,7 +91,7 @@ def test_large_slide_of_one_level_gets_a_smaller_one(viewing: Callable[..., View
     assert (levels[1].width, levels[1].downsample) == (wide.shape[1] // 4, 4.0)
     side = 4 * levels[1].tile_px
     expected = np.asarray(Image.fromarray(wide[:side, :side]).reduce(4)).astype(int)
-    found = px_of(shown.tile(slide, 1, 0, 0)).astype(int)
+    found = px_of(tile(shown, slide, 1, 0, 0)).astype(int)
     assert np.abs(found - expected).mean() < 4
 
 
@@ -108,10 +113,10 @@ def test_unreadable_tile_is_known_and_the_others_are_shown(viewing: Callable[...
     make.damage_tiles(make.write_svs(tmp_path / "slide.svs", PICTURE), [1])
     slide, shown = only(tmp_path), viewing(tmp_path)
     side = shown.look(slide).levels[0].tile_px
-    assert shown.tile(slide, 0, 0, 0)
+    assert tile(shown, slide, 0, 0, 0)
     with pytest.raises(RegionError):
-        shown.tile(slide, 0, 1, 0)
-    assert px_of(shown.tile(slide, 0, 0, 1)).shape[1] == side
+        tile(shown, slide, 0, 1, 0)
+    assert px_of(tile(shown, slide, 0, 0, 1)).shape[1] == side
 
 
 def test_place_that_is_not_known_or_empty_is_told(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
@@ -123,7 +128,7 @@ def test_place_that_is_not_known_or_empty_is_told(viewing: Callable[..., Viewing
     shown.look(slide)
     path.unlink()
     with pytest.raises(AbsentError, match="isn't where it lay"):
-        shown.tile(slide, 0, 0, 0)
+        tile(shown, slide, 0, 0, 0)
 
 
 def test_another_file_in_the_slides_place_is_not_shown(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
@@ -131,11 +136,11 @@ def test_another_file_in_the_slides_place_is_not_shown(viewing: Callable[..., Vi
     path = make.write_svs(tmp_path / "in" / "slide.svs", PICTURE)
     other = make.write_svs(tmp_path / "slide.svs", PICTURE[::-1].copy())
     slide, shown = only(tmp_path / "in"), viewing(tmp_path / "in")
-    shown.tile(slide, 0, 0, 0)
+    tile(shown, slide, 0, 0, 0)
     shutil.copy(other, path)
     os.utime(path, ns=(1, 1))
     with pytest.raises(AbsentError, match="another file lies"):
-        shown.tile(slide, 0, 0, 0)
+        tile(shown, slide, 0, 0, 0)
 
 
 def test_file_that_is_no_slide_is_told(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
@@ -147,12 +152,12 @@ def test_file_that_is_no_slide_is_told(viewing: Callable[..., Viewing], tmp_path
 def test_process_that_dies_is_started_again(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
     make.write_svs(tmp_path / "slide.svs", PICTURE)
     slide, shown = only(tmp_path), viewing(tmp_path)
-    before = shown.tile(slide, 0, 0, 0)
-    process = shown._all[0].child._process
+    before = tile(shown, slide, 0, 0, 0)
+    process = shown._pool.children[0]._process
     assert process is not None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert shown.tile(slide, 0, 0, 0) == before
+    assert tile(shown, slide, 0, 0, 0) == before
 
 
 @pytest.fixture
@@ -168,21 +173,67 @@ def test_tile_that_kills_the_process_costs_itself_only(viewing: Callable[..., Vi
     shown = viewing(tmp_path)
     shown._places = {"trap": path}
     with pytest.raises(ChildError):
-        shown.tile("trap", 0, 0, 0)
+        tile(shown, "trap", 0, 0, 0)
     with pytest.raises(ChildError, match="isn't tried again"):
-        shown.tile("trap", 0, 0, 0)
-    assert shown.tile("trap", 0, 2, 2)
+        tile(shown, "trap", 0, 0, 0)
+    assert tile(shown, "trap", 0, 2, 2)
 
 
 @pytest.mark.usefixtures("traps")
 def test_tile_that_hangs_is_given_up(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
     path = write_trap(tmp_path / "slide.trap", harm={"kind": "loop", "x": 100, "y": 100})
-    shown = viewing(tmp_path, stall_s=3.0)
+    shown = viewing(tmp_path)
     shown._places = {"trap": path}
-    assert shown.tile("trap", 0, 2, 2)
+    assert tile(shown, "trap", 0, 2, 2)
+    shown._pool._stall_s = 0.5
     with pytest.raises(TimeoutExceeded):
-        shown.tile("trap", 0, 0, 0)
-    assert shown.tile("trap", 0, 2, 2)
+        tile(shown, "trap", 0, 0, 0)
+    shown._pool._stall_s = STALL_S
+    assert tile(shown, "trap", 0, 2, 2)
+
+
+def test_busy_decoders_are_told_of_and_held_against_no_tile(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    make.write_svs(tmp_path / "slide.svs", PICTURE)
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    shown.look(slide)
+    process = shown._pool.children[0]._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    shown._stall_s = 0.05
+    with pytest.raises(TimeoutExceeded, match="all decoders are busy"):
+        tile(shown, slide, 0, 0, 0)
+    process.send_signal(signal.SIGCONT)
+    shown._stall_s = STALL_S
+    assert tile(shown, slide, 0, 0, 0)
+
+
+def test_file_that_was_only_touched_must_be_looked_at_again(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    path = make.write_svs(tmp_path / "slide.svs", PICTURE)
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    key = TileKey(slide, 0, 0, 0)
+    with pytest.raises(AbsentError, match="isn't known yet"):
+        shown.tile_soon(key)
+    shown.look(slide)
+    before = shown.tile_soon(key).result(STALL_S)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(AbsentError, match="changed a moment ago"):
+        shown.tile_soon(key).result(STALL_S)
+    shown.look(slide)
+    assert shown.tile_soon(key).result(STALL_S) == before
+    path.unlink()
+    with pytest.raises(AbsentError, match="isn't where it lay"):
+        shown.tile_soon(key).result(STALL_S)
+
+
+def test_tiles_asked_for_ahead_come_by_themselves(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
+    make.write_svs(tmp_path / "slide.svs", PICTURE)
+    slide, shown = only(tmp_path), viewing(tmp_path)
+    shown.look(slide)
+    keys = [TileKey(slide, 0, column, 0) for column in range(3)]
+    found: Queue[tuple[TileKey, bytes]] = Queue()
+    shown.tiles_ahead(keys, lambda key, content: found.put((key, content)))
+    came = dict(found.get(timeout=STALL_S) for _ in keys)
+    assert came == {key: shown.tile(key) for key in keys}
 
 
 def test_many_threads_get_what_one_gets(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
@@ -190,7 +241,7 @@ def test_many_threads_get_what_one_gets(viewing: Callable[..., Viewing], tmp_pat
     slide, shown = only(tmp_path), viewing(tmp_path, workers=2)
     level = shown.look(slide).levels[0]
     places = [(column, row) for row in range(level.rows) for column in range(level.columns)] * 3
-    alone = {place: shown.tile(slide, 0, *place) for place in places}
+    alone = {place: tile(shown, slide, 0, *place) for place in places}
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda place: shown.tile(slide, 0, *place), places))
+        together = list(pool.map(lambda place: tile(shown, slide, 0, *place), places))
     assert together == [alone[place] for place in places]

@@ -1,6 +1,8 @@
 """A small run to review, made from figures, and slides whose px are drawn as they are asked for."""
 
 import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ from starlette.testclient import TestClient
 
 from tests.export import cases
 from wsi.engine import journal
-from wsi.errors import AbsentError
+from wsi.errors import AbsentError, WsiError
 from wsi.results import ClassScore, Result
-from wsi.review import Piece, ReviewFolder, View, ViewLevel, make_app
+from wsi.review import Piece, ReviewFolder, TileKey, View, ViewLevel, make_app
 
 PORT = 8765
 TOKEN = "the-token-of-the-link"
@@ -71,7 +73,8 @@ class DrawnTiles:
 
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
-    fault: Exception | None = None
+    fault: WsiError | None = None
+    ahead: list[TileKey] = field(default_factory=list)
 
     def has(self, slide: str, /) -> bool:
         return slide in (SUSPICIOUS, UNSURE, BENIGN)
@@ -82,11 +85,22 @@ class DrawnTiles:
         levels = tuple(ViewLevel(SIZE[0] // d, SIZE[1] // d, float(d), 256) for d in (1, 4, 16))
         return View(*SIZE, levels, 0.25)
 
-    def tile(self, slide: str, level: int, column: int, row: int, /) -> bytes:
-        self.asked.append((slide, level, column, row))
+    def tile(self, key: TileKey, /) -> bytes:
+        self.asked.append(key)
         if self.fault is not None:
             raise self.fault
-        return cases.jpeg(np.full((16, 16, 3), (level * 60, column % 256, row % 256), np.uint8))
+        return cases.jpeg(np.full((16, 16, 3), (key.level * 60, key.column % 256, key.row % 256), np.uint8))
+
+    def tile_soon(self, key: TileKey, /) -> Future[bytes]:
+        found: Future[bytes] = Future()
+        try:
+            found.set_result(self.tile(key))
+        except WsiError as error:
+            found.set_exception(error)
+        return found
+
+    def tiles_ahead(self, keys: Sequence[TileKey], _take: Callable[[TileKey, bytes], object], /) -> None:
+        self.ahead = list(keys)
 
     def crop(self, slide: str, piece: Piece, /) -> bytes:
         self.asked.append((slide, piece))

@@ -1,7 +1,7 @@
 """The page's addresses: what each gives, of a run that went well and of one that didn't."""
 
 import json
-import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,8 @@ from tests.review.cohort import (
     make_out,
     write_case,
 )
-from wsi.errors import CrashError, RegionError
+from wsi.errors import CrashError, RegionError, WsiError
+from wsi.review import TileKey
 from wsi.review import app as app_module
 
 
@@ -198,7 +199,7 @@ def test_slide_that_is_gone_costs_its_view_only(out: Path) -> None:
 
 
 @pytest.mark.parametrize(("fault", "status"), [(RegionError("a frame"), 422), (CrashError("died"), 422)])
-def test_tile_that_cannot_be_decoded_says_so(fault: Exception, status: int, out: Path) -> None:
+def test_tile_that_cannot_be_decoded_says_so(fault: WsiError, status: int, out: Path) -> None:
     answer = client(out, DrawnTiles(fault=fault)).get(f"/api/cases/{SUSPICIOUS}/tiles/0/0/0")
     assert answer.status_code == status
     assert set(answer.json()["error"]) == {"code", "message", "next"}
@@ -243,9 +244,8 @@ def test_disk_that_does_not_answer_is_told_of(out: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(app_module, "ANSWER_S", 0.2)
 
     class Slow(DrawnTiles):
-        def tile(self, slide: str, level: int, column: int, row: int, /) -> bytes:
-            time.sleep(1)
-            return b""
+        def tile_soon(self, key: TileKey, /) -> Future[bytes]:
+            return Future()
 
     answer = client(out, Slow()).get(f"/api/cases/{SUSPICIOUS}/tiles/0/0/0")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "E_TIMEOUT")

@@ -2,8 +2,8 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.review.cohort import BENIGN, SUSPICIOUS, TOKEN, DrawnTiles, client, decide, drawn, make_out
 from tests.review.serving import Answer, Served, served
-from wsi.review import guard, make_app
+from wsi.review import TileKey, guard, make_app
 from wsi.review.guard import Door
 from wsi.review.refusal import without_paths
 
@@ -232,9 +232,10 @@ def test_flood_is_answered_in_part_and_the_server_lives(out: Path, monkeypatch: 
     monkeypatch.setattr(guard, "MAX_WAITING", 4)
 
     class Slow(DrawnTiles):
-        def tile(self, slide: str, level: int, column: int, row: int, /) -> bytes:
-            time.sleep(0.2)
-            return super().tile(slide, level, column, row)
+        def tile_soon(self, key: TileKey, /) -> Future[bytes]:
+            found: Future[bytes] = Future()
+            threading.Timer(0.2, found.set_result, [self.tile(key)]).start()
+            return found
 
     statuses: list[int] = []
     with served(out, Slow()) as running:

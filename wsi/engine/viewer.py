@@ -1,18 +1,21 @@
 """The viewing process: it opens slides to be looked at and gives tiles and pieces of them as JPEG.
 
-Run as `python -m wsi.engine.viewer` by Child. It keeps a few slides open and answers: open, tile, crop.
+Run as `python -m wsi.engine.viewer` by Child. It keeps a few slides open and answers: open, tile, crop, each with bytes.
 """
 
-import io
+import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from wsi.engine.child import Message, send, serve
-from wsi.errors import RegionError, WsiError
+from wsi.errors import AbsentError, RegionError, WsiError
 from wsi.geometry import MPP_MAX, MPP_MIN, Point, Region, Size, best_level
 from wsi.read import (  # the readers are loaded before the first slide, not with it
     Framed,
@@ -22,6 +25,7 @@ from wsi.read import (  # the readers are loaded before the first slide, not wit
     openslide_reader,  # noqa: F401
     tiffslide_reader,  # noqa: F401
 )
+from wsi.read.find import mark_of
 
 OPEN_SLIDES = 8
 TILE_PX = 256
@@ -100,9 +104,9 @@ class Shown:
                 return found
             frame = source.frame_px(step.level, column, row)
             if frame is not None:
-                return jpeg(Image.fromarray(frame))
-        pixels = self._source.read_region(step.region(column, row))
-        return jpeg(Image.fromarray(pixels).reduce(step.shrink) if step.shrink > 1 else Image.fromarray(pixels))
+                return jpeg(frame)
+        pixels = source.read_region(step.region(column, row))
+        return jpeg(np.asarray(Image.fromarray(pixels).reduce(step.shrink)) if step.shrink > 1 else pixels)
 
     def crop(self, x: int, y: int, width: int, height: int, px: int) -> bytes:
         levels, longest = self._source.levels, max(width, height)
@@ -113,7 +117,7 @@ class Shown:
             raise RegionError(f"a piece of {size.width} x {size.height} px is too large to be shown at once")
         image = Image.fromarray(self._source.read_region(Region(Point(x, y), level, size)))
         image.thumbnail((px, px), Image.Resampling.BICUBIC, reducing_gap=2.0)
-        return jpeg(image)
+        return jpeg(np.asarray(image))
 
     def close(self) -> None:
         self._source.close()
@@ -125,27 +129,22 @@ def _picture(path: Path) -> Source:
     return PictureSource(path)
 
 
-def jpeg(image: Image.Image) -> bytes:
-    """Return a picture as JPEG."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
+def jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """Return px `(height, width, 3)` as JPEG, colors at half the size."""
+    return bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(pixels), level=_QUALITY, subsampling="420"))
 
 
 class Shelf:
     """The slides that this process has open, the one longest unused closed first."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[tuple[str, bool], Shown] = OrderedDict()
+        self._open: OrderedDict[tuple[str, tuple[int, ...], bool], Shown] = OrderedDict()
 
     def answer(self, pipe: Connection, message: Message, _blobs: list[bytes]) -> None:
-        if message["do"] == "hello":
-            send(pipe, {"hello": True})
-            return
-        shown = self._shown(message["path"], bool(message.get("whole")))
+        shown = self._shown(Path(message["path"]), tuple(message["mark"]), whole=message["whole"])
         match message["do"]:
             case "open":
-                send(pipe, shown.about())
+                send(pipe, {}, json.dumps(shown.about()).encode())
             case "tile":
                 send(pipe, {}, shown.tile(message["level"], message["column"], message["row"]))
             case "crop":
@@ -153,13 +152,21 @@ class Shelf:
             case other:
                 raise WsiError(f"the viewing process was asked for {other!r}, which it doesn't know")
 
-    def _shown(self, path: str, whole: bool) -> Shown:
-        shown = self._open.get((path, whole))
+    def _shown(self, path: Path, mark: tuple[int, ...], *, whole: bool) -> Shown:
+        """Return the open slide; AbsentError when its file isn't the one of that mark any more."""
+        try:
+            is_same = mark_of(path) == mark
+        except OSError as error:
+            raise AbsentError("the slide isn't where it lay a moment ago") from error
+        if not is_same:
+            raise AbsentError("the slide's file was changed a moment ago")
+        key = (str(path), mark, whole)
+        shown = self._open.get(key)
         if shown is None:
-            shown = self._open[path, whole] = Shown(Path(path), whole=whole)
+            shown = self._open[key] = Shown(path, whole=whole)
             while len(self._open) > OPEN_SLIDES:
                 self._open.popitem(last=False)[1].close()
-        self._open.move_to_end((path, whole))
+        self._open.move_to_end(key)
         return shown
 
 

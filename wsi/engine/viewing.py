@@ -1,46 +1,40 @@
 """Slides to look at: their tiles decoded by supervised processes, which may die without taking the server along."""
 
-import contextlib
+import json
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wsi.engine.child import Child, Message
-from wsi.errors import AbsentError, ChildError, TimeoutExceeded, WsiError
-from wsi.read.find import fingerprint
-from wsi.review.tiles import Piece, View, ViewLevel
+from wsi.engine.child import Message
+from wsi.engine.view_pool import Question, ViewPool
+from wsi.errors import AbsentError, TimeoutExceeded, WsiError
+from wsi.read.find import fingerprint, mark_of
+from wsi.review.tiles import Piece, TileKey, View, ViewLevel
 
 WORKERS = min(4, max(2, os.cpu_count() or 2))
 STALL_S = 20.0
 """A process that says nothing for so long, over one tile, is stopped."""
-MEMORY_GB = 4.0
+BAND_ROWS, BAND_PX = 2, 1024
+"""Rows of tiles, and px of level 0, that go to one process: stored strips that neighbors share are decoded once."""
 _SEVERAL = frozenset({".mrxs", ".vms", ".vmu", ".dcm"})
 """Slides that may have more files than the one that is opened."""
 _ID_HASH = re.compile(r"-([0-9a-f]{8})(?:-\d+)?$")
 
 
-class _Hand:
-    """A viewing process and the slides it has been asked for."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A slide's file as it was when it was found to be the slide that was run. whole: a picture that was read whole."""
 
-    def __init__(self) -> None:
-        self.child = Child("wsi.engine.viewer", memory_bytes=round(MEMORY_GB * 2**30))
-        self.knows: set[str] = set()
-
-    def ask(self, message: Message, *, stall_s: float) -> tuple[Message, list[bytes]]:
-        if not self.child.running:
-            self.knows.clear()
-        self.child.send(message)
-        self.knows.add(message.get("path", ""))
-        return self.child.receive(stall_s)
+    path: Path
+    mark: tuple[int, int, int]
+    whole: bool
 
 
 class Viewing:
-    """The Tiles of slides whose places are known. Any thread may ask; each process answers one at a time."""
+    """The Tiles of slides whose places are known. Any thread may ask."""
 
     def __init__(
         self,
@@ -58,130 +52,118 @@ class Viewing:
             stall_s: seconds after which one that says nothing is stopped.
         """
         self._places, self._is_picture, self._stall_s = places, is_picture, stall_s
-        self._idle = [_Hand() for _ in range(workers)]
-        self._all = tuple(self._idle)
-        self._free = threading.Condition()
-        self._helpers = ThreadPoolExecutor(max(1, workers - 1), "open")
-        self._views: dict[str, tuple[tuple[int, ...], View]] = {}
-        self._same: dict[str, tuple[int, ...]] = {}
-        self._deadly: set[tuple[object, ...]] = set()
+        self._pool, self._lanes = ViewPool(workers, stall_s=stall_s), range(workers)
+        self._found: dict[str, _Found] = {}
+        self._views: dict[str, tuple[_Found, View]] = {}
 
     def warm(self) -> None:
         """Start the processes, so that the first slide needn't wait for them."""
-        for hand in self._all:
-            hand.child.start()
+        self._pool.start()
 
     def close(self) -> None:
         """End the processes."""
-        self._helpers.shutdown(cancel_futures=True)
-        for hand in self._all:
-            hand.child.stop()
+        self._pool.close()
 
     def has(self, slide: str, /) -> bool:
         return slide in self._places
 
     def look(self, slide: str, /) -> View:
-        path, mark = self._place(slide)
+        found = self._checked(slide)
         known = self._views.get(slide)
-        if known is None or known[0] != mark:
-            self._helpers.submit(
-                self._open_elsewhere, {"do": "open", "path": str(path), "whole": self._is_picture(slide)}
-            )
-            told, _ = self._ask(slide, path, {"do": "open"}, ())
+        if known is None or known[0] != found:
+            opened = self._pool.ask(self._question(slide, {"do": "open"}, lane=hash(slide)))
+            self._pool.ask_ahead(self._on_each(slide, {"do": "open"}))
+            told = json.loads(self._waited(opened))
             levels = tuple(ViewLevel(int(w), int(h), float(d), int(px)) for w, h, d, px in told["levels"])
-            known = mark, View(told["width"], told["height"], levels, told["mpp"])
-            self._views[slide] = known
+            known = self._views[slide] = found, View(told["width"], told["height"], levels, told["mpp"])
+            self._pool.ask_ahead(self._first_tiles(slide, levels))
         return known[1]
 
-    def tile(self, slide: str, level: int, column: int, row: int, /) -> bytes:
-        path, _ = self._place(slide)
-        asked = {"do": "tile", "level": level, "column": column, "row": row}
-        return self._ask(slide, path, asked, (level, column, row))[1][0]
+    def tile(self, key: TileKey, /) -> bytes:
+        self._checked(key.slide)
+        return self._waited(self.tile_soon(key))
+
+    def tile_soon(self, key: TileKey, /) -> Future[bytes]:
+        return self._pool.ask(self._tile(key))
+
+    def tiles_ahead(self, keys: Sequence[TileKey], take: Callable[[TileKey, bytes], object], /) -> None:
+        asked: dict[Hashable, TileKey] = {}
+        questions = []
+        for key in keys:
+            questions.append(self._tile(key))
+            asked[questions[-1].key] = key
+        for name, answer in self._pool.ask_ahead(questions):
+            answer.add_done_callback(_handing_on(asked[name], take))
 
     def crop(self, slide: str, piece: Piece, /) -> bytes:
-        path, _ = self._place(slide)
-        return self._ask(slide, path, {"do": "crop", "piece": asdict(piece)}, (piece,))[1][0]
+        self._checked(slide)
+        message = {"do": "crop", "piece": asdict(piece)}
+        asked = self._question(slide, message, piece, lane=hash((slide, piece.y // BAND_PX)))
+        return self._waited(self._pool.ask(asked))
 
-    def _open_elsewhere(self, message: Message) -> None:
-        """Let one more process open a slide that somebody has just begun to look at, if it has nothing else to do."""
-        with self._free:
-            hand = next((one for one in reversed(self._idle) if message["path"] not in one.knows), None)
-            if hand is None or len(self._idle) == len(self._all) == 1:
-                return
-            self._idle.remove(hand)
+    def _first_tiles(self, slide: str, levels: Sequence[ViewLevel]) -> Iterator[Question]:
+        """Yield a tile of each level for each process, the coarsest first: what a level needs once is done then."""
+        for number, level in reversed(list(enumerate(levels))):
+            place = {"level": number, "column": level.columns // 2, "row": level.rows // 2}
+            yield from self._on_each(slide, {"do": "tile", **place}, number)
+
+    def _on_each(self, slide: str, message: Message, *what: object) -> Iterator[Question]:
+        for lane in self._lanes:
+            yield self._question(slide, message, *what, lane, lane=lane, is_bound=True)
+
+    def _tile(self, key: TileKey) -> Question:
+        message = {"do": "tile", "level": key.level, "column": key.column, "row": key.row}
+        return self._question(key.slide, message, key, lane=hash((key.slide, key.level, key.row // BAND_ROWS)))
+
+    def _question(self, slide: str, message: Message, *what: object, lane: int, is_bound: bool = False) -> Question:
+        """Return a question about a slide's file, with its mark: the process tells when it is another by then."""
+        found = self._found.get(slide)
+        if found is None:
+            raise AbsentError("whether the slide is the one that was run isn't known yet")
+        told = {**message, "path": str(found.path), "mark": found.mark, "whole": found.whole}
+        return Question((slide, message["do"], *what), told, lane % len(self._lanes), is_bound)
+
+    def _waited(self, answer: Future[bytes]) -> bytes:
+        """Return an answer, waited for as long as two that hang may take: the one before it and its own."""
         try:
-            with contextlib.suppress(WsiError):
-                hand.ask(message, stall_s=self._stall_s)
-        finally:
-            self._back(hand)
+            return answer.result(2 * self._stall_s)
+        except TimeoutError as error:
+            if isinstance(error, WsiError):
+                raise
+            raise TimeoutExceeded("all decoders are busy") from error
 
-    def _back(self, hand: _Hand) -> None:
-        with self._free:
-            self._idle.append(hand)
-            self._free.notify()
-
-    def _checked(self, slide: str, path: Path, mark: tuple[int, ...]) -> None:
-        """Hold that the file still is the slide that was run; AbsentError when it isn't.
+    def _checked(self, slide: str) -> _Found:
+        """Return the slide's file, which is the slide that was run.
 
         A slide's id ends in a hash of samples of its file. Of several files that take part it is of them all, which
         only a search of their folder tells (`--slides`).
-        """
-        if self._same.get(slide) == mark or path.suffix.lower() in _SEVERAL:
-            return
-        told = _ID_HASH.search(slide)
-        if told and fingerprint((path,))[:8] != told[1]:
-            raise AbsentError("another file lies where the slide lay; bring the slide back, or run wsi-run again")
-        self._same[slide] = mark
 
-    def _place(self, slide: str) -> tuple[Path, tuple[int, ...]]:
-        """Return the slide's file and what changes when it does; AbsentError when it isn't there."""
+        Raises:
+            AbsentError: it isn't there, or another file lies in its place.
+        """
         path = self._places.get(slide)
         if path is None:
             raise AbsentError("where this slide lies isn't known here; start with --slides and the folder it lies in")
         try:
-            found = path.stat()
+            mark = mark_of(path)
         except OSError as error:
             raise AbsentError(
                 "the slide isn't where it lay when it was run; bring it back, or start with --slides and its folder"
             ) from error
-        mark = (found.st_size, found.st_mtime_ns, found.st_ino)
-        self._checked(slide, path, mark)
-        return path, mark
+        known = self._found.get(slide)
+        if known is None or known.mark != mark:
+            told = _ID_HASH.search(slide)
+            if path.suffix.lower() not in _SEVERAL and told and fingerprint((path,))[:8] != told[1]:
+                raise AbsentError("another file lies where the slide lay; bring the slide back, or run wsi-run again")
+            known = self._found[slide] = _Found(path, mark, self._is_picture(slide))
+        return known
 
-    def _ask(self, slide: str, path: Path, message: Message, what: tuple[object, ...]) -> tuple[Message, list[bytes]]:
-        """Return the answer of a process; one that dies over it is asked once more, and never again for the same.
 
-        Raises:
-            SlideError: the slide or that part of it can't be decoded. ChildError: the process died or hung twice.
-        """
-        if (slide, *what) in self._deadly:
-            raise ChildError("this part of the slide stopped the decoder before and isn't tried again")
-        message = {**message, "path": str(path), "whole": self._is_picture(slide)}
-        try:
-            return self._ask_once(path, message)
-        except TimeoutExceeded:
-            raise
-        except ChildError:
-            pass
-        try:
-            return self._ask_once(path, message)
-        except ChildError:
-            self._deadly.add((slide, *what))
-            raise
+def _handing_on(key: TileKey, take: Callable[[TileKey, bytes], object]) -> Callable[[Future[bytes]], None]:
+    """Return what gives a tile to `take`; one that was dropped or can't be decoded isn't missed."""
 
-    def _ask_once(self, path: Path, message: Message) -> tuple[Message, list[bytes]]:
-        with self._hand(str(path)) as hand:
-            return hand.ask(message, stall_s=self._stall_s)
+    def hand_on(answer: Future[bytes]) -> None:
+        if not answer.cancelled() and answer.exception() is None:
+            take(key, answer.result())
 
-    @contextmanager
-    def _hand(self, path: str) -> Iterator[_Hand]:
-        """Yield a process that is free, one that has the slide open if there is such."""
-        with self._free:
-            if not self._free.wait_for(lambda: self._idle, self._stall_s):
-                raise TimeoutExceeded("all decoders are busy")
-            hand = next((one for one in self._idle if path in one.knows), self._idle[0])
-            self._idle.remove(hand)
-        try:
-            yield hand
-        finally:
-            self._back(hand)
+    return hand_on

@@ -211,6 +211,12 @@ def fingerprint(files: tuple[Path, ...]) -> str:
     return digest.hexdigest()
 
 
+def mark_of(path: Path) -> tuple[int, int, int]:
+    """Return size, time and inode of a file, by which a change of it is noticed; OSError when it isn't there."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
 def _unique(found: list[SlideFile | Rejected]) -> list[SlideFile | Rejected]:
     """Number ids that differ by case only or not at all (a/1.svs and a_1.svs with the same content)."""
     used: dict[str, int] = {}

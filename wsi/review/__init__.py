@@ -6,13 +6,14 @@ from wsi.review.folder import ReviewFolder
 from wsi.review.guard import new_token
 from wsi.review.places import slide_places, slides_below
 from wsi.review.static import DEFAULT_MPX, write_static
-from wsi.review.tiles import Piece, Tiles, View, ViewLevel
+from wsi.review.tiles import Piece, TileKey, Tiles, View, ViewLevel
 
 __all__ = [
     "DEFAULT_MPX",
     "Desk",
     "Piece",
     "ReviewFolder",
+    "TileKey",
     "Tiles",
     "View",
     "ViewLevel",

@@ -1,9 +1,10 @@
 """The review page over OUT as a web application: which address gives what."""
 
+import contextlib
 import functools
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,8 @@ from wsi.review.desk import Desk
 from wsi.review.folder import ReviewFolder
 from wsi.review.guard import Door, Guard, read_body, with_headers
 from wsi.review.refusal import Refused, of_status, refused
-from wsi.review.tiles import Kept, Piece, Tiles
+from wsi.review.tile_service import TileService
+from wsi.review.tiles import Kept, Piece, TileKey, Tiles
 
 PAGE = Path(__file__).with_name("page")
 SERVED = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -57,7 +59,7 @@ def make_app(
     Raises:
         ValueError: blind without a reviewer.
     """
-    pages = Pages(Desk(folder, tiles, blind=blind, reviewer=reviewer))
+    pages = Pages(Desk(folder, tiles, blind=blind, reviewer=reviewer), tiles)
     routes = [
         Route("/", pages.index),
         Route("/page/{name}", pages.file),
@@ -96,9 +98,10 @@ def _on_bug(_request: Request, error: Exception) -> Response:
 class Pages:
     """What each address answers. Files and decoders are waited for in threads, never in the event loop."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, tiles: Tiles) -> None:
         self._desk = desk
         self._kept = Kept()
+        self._tiles = TileService(tiles, self._kept, lambda slide: self._wait(desk.look, slide))
         self._limit: anyio.CapacityLimiter | None = None
         self._files = {p.name: SERVED[p.suffix] for p in PAGE.iterdir() if p.suffix in SERVED and p.is_file()}
 
@@ -130,10 +133,8 @@ class Pages:
     async def tile(self, request: Request) -> Response:
         slide = request.path_params["slide"]
         level, column, row = (_number(request.path_params[name], name) for name in ("level", "column", "row"))
-        content = self._kept.get((slide, level, column, row)) if self._desk.is_case(slide) else None
-        if content is None:
-            content = await self._wait(self._desk.tile, slide, level, column, row)
-            self._kept.put((slide, level, column, row), content)
+        with _in_time():
+            content = await self._tiles.tile(TileKey(slide, level, column, row))
         return Response(content, media_type="image/jpeg", headers=_TILE_CACHE)
 
     async def crop(self, request: Request) -> Response:
@@ -167,21 +168,28 @@ class Pages:
     async def _wait(self, work: Callable[..., T], *given: Any) -> T:
         """Return what `work` gives, done in a thread; Refused (503) when it takes too long."""
         self._limit = self._limit or anyio.CapacityLimiter(THREADS)
-        try:
-            with anyio.fail_after(ANSWER_S):
-                return await anyio.to_thread.run_sync(
-                    functools.partial(work, *given), abandon_on_cancel=True, limiter=self._limit
-                )
-        except TimeoutError as error:
-            if isinstance(error, WsiError):
-                raise
-            raise Refused(
-                503,
-                TimeoutExceeded.code,
-                "The disk with the results or the slides doesn't answer.",
-                next="Wait, then reload; if it stays so, look whether the disk is there.",
-                wait_s=5,
-            ) from error
+        with _in_time():
+            return await anyio.to_thread.run_sync(
+                functools.partial(work, *given), abandon_on_cancel=True, limiter=self._limit
+            )
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[None]:
+    """End what the block waits for after a while; Refused (503)."""
+    try:
+        with anyio.fail_after(ANSWER_S):
+            yield
+    except TimeoutError as error:
+        if isinstance(error, WsiError):
+            raise
+        raise Refused(
+            503,
+            TimeoutExceeded.code,
+            "The disk with the results or the slides doesn't answer.",
+            next="Wait, then reload; if it stays so, look whether the disk is there.",
+            wait_s=5,
+        ) from error
 
 
 def _number(text: str, name: str) -> int:

@@ -19,7 +19,7 @@ from wsi.review.folder import ReviewFolder, Stamp, damaged, stamp
 from wsi.review.frame import frame, is_volume
 from wsi.review.outlines import outlines
 from wsi.review.refusal import Refused, of_status, refused
-from wsi.review.tiles import Kept, Piece, Tiles, View
+from wsi.review.tiles import Kept, Piece, TileKey, Tiles, View
 
 KEPT_BYTES = 64 << 20
 MAX_PANES = 50
@@ -174,12 +174,13 @@ class Desk:
         except OSError as error:
             raise damaged(entry.result) from error
 
-    def tile(self, slide: str, level: int, column: int, row: int) -> bytes:
-        """Return a tile as a JPEG; Refused (404) beyond the slide's levels and tiles."""
-        view = self._look(self._folder.entry(slide))
-        if level >= len(view.levels) or column >= view.levels[level].columns or row >= view.levels[level].rows:
-            raise Refused(404, "E_RANGE", "The slide has no such tile.", next="Reload the page.")
-        return self._tiles.tile(slide, level, column, row)
+    def look(self, slide: str) -> View:
+        """Return how a slide is shown; Refused where it can't be opened or isn't the one that was run."""
+        return self._look(self._folder.entry(slide))
+
+    def tile(self, key: TileKey) -> bytes:
+        """Return a tile as a JPEG, which must be one of the slide's."""
+        return self._tiles.tile(key)
 
     def crop(self, slide: str, piece: Piece) -> bytes:
         """Return a piece of level 0 as a JPEG; Refused (422) where it lies beyond the slide."""
@@ -189,7 +190,6 @@ class Desk:
         return self._tiles.crop(slide, piece)
 
     def _look(self, entry: Entry) -> View:
-        """Return how the slide is shown; Refused where it can't be opened or isn't the one that was run."""
         result, scale = entry.result, frame(entry.result)
         if is_volume(result):
             raise Refused(404, "E_VOLUME", VOLUME)

@@ -16,7 +16,7 @@ from wsi.errors import UsageError, WsiError
 from wsi.publish import explained
 from wsi.review.app import PAGE, SERVED
 from wsi.review.desk import Desk
-from wsi.review.tiles import Piece
+from wsi.review.tiles import Piece, TileKey
 
 DATA, PAGES, INDEX = "data", "page", "index.html"
 MARK = "<!-- data -->"
@@ -108,7 +108,7 @@ def _write_tiles(desk: Desk, slide: str, folder: Path, level: dict[str, Any]) ->
     for row in range(rows):
         for column in range(columns):
             try:
-                content = desk.tile(slide, level["id"], column, row)
+                content = desk.tile(TileKey(slide, level["id"], column, row))
             except WsiError:
                 lost += 1
             else:

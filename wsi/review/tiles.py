@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 CACHE_BYTES = 256 << 20
 
@@ -30,6 +32,15 @@ class ViewLevel:
         return -(-self.height // self.tile_px)
 
 
+class TileKey(NamedTuple):
+    """One tile of all: of a slide, by its level, column and row."""
+
+    slide: str
+    level: int
+    column: int
+    row: int
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A slide as it is shown: level-0 px, its levels (the largest first), and µm per px when the file says it."""
@@ -38,6 +49,17 @@ class View:
     height: int
     levels: tuple[ViewLevel, ...]
     mpp: float | None
+
+    def holds(self, key: TileKey) -> bool:
+        """Return whether there is such a tile."""
+        if not 0 <= key.level < len(self.levels):
+            return False
+        level = self.levels[key.level]
+        return 0 <= key.column < level.columns and 0 <= key.row < level.rows
+
+    def tile_px0(self, level: int) -> float:
+        """Return the side of a level's tiles in level-0 px."""
+        return self.levels[level].downsample * self.levels[level].tile_px
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +88,23 @@ class Tiles(Protocol):
         """Return the slide's size, levels and scale."""
         ...
 
-    def tile(self, slide: str, level: int, column: int, row: int, /) -> bytes:
+    def tile(self, key: TileKey, /) -> bytes:
         """Return one tile as a JPEG; the caller keeps level, column and row within `look`'s."""
+        ...
+
+    def tile_soon(self, key: TileKey, /) -> Future[bytes]:
+        """Return the tile to come, of a slide that was looked at; the disk isn't waited for.
+
+        Raises:
+            AbsentError: it must be looked at again, as the bytes to come may be too.
+        """
+        ...
+
+    def tiles_ahead(self, keys: Sequence[TileKey], take: Callable[[TileKey, bytes], object], /) -> None:
+        """Give these tiles to `take` when nobody waits for others, unless other ones are asked for ahead before that.
+
+        `take` is called in any thread. Raises AbsentError as `tile_soon` does.
+        """
         ...
 
     def crop(self, slide: str, piece: Piece, /) -> bytes:
