@@ -71,9 +71,9 @@ def write_case(folder: Path) -> None:
     case = {
         **row, "view": {"width": px, "height": px, "levels": [], "mpp": 0.25}, "view_problem": "", "words": "tumor",
         "hidden": False, "top": [], "bottom": [], "heat": {**place, "layers": [layer]}, "outlines": False,
-        "decisions": [], "panes": [],
+        "decisions": [], "panes": [], "is_beside": False,
     }  # fmt: skip
-    run = {"notice": "Research use only.", "blind": False, "reviewer": "", "model": None, "classes": []}
+    run = {"notice": "Research use only.", "blind": False, "reviewer": "", "model": None, "beside": None, "classes": [], "structures": []}
     whole = {"case": case, "outlines": None, "heat": {"score": base64.b64encode(heat.tobytes()).decode()}}
     shutil.copytree(PAGE, folder / "page")
     start = f"window.WSI_DATA = {json.dumps({'run': run, 'cases': [row], 'slides': {'s': whole}})};"

@@ -193,7 +193,7 @@ def test_heat_has_each_tiles_color_and_follows_threshold_opacity_and_map(look: P
     look.keyboard.press("o")
     told = look.evaluate(
         """async () => { const { item, stage } = WSI.desk; const grid = item.heat;
-          const bytes = [...await WSI.desk.store.heat(item.slide, "score")];
+          const bytes = [...await WSI.desk.store.heat(item, "score")];
           const hottest = bytes.indexOf(Math.max(...bytes));
           return { byte: bytes[hottest], x: grid.x0 + (hottest % grid.columns + 0.5) * grid.step_x,
             y: grid.y0 + (Math.floor(hottest / grid.columns) + 0.5) * grid.step_y }; }"""

@@ -2,6 +2,7 @@
 
 import socket
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from wsi.cli.options import FILE
-from wsi.review import Desk, ReviewFolder, Tiles, make_app, new_token, slide_places, slides_below, write_static
+from wsi.review import Beside, Desk, ReviewFolder, Tiles, make_app, new_token, slide_places, slides_below, write_static
 from wsi.review.text import clean
 
 MAX_CONNECTIONS = 512
@@ -22,7 +23,20 @@ _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104  (compared, not bound)
 @click.command("review")
 @click.argument("out", type=FILE)
 @click.option("--slides", type=FILE, metavar="DIR", help="Where the slides lie now, if not where they were run.")
-@click.option("-m", "--model", metavar="NAME", help="The model's folder, for its card, if it isn't a shipped one.")
+@click.option(
+    "--beside",
+    type=FILE,
+    metavar="OUT2",
+    help="Another run over the same slides: what its model says of each is seen beside it.",
+)
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="A model's folder, for its card, if it isn't a shipped one; may be given for each run.",
+)
 @click.option(
     "--blind", is_flag=True, help="Show no verdict before the reviewer's own read of a slide is written down."
 )
@@ -55,6 +69,7 @@ def command(out: Path, **given: Any) -> int:
     \b
       wsi-run review OUT
       wsi-run review OUT --blind --reviewer "A. Miller"
+      wsi-run review OUT --beside OUT2
       wsi-run review OUT --static FOLDER
 
     It prints a link, which alone opens the page. Decisions go into OUT/review; `wsi-run export OUT` merges them into
@@ -64,7 +79,8 @@ def command(out: Path, **given: Any) -> int:
     from wsi.engine.viewing import Viewing
 
     _check(out, given)
-    folder = ReviewFolder(out, lambda: journal.read(out), model=given["model"])
+    folder = ReviewFolder(out, lambda: journal.read(out), models=given["models"])
+    given["beside"] = _beside(folder, given["beside"], given["models"])
     found = slides_below(given["slides"], folder.records()) if given["slides"] else {}
     viewing = Viewing(slide_places(out) | found, is_picture=folder.is_picture)
     viewing.warm()
@@ -74,11 +90,30 @@ def command(out: Path, **given: Any) -> int:
         viewing.close()
 
 
+def _beside(folder: ReviewFolder, out: Path | None, models: Sequence[str]) -> ReviewFolder | None:
+    """Return the other run, and say how many of the slides it has a result of; UsageError when of none."""
+    from wsi.cli.over_slides import counted
+    from wsi.engine import journal
+    from wsi.errors import UsageError
+
+    if out is None:
+        return None
+    beside = ReviewFolder(out, lambda: journal.read(out), models=models)
+    entries = folder.entries()
+    count = sum(Beside(beside).entry(entry) is not None for entry in entries)
+    if entries and not count:
+        raise UsageError(f"--beside {out}: it has no result of any slide of {folder.out}; expected a run over the same")
+    click.echo(f"wsi-run: --beside {out}: has results of {count} of {counted(len(entries), 'slide')}", err=True)
+    return beside
+
+
 def _check(out: Path, given: dict[str, Any]) -> None:
     from wsi.errors import UsageError
 
     if not out.is_dir():
         raise UsageError(f"{out}: no such folder; expected the OUT of a run")
+    if given["beside"] and not given["beside"].is_dir():
+        raise UsageError(f"--beside {given['beside']}: no such folder; expected the OUT of another run")
     if given["slides"] and not given["slides"].is_dir():
         raise UsageError(
             f"--slides {given['slides']}: no such folder; expected the one that was run, where it lies now"
@@ -95,7 +130,16 @@ def serve(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
     listening = listen(host, given["port"])
     port = int(listening.getsockname()[1])
     reviewer = clean(given["reviewer"])
-    app = make_app(folder, tiles, token=token, host=host, port=port, blind=given["blind"], reviewer=reviewer)
+    app = make_app(
+        folder,
+        tiles,
+        token=token,
+        host=host,
+        port=port,
+        beside=given["beside"],
+        blind=given["blind"],
+        reviewer=reviewer,
+    )
     name = "127.0.0.1" if host in _ANY else f"[{host}]" if ":" in host else host
     link = f"http://{name}:{port}/?token={token}"
     click.echo(link)
@@ -116,7 +160,7 @@ def write(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
     from wsi.cli.main import EXIT_NOT_OK
     from wsi.cli.over_slides import counted
 
-    made = write_static(Desk(folder, tiles), given["static"], mpx=given["static_mpx"])
+    made = write_static(Desk(folder, tiles, beside=given["beside"]), given["static"], mpx=given["static_mpx"])
     click.echo(f"{given['static'] / 'index.html'}: {counted(made.cases, 'slide')}, {counted(made.tiles, 'tile')}")
     if made.unreadable:
         click.echo(f"{counted(made.unreadable, 'tile')} can't be decoded and left out")

@@ -1,6 +1,7 @@
 """The review page over OUT: a worklist, slides with heat and outlines, and decisions that are written down for good."""
 
 from wsi.review.app import make_app
+from wsi.review.beside import Beside
 from wsi.review.desk import Desk
 from wsi.review.folder import ReviewFolder
 from wsi.review.guard import new_token
@@ -10,6 +11,7 @@ from wsi.review.tiles import Piece, TileKey, Tiles, View, ViewLevel
 
 __all__ = [
     "DEFAULT_MPX",
+    "Beside",
     "Desk",
     "Piece",
     "ReviewFolder",

@@ -33,6 +33,7 @@ THREADS = 24
 MAX_CROP_PX = 512
 MAX_SIDE = 1 << 31
 _TILE_CACHE = {"cache-control": "private, max-age=3600"}
+_NOT_KEPT = {"cache-control": "no-store"}
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ def make_app(
     token: str,
     host: str = "127.0.0.1",
     port: int = 0,
+    beside: ReviewFolder | None = None,
     blind: bool = False,
     reviewer: str = "",
 ) -> Starlette:
@@ -53,13 +55,14 @@ def make_app(
         tiles: the way to the px of the slides.
         token: what the link that opens the page holds.
         host, port: what it listens on; a request by another name is refused.
+        beside: another run over the same slides, whose results are seen beside.
         blind: show no verdict before the reviewer's own read of the case is written down; needs `reviewer`.
         reviewer: who reviews; "" lets the page say it with each decision.
 
     Raises:
         ValueError: blind without a reviewer.
     """
-    pages = Pages(Desk(folder, tiles, blind=blind, reviewer=reviewer), tiles)
+    pages = Pages(Desk(folder, tiles, beside=beside, blind=blind, reviewer=reviewer), tiles)
     routes = [
         Route("/", pages.index),
         Route("/page/{name}", pages.file),
@@ -71,6 +74,9 @@ def make_app(
         Route("/api/cases/{slide}/crop", pages.crop),
         Route("/api/cases/{slide}/heat/{layer}", pages.heat),
         Route("/api/cases/{slide}/outlines", pages.outlines),
+        Route("/api/cases/{slide}/beside", pages.beside),
+        Route("/api/cases/{slide}/beside/heat/{layer}", pages.heat_beside),
+        Route("/api/cases/{slide}/beside/outlines", pages.outlines_beside),
         Route("/api/cases/{slide}/decisions", pages.decisions),
         Route("/api/cases/{slide}/decisions", pages.decide, methods=["POST"]),
     ]
@@ -151,12 +157,28 @@ class Pages:
         return Response(content, media_type="image/jpeg", headers=_TILE_CACHE)
 
     async def heat(self, request: Request) -> Response:
-        content = await self._wait(self._desk.heat, request.path_params["slide"], request.path_params["layer"])
-        return Response(content, media_type="application/octet-stream", headers={"cache-control": "no-store"})
+        return await self._heat(request, beside=False)
+
+    async def heat_beside(self, request: Request) -> Response:
+        return await self._heat(request, beside=True)
+
+    async def _heat(self, request: Request, *, beside: bool) -> Response:
+        slide, layer = request.path_params["slide"], request.path_params["layer"]
+        content = await self._wait(functools.partial(self._desk.heat, slide, layer, beside=beside))
+        return Response(content, media_type="application/octet-stream", headers=_NOT_KEPT)
 
     async def outlines(self, request: Request) -> Response:
-        content = await self._wait(self._desk.outlines, request.path_params["slide"])
-        return Response(content, media_type="application/geo+json", headers={"cache-control": "no-store"})
+        return await self._outlines(request, beside=False)
+
+    async def outlines_beside(self, request: Request) -> Response:
+        return await self._outlines(request, beside=True)
+
+    async def _outlines(self, request: Request, *, beside: bool) -> Response:
+        content = await self._wait(functools.partial(self._desk.outlines, request.path_params["slide"], beside=beside))
+        return Response(content, media_type="application/geo+json", headers=_NOT_KEPT)
+
+    async def beside(self, request: Request) -> Response:
+        return as_json(await self._wait(self._desk.beside, request.path_params["slide"]))
 
     async def decisions(self, request: Request) -> Response:
         return as_json(await self._wait(self._desk.decisions, request.path_params["slide"]))

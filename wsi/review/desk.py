@@ -12,8 +12,10 @@ from wsi.errors import AbsentError, WsiError
 from wsi.export.cohort import Entry
 from wsi.export.words import next_step
 from wsi.printable import printable
-from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, Provenance, read_decisions
+from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, read_decisions
 from wsi.review import evidence, heat, log, worklist
+from wsi.review.about import about_model, classes_of, structures_of
+from wsi.review.beside import Beside
 from wsi.review.draft import read_draft
 from wsi.review.folder import ReviewFolder, Stamp, damaged, stamp
 from wsi.review.frame import frame, is_volume
@@ -32,10 +34,28 @@ VOLUME = (
 class Desk:
     """The cases of a run as one reviewer sees them."""
 
-    def __init__(self, folder: ReviewFolder, tiles: Tiles, *, blind: bool = False, reviewer: str = "") -> None:
+    def __init__(
+        self,
+        folder: ReviewFolder,
+        tiles: Tiles,
+        *,
+        beside: ReviewFolder | None = None,
+        blind: bool = False,
+        reviewer: str = "",
+    ) -> None:
+        """Take the run, the way to its px and who reviews.
+
+        Args:
+            beside: another run over the same slides, whose model's results are seen beside this one's.
+            blind: hide what models say of a slide until `reviewer`'s own read of it is written down.
+
+        Raises:
+            ValueError: blind without a reviewer.
+        """
         if blind and not reviewer:
             raise ValueError("a blind review needs to know whose own read it waits for")
         self._folder, self._tiles = folder, tiles
+        self._beside = Beside(beside) if beside else None
         self._blind, self._reviewer = blind, reviewer
         self._kept = Kept(KEPT_BYTES)
         self._read: tuple[Stamp, dict[str, list[Decision]]] | None = None
@@ -44,10 +64,9 @@ class Desk:
         return slide in self._folder.records()
 
     def run(self) -> dict[str, Any]:
-        """Return what the run is: its model, classes and counts."""
+        """Return what the run is: its model, classes and counts, and the model seen beside it."""
         entries = self._folder.entries()
         results = [entry.result for entry in entries]
-        graded = next((r for r in results if r.classes), None)
         counts: dict[str, int | None] = {
             status: sum(r.status == status for r in results) for status in ("ok", "partial", "refused", "failed")
         }
@@ -58,36 +77,16 @@ class Desk:
             "blind": self._blind,
             "reviewer": self._reviewer,
             "read_only": not os.access(self._folder.out, os.W_OK),
-            "model": self._model(self._folder.made(), graded.threshold if graded else None),
-            "classes": [{"name": printable(c.name), "color": c.color} for c in graded.classes] if graded else [],
+            "model": about_model(self._folder),
+            "beside": about_model(self._beside.folder) if self._beside else None,
+            "classes": classes_of(results),
+            "structures": structures_of(results),
             "counts": {
                 "cases": len(results),
                 **counts,
                 "referred": None if hidden else sum(r.has_verdict and r.refer for r in results),
                 "reviewed": sum(any(d.stage == "final" for d in self._of(entry)) for entry in entries),
             },
-        }
-
-    def _model(self, made: Provenance | None, threshold: float | None) -> dict[str, Any] | None:
-        if made is None:
-            return None
-        card = self._folder.card(made)
-        told: dict[str, Any] = {
-            "id": printable(made.model),
-            "version": printable(made.model_version),
-            "sha256": made.model_sha256,
-            "threshold": threshold,
-        }
-        if card is None:
-            return {**told, "title": "", "kind": "", "trained_on": [], "licence": "", "evaluation": []}
-        figures = [one.model_dump(include={"name", "metric", "value", "low", "high", "n"}) for one in card.evaluation]
-        return {
-            **told,
-            "title": card.title,
-            "kind": card.head.type,
-            "trained_on": card.training.data,
-            "licence": card.licence.weights,
-            "evaluation": figures,
         }
 
     def cases(self) -> list[dict[str, Any]]:
@@ -110,29 +109,29 @@ class Desk:
         entry = self._folder.entry(slide)
         hidden = self._is_hidden(entry)
         view, problem = self._view(entry)
-        told = {
+        return {
             **self._row(entry),
             "view": view,
             "view_problem": problem,
-            "hidden": hidden,
-            "next_step": next_step(entry.result.code) if entry.result.code else "",
-            "words": "",
-            "top": [],
-            "bottom": [],
-            "heat": None,
-            "outlines": (entry.folder / "tissue.geojson").is_file() or (bool(entry.result.structures) and not hidden),
             "decisions": [d.model_dump() for d in self._seen(entry, hidden=hidden)],
             "panes": self._panes(entry),
+            "is_beside": self._beside is not None and self._beside.entry(entry) is not None,
+            **evidence.told(self._folder, entry, hidden=hidden),
         }
-        if hidden or not entry.result.has_verdict:
-            return told
-        try:
-            case = self._folder.case(slide)
-        except Refused as error:
-            return {**told, "words": f"{error} {error.next}"}
-        top, bottom = evidence.tiles(case)
-        words = evidence.words(case.result, self._folder.card(case.result.provenance))
-        return {**told, "words": words, "top": top, "bottom": bottom, "heat": heat.describe(case)}
+
+    def beside(self, slide: str) -> dict[str, Any]:
+        """Return what the other run's model says of a slide; Refused (404) where it has no result of it."""
+        entry = self._folder.entry(slide)
+        folder, other = self._other(entry)
+        hidden = self._is_hidden(entry)
+        row = worklist.row(other, viewable=self._tiles.has(slide), hidden=hidden)
+        return {**row, "slide": slide, "decisions": [], **evidence.told(folder, other, hidden=hidden)}
+
+    def _other(self, entry: Entry) -> tuple[ReviewFolder, Entry]:
+        other = self._beside.entry(entry) if self._beside else None
+        if self._beside is None or other is None:
+            raise Refused(404, "E_NO_CASE", "No other run has a result of this slide.", next="Go back to the worklist.")
+        return self._beside.folder, other
 
     def _view(self, entry: Entry) -> tuple[dict[str, Any] | None, str]:
         """Return how the slide is shown, and why it can't be, if so.
@@ -202,25 +201,32 @@ class Desk:
             raise Refused(404, AbsentError.code, told, next=next_step(AbsentError.code))
         return view
 
-    def heat(self, slide: str, layer: str) -> bytes:
+    def heat(self, slide: str, layer: str, *, beside: bool = False) -> bytes:
         """Return a layer of heat; Refused (403) while hidden, (404) when the slide has no such layer."""
-        if self._is_hidden(self._folder.entry(slide)):
+        folder, entry, hidden = self._results(slide, beside=beside)
+        if hidden:
             raise Refused(403, "E_HIDDEN", "Hidden until your own read is written down.", next="Write down your read.")
-        key = ("heat", slide, layer, self._folder.stamps(slide))
-        content = self._kept.get(key) or heat.grid_bytes(self._folder.case(slide), layer)
+        key = ("heat", beside, entry.record.slide, layer, folder.stamps(entry.record.slide))
+        content = self._kept.get(key) or heat.grid_bytes(folder.case(entry.record.slide), layer)
         if content is None:
             raise of_status(404)
         return self._kept.put(key, content)
 
-    def outlines(self, slide: str) -> bytes:
+    def outlines(self, slide: str, *, beside: bool = False) -> bytes:
         """Return the outlines as GeoJSON; while hidden only the tissue's."""
-        hidden = self._is_hidden(self._folder.entry(slide))
-        key = ("outlines", slide, hidden, self._folder.stamps(slide))
+        folder, entry, hidden = self._results(slide, beside=beside)
+        key = ("outlines", beside, entry.record.slide, hidden, folder.stamps(entry.record.slide))
         content = self._kept.get(key)
         if content is None:
-            found = outlines(self._folder.case(slide), hidden=hidden)
+            found = outlines(folder.case(entry.record.slide), hidden=hidden)
             content = self._kept.put(key, json.dumps(found, separators=(",", ":"), allow_nan=False).encode())
         return content
+
+    def _results(self, slide: str, *, beside: bool) -> tuple[ReviewFolder, Entry, bool]:
+        """Return where a slide's results lie, of this run or the one beside it, and whether they are hidden."""
+        entry = self._folder.entry(slide)
+        folder, found = self._other(entry) if beside else (self._folder, entry)
+        return folder, found, self._is_hidden(entry)
 
     def decisions(self, slide: str) -> dict[str, Any]:
         """Return what was decided about a slide; while hidden only what the reviewer wrote."""

@@ -4,16 +4,47 @@ from typing import Any
 
 import numpy as np
 
-from wsi.card import Evaluation, ModelCard
-from wsi.export.words import referral, verdict
+from wsi.card import Card, Evaluation
+from wsi.export.cohort import Entry
+from wsi.export.words import next_step, referral, verdict
 from wsi.results import Case, Result
+from wsi.review import heat
+from wsi.review.folder import ReviewFolder
 from wsi.review.frame import frame
+from wsi.review.refusal import Refused
 
 SHOWN = 24
 """Tiles of each kind at most."""
 
 
-def words(result: Result, card: ModelCard | None) -> str:
+def told(folder: ReviewFolder, entry: Entry, *, hidden: bool) -> dict[str, Any]:
+    """Return what a run's results say of a slide: words, tiles, heat and what to do; nothing of the model while hidden.
+
+    The words say what is wrong where one of its files is damaged.
+    """
+    result = entry.result
+    nothing = {
+        "hidden": hidden,
+        "next_step": next_step(result.code) if result.code else "",
+        "words": "",
+        "top": [],
+        "bottom": [],
+        "heat": None,
+        "outlines": (entry.folder / "tissue.geojson").is_file() or (bool(result.structures) and not hidden),
+    }
+    if hidden or not result.has_verdict:
+        return nothing
+    try:
+        case = folder.case(entry.record.slide)
+        grid = heat.describe(case)
+    except Refused as error:
+        return {**nothing, "words": f"{error} {error.next}"}
+    top, bottom = tiles(case)
+    said = words(result, folder.card(result.provenance))
+    return {**nothing, "words": said, "top": top, "bottom": bottom, "heat": grid}
+
+
+def words(result: Result, card: Card | None) -> str:
     """Return the verdict in words, why a person must look, and how good the model was found, with its interval."""
     if not result.has_verdict:
         return ""

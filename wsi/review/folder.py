@@ -1,13 +1,14 @@
 """OUT as the page reads it: the slides by id, each with its record and result, read again when they change."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from wsi.card import ModelCard
+from wsi.card import Card
 from wsi.errors import ArtifactError, ModelError
 from wsi.export.cohort import SLIDES, Entry, entries
 from wsi.export.explanation import NAME as EXPLANATION
-from wsi.model_folder import find_folder, folder_digest, model_card
+from wsi.model_folder import any_card, find_folder, folder_digest
 from wsi.results import Case, Provenance, Record, Result, read_case
 from wsi.review.frame import is_picture
 from wsi.review.refusal import Refused
@@ -19,14 +20,14 @@ Stamp = tuple[int, ...]
 class ReviewFolder:
     """The results in `out`. A slide is only ever found by its id among the records: no request names a file."""
 
-    def __init__(self, out: Path, records: Callable[[], Mapping[str, Record]], *, model: str | None = None) -> None:
+    def __init__(self, out: Path, records: Callable[[], Mapping[str, Record]], *, models: Sequence[str] = ()) -> None:
         """Take the folder and how to read the records of its slides by id.
 
         Args:
-            model: name or folder of the model that made the results; None: the shipped one of its name.
+            models: names or folders of models that may have made the results, besides the shipped one of their name.
         """
-        self.out, self._read, self._model = out, records, model
-        self._cards: dict[str, ModelCard | None] = {}
+        self.out, self._read, self._models = out, records, models
+        self._cards: dict[str, Card | None] = {}
         self._records: tuple[Stamp, Mapping[str, Record]] | None = None
         self._entries: dict[str, tuple[Stamp, Record, Entry]] = {}
 
@@ -63,12 +64,12 @@ class ReviewFolder:
         found = (entry.result.provenance for entry in self.entries())
         return next((made for made in found if made and made.model), None)
 
-    def card(self, made: Provenance | None) -> ModelCard | None:
+    def card(self, made: Provenance | None) -> Card | None:
         """Return the card of the model that made a result; None when that very model isn't here."""
         if made is None or not made.model:
             return None
         if made.model_sha256 not in self._cards:
-            self._cards[made.model_sha256] = _card(self._model or made.model, made.model_sha256)
+            self._cards[made.model_sha256] = _card((*self._models, made.model), made.model_sha256)
         return self._cards[made.model_sha256]
 
     def case(self, slide: str) -> Case:
@@ -99,12 +100,14 @@ class ReviewFolder:
         )
 
 
-def _card(name: str, sha256: str) -> ModelCard | None:
-    try:
-        folder = find_folder(name, "model")
-        return model_card(folder) if folder_digest(folder) == sha256 else None
-    except (ModelError, OSError):
-        return None
+def _card(names: Sequence[str], sha256: str) -> Card | None:
+    """Return the card of the model with this hash, None where none of these is it."""
+    for name in names:
+        with contextlib.suppress(ModelError, OSError):
+            folder = find_folder(name, "model")
+            if folder_digest(folder) == sha256:
+                return any_card(folder)
+    return None
 
 
 def damaged(result: Result) -> Refused:

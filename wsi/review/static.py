@@ -92,13 +92,21 @@ def _write_case(desk: Desk, slide: str, folder: Path, mpx: float) -> tuple[int, 
         _write_crops(desk, slide, folder / "crops", [*case["top"], *case["bottom"]])
     if case["thumbnail"]:
         (folder / "thumbnail.jpg").write_bytes(desk.thumbnail(slide))
-    heat = {layer["id"]: _text(desk.heat(slide, layer["id"])) for layer in (case["heat"] or {}).get("layers", ())}
-    outlines = NO_OUTLINES
-    with contextlib.suppress(WsiError):
-        outlines = json.loads(desk.outlines(slide))
-    told = {"case": case, "outlines": outlines, "heat": heat}
+    told = _results(desk, slide, case, beside=False)
+    if case["is_beside"]:
+        told["beside"] = _results(desk, slide, desk.beside(slide), beside=True)
     _script(folder / "case.js", f"window.WSI_DATA.slides[{json.dumps(slide)}]", told)
     return tiles, unreadable
+
+
+def _results(desk: Desk, slide: str, case: dict[str, Any], *, beside: bool) -> dict[str, Any]:
+    """Return a case with its outlines and heat; outlines that are damaged are left out."""
+    layers = (case["heat"] or {}).get("layers", ())
+    heat = {layer["id"]: _text(desk.heat(slide, layer["id"], beside=beside)) for layer in layers}
+    outlines = NO_OUTLINES
+    with contextlib.suppress(WsiError):
+        outlines = json.loads(desk.outlines(slide, beside=beside))
+    return {"case": case, "outlines": outlines, "heat": heat}
 
 
 def _write_tiles(desk: Desk, slide: str, folder: Path, level: dict[str, Any]) -> tuple[int, int]:

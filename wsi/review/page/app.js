@@ -5,6 +5,7 @@
   const { make, find } = WSI;
 
   const SLOW_MS = 900; // before the page says that a case takes its time
+  const NARROW_PANE = 400; // CSS px
   const NARROW = window.matchMedia("(max-width: 1100px)");
 
   class Desk {
@@ -25,7 +26,12 @@
     build() {
       const { store, run } = this;
       this.list = new WSI.Worklist(find("worklist"), { store, run, onOpen: (slide) => this.link(slide) });
-      this.stage = new WSI.Stage(find("stage-panes"), { store, run });
+      this.stage = new WSI.Stage(find("stage-panes"), {
+        store,
+        run,
+        cases: () => this.list.items,
+        onSplit: (isTwo) => this.makeRoom(isTwo),
+      });
       this.bar = new WSI.HeatBar(find("heatbar"), () => this.stage.panes);
       this.draw = new WSI.Draw(this.stage.main.viewer, () => this.followDrawing());
       this.decision = new WSI.Decision(find("decision"), {
@@ -70,6 +76,18 @@
     fold(name, isOpen = document.body.classList.contains(`no-${name}`)) {
       document.body.classList.toggle(`no-${name}`, !isOpen);
       find(`to-${name}`).setAttribute("aria-expanded", String(isOpen));
+    }
+
+    /** Fold the worklist away while two panes would be narrow, and bring it back after. */
+    makeRoom(isTwo) {
+      const isOpen = !document.body.classList.contains("no-list");
+      if (isTwo && isOpen && find("stage-panes").clientWidth < 2 * NARROW_PANE) {
+        this.fold("list", false);
+        this.isListDue = true;
+      } else if (!isTwo && this.isListDue) {
+        this.fold("list", true);
+        this.isListDue = false;
+      }
     }
 
     /** Open what to review next, or, where all is done, the first case. */
@@ -138,9 +156,9 @@
       if (this.item === item) this.bar.show();
     }
 
-    /** The class that outlines get first: the one of the worst grade. */
+    /** The class that outlines get first: the one of the worst grade, or the last structure. */
     hotClass() {
-      return this.run.classes[this.run.classes.length - 1]?.name ?? "";
+      return WSI.outlineClasses(this.run).at(-1)?.name ?? "";
     }
 
     keepDraft() {

@@ -105,7 +105,7 @@
 
     outline({ kind }, index) {
       const pick = make("select", { "aria-label": `Class of outline ${index + 1}` }, make("option", { value: "", text: "no class" }));
-      for (const { name } of this.run.classes) pick.append(make("option", { value: name, text: name }));
+      for (const { name } of WSI.outlineClasses(this.run)) pick.append(make("option", { value: name, text: name }));
       pick.value = kind;
       pick.addEventListener("change", () => this.draw.classify(index, pick.value));
       const label = `Delete outline ${index + 1}`;
@@ -147,13 +147,8 @@
         grade: agreed ?? this.chosenGrade,
         reason: this.reason.hidden ? "" : this.reason.value,
         comment: this.comment.value.trim(),
-        shapes: WSI.shapes.collection(this.draw.shapes, (kind) => this.colorOf(kind)),
+        shapes: WSI.shapes.collection(this.draw.shapes, (kind) => WSI.outlineColor(this.run, kind)),
       };
-    }
-
-    /** The class's color as [red, green, blue]; the accent's where there is none. */
-    colorOf(kind) {
-      return this.run.classes.find(({ name }) => name === kind)?.color ?? [11, 107, 115];
     }
 
     /** What is chosen and typed, to come back to. */

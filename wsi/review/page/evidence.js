@@ -85,12 +85,14 @@
     return make("li", {}, make("b", { text: `${metric} ${figure(value)}${around}` }), ` ${name}${n ? `, n = ${n}` : ""}`);
   }
 
-  function modelFacts({ model }) {
+  function modelFacts(model, title) {
     if (!model) return null;
     const rows = [
       ["Model", `${model.id} ${model.version}`],
       ["Trained on", [].concat(model.trained_on ?? []).join("; ") || "not said"],
-      ["Licence", model.licence ?? "not said"],
+      ["Meant for", model.purpose || "not said"],
+      ["Not for", [].concat(model.not_for ?? []).join("; ") || "not said"],
+      ["Licence", model.licence || "not said"],
       ["SHA-256", make("code", { text: model.sha256 ?? "" })],
     ];
     if (model.threshold !== null && model.threshold !== undefined) rows.splice(1, 0, ["Threshold", model.threshold.toFixed(2)]);
@@ -98,7 +100,7 @@
     return make(
       "details",
       { class: "model" },
-      make("summary", { text: "About the model" }),
+      make("summary", { text: title }),
       make("p", { text: model.title ?? "" }),
       facts(rows),
       evaluation.length ? make("h4", { text: "How often it was right" }) : null,
@@ -117,16 +119,22 @@
     return lines.length ? make("div", { class: "trouble", role: "note" }, ...lines) : null;
   }
 
-  /** The verdict in large type, and how good the model was found in small; the referral is a callout of its own. */
+  /** The verdict of a case in a line, and how good the model was found; the referral is a mark of its own. */
+  WSI.verdictOf = function ({ words, ai }) {
+    const besides = ai?.also?.[0]?.title;
+    const [said, ...others] = (words || "No verdict").split(/(?<=\.)\s+(?=The model's |Refer to )/);
+    const alone = besides ? said.split(`; ${besides}: `)[0] : said; // the others have bars of their own
+    const verdict = alone.replace(/\.$/, "").replace(/= ([<>]) /, "$1\u00a0");
+    return { verdict, measured: others.filter((sentence) => !sentence.startsWith("Refer to ")) };
+  };
+
+  /** The verdict in large type, and how good the model was found in small. */
   function headline(item) {
     const large = (text) => make("p", { class: "headline", text });
     if (WSI.isStopped(item)) return [large(item.status === "failed" ? "The slide failed" : "The slide was refused")];
     if (item.hidden) return [large("Read the slide first")];
-    const besides = item.ai?.also?.[0]?.title;
-    const [verdict, ...others] = (item.words || "No verdict").split(/(?<=\.)\s+(?=The model's |Refer to )/);
-    const measured = others.filter((sentence) => !sentence.startsWith("Refer to "));
-    const main = besides ? verdict.split(`; ${besides}: `)[0] : verdict; // the others have bars of their own
-    return [large(main.replace(/\.$/, "").replace(/= ([<>]) /, "$1\u00a0")), ...measured.map((text) => make("p", { class: "measured", text }))];
+    const { verdict, measured } = WSI.verdictOf(item);
+    return [large(verdict), ...measured.map((text) => make("p", { class: "measured", text }))];
   }
 
   /** Fill the panel with a case; `gallery` is what shows its tiles. */
@@ -140,7 +148,7 @@
       ...headline(item),
       ...[hidden, trouble(item), item.hidden ? null : probabilities(item, run), structures(item), besides(item), callouts(item), history, gallery].filter(Boolean),
       ...(WSI.isStopped(item) ? [] : [caseFacts(item)]),
-      ...[modelFacts(run)].filter(Boolean),
+      ...[modelFacts(run.model, "About the model"), modelFacts(run.beside, "About the other model")].filter(Boolean),
     );
     host.scrollTop = 0;
   };

@@ -22,7 +22,7 @@
     const isToolTaking = (name, event) => Boolean(viewer.tool?.[name]?.(placeOf(event), event));
 
     host.addEventListener("pointerdown", (event) => {
-      if (event.target.closest("button, .overview, label, input, select")) return;
+      if (event.target.closest("button, .overview, .caption")) return;
       host.setPointerCapture(event.pointerId);
       touching.set(event.pointerId, placeOf(event));
       camera.rest();
@@ -85,7 +85,7 @@
     );
 
     host.addEventListener("dblclick", (event) => {
-      if (event.target.closest("button, .overview") || viewer.tool?.isBusy) return;
+      if (event.target.closest("button, .overview, .caption") || viewer.tool?.isBusy) return;
       const { x, y } = placeOf(event);
       camera.zoomAt(2, x, y);
       viewer.redraw();

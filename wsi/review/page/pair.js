@@ -13,30 +13,46 @@
       other.viewer.onMove(() => this.follow(other, one));
     }
 
-    /** The choice of the second slide, and whether it moves along. */
-    controls(others, onPick) {
-      const pick = make("select", { "aria-label": "Slide on the right" });
-      for (const { slide, name } of others) pick.append(make("option", { value: slide, text: name }));
+    /**
+     * What is shown on the right, and whether it moves along.
+     * @param {{label: string, options: string[][]}[]} groups of value and words
+     */
+    controls(groups, onPick) {
+      const options = (rows) => rows.map(([value, text]) => make("option", { value, text }));
+      const sets = groups.filter((group) => group.options.length);
+      const pick = make("select", { "aria-label": "On the right" });
+      pick.append(...sets.map(({ label, options: rows }) => make("optgroup", { label }, ...options(rows))));
       pick.addEventListener("change", () => onPick(pick.value));
       const tie = make("input", { type: "checkbox", checked: true });
       tie.addEventListener("change", () => (this.isOn = tie.checked));
       return make("div", { class: "beside" }, pick, make("label", {}, tie, " move as one"));
     }
 
-    /** Let both show their whole slide, at one magnification where both scales are known; then they move as one. */
+    /** Let the other look where this one does: of the same slide, so px for px. */
+    join() {
+      this.apart(([one, other]) => Object.assign(other.viewer.camera, poseOf(one.viewer.camera)));
+    }
+
+    /** Let both show their whole slide, at one magnification where both scales are known. */
     align() {
-      const { isOn } = this;
-      this.isOn = false;
-      for (const { viewer } of this.panes) {
-        viewer.resize();
-        viewer.camera.fit();
-      }
-      const spans = this.panes.map(({ item, viewer }) => (item.view?.mpp ?? NaN) / viewer.camera.scale);
-      const coarsest = Math.max(...spans);
-      this.panes.forEach(({ viewer }, at) => {
-        if (coarsest) viewer.camera.scale *= spans[at] / coarsest;
-        viewer.follow();
+      this.apart((panes) => {
+        for (const { viewer } of panes) viewer.camera.fit();
+        const spans = panes.map(({ item, viewer }) => (item.view?.mpp ?? NaN) / viewer.camera.scale);
+        const coarsest = Math.max(...spans);
+        if (coarsest) panes.forEach(({ viewer }, at) => (viewer.camera.scale *= spans[at] / coarsest));
       });
+    }
+
+    /** Place both by themselves; from then on they move as one again. */
+    apart(place) {
+      const { isOn, panes } = this;
+      this.isOn = false;
+      for (const { viewer } of panes) viewer.resize();
+      place(panes);
+      for (const { viewer } of panes) {
+        viewer.follow();
+        viewer.redrawLines();
+      }
       this.isOn = isOn;
     }
 

@@ -30,7 +30,7 @@
       if (!item.heat || item.hidden) return;
       const heat = new WSI.Heat(item.heat);
       const layer = item.heat.layers.find(({ kind }) => kind === WSI.heatLook.kind) ?? item.heat.layers[0];
-      heat.show(layer, await this.store.heat(item.slide, layer.id));
+      heat.show(layer, await this.store.heat(item, layer.id));
       if (this.item !== item) return;
       this.heat = heat;
       this.recolor();
@@ -38,7 +38,7 @@
 
     async loadOutlines(item) {
       if (!item.outlines) return;
-      const outlines = new WSI.Outlines(await this.store.outlines(item.slide));
+      const outlines = new WSI.Outlines(await this.store.outlines(item));
       if (this.item !== item) return;
       this.outlines = outlines;
       this.viewer.redrawLines();
@@ -47,7 +47,7 @@
     /** Show another layer of the heat. */
     async choose(layer) {
       const { item, heat } = this;
-      const values = await this.store.heat(item.slide, layer.id);
+      const values = await this.store.heat(item, layer.id);
       if (this.heat !== heat) return;
       heat.show(layer, values);
       this.recolor();

@@ -1,15 +1,16 @@
-/** The middle of the page: one pane or two that move as one, with their tools. */
+/** The middle of the page: one pane or two that move as one: of two slides, or of two models over one. */
 (function () {
   "use strict";
   const WSI = (window.WSI = window.WSI || {});
   const { make } = WSI;
 
   const QUARTER = Math.PI / 2;
+  const OTHER_MODEL = "beside:"; // no slide's id has a colon
 
   class Stage {
-    /** @param {Element} host @param {{store, run}} desk */
-    constructor(host, { store, run }) {
-      Object.assign(this, { host, store, run, other: null });
+    /** @param {Element} host @param {{store, run, cases: function(): Object[], onSplit: function(boolean): void}} desk */
+    constructor(host, { store, run, cases, onSplit }) {
+      Object.assign(this, { host, store, run, cases, onSplit, other: null, isComparing: false });
       this.cache = new WSI.TileCache();
       const fetchTile = (tile, signal) => store.tile(tile.slide, tile.level, tile.column, tile.row, signal);
       this.queue = new WSI.TileQueue(fetchTile, this.cache, (trouble) => this.onTile(trouble));
@@ -42,10 +43,11 @@
       this.main.viewer.layers.push(
         (pen, px) => WSI.heatLook.areLinesOn && past.draw(pen, px),
         (pen, px) => WSI.drawFrame(this.main, pen, px),
-        (pen, px) => WSI.ink(draw, pen, px, (kind) => this.colorOf(kind)),
+        (pen, px) => WSI.ink(draw, pen, px, (kind) => WSI.outlineColor(this.run, kind)),
       );
       const stopped = WSI.isStopped(item) ? "There is no picture of this slide. The reason stands on the right." : "";
       this.tell(item.view ? "" : stopped || item.view_problem || "This slide can't be shown.");
+      if (this.isComparing && item.is_beside && item.view) await this.split();
       return shown;
     }
 
@@ -53,10 +55,6 @@
     tell(words) {
       this.notice.hidden = !words;
       this.notice.replaceChildren(make("p", { text: words }));
-    }
-
-    colorOf(kind) {
-      return this.run.classes.find(({ name }) => name === kind)?.color ?? [11, 107, 115];
     }
 
     onTile(trouble) {
@@ -104,23 +102,63 @@
       for (const { viewer } of this.panes) viewer.redrawLines();
     }
 
-    /** Open or close a second pane with another slide of the case. */
-    split() {
-      if (this.other) return this.unsplit();
-      const others = this.main.item?.panes ?? [];
-      if (!others.length) return WSI.say("This case has no other slide to put beside it.");
-      this.other = this.addPane("Second slide");
-      this.panesHost.classList.add("two");
-      this.pair = new WSI.Pair(this.main, this.other);
-      this.other.viewer.host.append(this.pair.controls(others, (slide) => this.openBeside(slide)));
-      return this.openBeside(others[0].slide);
+    /** What can stand beside the open slide: another model's view of it, slides of its case, all others. */
+    others() {
+      const { slide, panes, is_beside: isBeside } = this.main.item;
+      const { beside } = this.run;
+      const near = new Set([slide, ...panes.map((one) => one.slide)]);
+      const rest = this.cases().filter((one) => !near.has(one.slide) && (one.viewable || one.thumbnail));
+      const named = (cases) => cases.map((one) => [one.slide, one.name]);
+      return [
+        { label: "This slide, other model", options: isBeside ? [[OTHER_MODEL, `${beside.id} ${beside.version}`]] : [] },
+        { label: "Same case", options: named(panes) },
+        { label: "Other slides", options: named(rest) },
+      ];
     }
 
-    async openBeside(slide) {
-      const item = await this.store.case(slide);
-      const shown = this.other.show(item);
-      this.pair.align();
+    /** Open or close a second pane. */
+    split() {
+      if (this.other) return this.close();
+      if (!this.main.item) return undefined;
+      const others = this.others();
+      const first = others.find(({ options }) => options.length);
+      if (!first) return WSI.say("There is no other slide and no other model's result to put beside this one.");
+      this.other = this.addPane("Second slide");
+      this.panesHost.classList.add("two");
+      this.onSplit(true);
+      this.pair = new WSI.Pair(this.main, this.other);
+      this.controls = this.pair.controls(others, (choice) => this.openBeside(choice));
+      return this.openBeside(first.options[0][0]);
+    }
+
+    async openBeside(choice) {
+      const { main, other, store } = this;
+      this.isComparing = choice === OTHER_MODEL;
+      const item = this.isComparing ? await this.otherView(main.item) : await store.case(choice);
+      if (this.other !== other) return undefined;
+      const shown = other.show(item);
+      this.caption(main, this.isComparing ? this.run.model : null);
+      this.caption(other, this.isComparing ? this.run.beside : null, this.controls);
+      if (this.isComparing) this.pair.join();
+      else this.pair.align();
       return shown;
+    }
+
+    /** The open slide as the other model sees it: the same px. */
+    async otherView({ slide, view, thumbnail }) {
+      return { ...(await this.store.beside(slide)), view, thumbnail };
+    }
+
+    caption(pane, model, ...controls) {
+      pane.viewer.host.querySelector(".caption")?.remove();
+      pane.viewer.host.append(WSI.caption(pane.item, model, ...controls));
+    }
+
+    /** Close the second pane for good: the next case opens alone. */
+    close() {
+      this.isComparing = false;
+      this.unsplit();
+      this.onSplit(false);
     }
 
     unsplit() {
@@ -128,6 +166,7 @@
       this.queue.want(this.other.viewer, []);
       this.queue.wanted.delete(this.other.viewer);
       this.other.viewer.host.remove();
+      this.main.viewer.host.querySelector(".caption")?.remove();
       this.pair.isOn = false;
       this.other = this.pair = null;
       this.panesHost.classList.remove("two");

@@ -31,6 +31,8 @@
 
   const json = async (path, options) => (await ask(path, options)).json();
   const of = (slide) => `api/cases/${encodeURIComponent(slide)}`;
+  /** Where the results of a case lie: this run's, or those of the run beside it. */
+  const resultsOf = ({ slide, isOther }) => (isOther ? `${of(slide)}/beside` : of(slide));
 
   const whole = (box) => Object.fromEntries(Object.entries(box).map(([name, px]) => [name, Math.max(Math.round(px), 0)]));
 
@@ -38,7 +40,9 @@
     run: () => json("api/run"),
     cases: async () => (await json("api/cases")).cases,
     case: (slide) => json(of(slide)),
-    outlines: (slide) => json(`${of(slide)}/outlines`),
+    /** What the other run's model says of a slide. */
+    beside: async (slide) => ({ ...(await json(`${of(slide)}/beside`)), isOther: true }),
+    outlines: (item) => json(`${resultsOf(item)}/outlines`),
     thumbnail: (slide) => `${of(slide)}/thumbnail`,
     crop: (slide, { x, y, width, height, px }) =>
       `${of(slide)}/crop?${new URLSearchParams(whole({ x, y, width, height, px }))}`,
@@ -46,8 +50,8 @@
       const answer = await ask(`${of(slide)}/tiles/${level}/${column}/${row}`, { signal });
       return createImageBitmap(await answer.blob());
     },
-    async heat(slide, layer) {
-      const answer = await ask(`${of(slide)}/heat/${encodeURIComponent(layer)}`);
+    async heat(item, layer) {
+      const answer = await ask(`${resultsOf(item)}/heat/${encodeURIComponent(layer)}`);
       return new Uint8Array(await answer.arrayBuffer());
     },
     decide: (slide, entry) =>
@@ -86,17 +90,20 @@
     return slides[slide];
   }
 
+  const results = async ({ slide, isOther }) => (isOther ? (await page(slide)).beside : page(slide));
+
   const still = {
     run: async () => ({ ...window.WSI_DATA.run, read_only: true }),
     cases: async () => window.WSI_DATA.cases,
     case: async (slide) => (await page(slide)).case,
-    outlines: async (slide) => (await page(slide)).outlines,
+    beside: async (slide) => ({ ...(await page(slide)).beside.case, isOther: true }),
+    outlines: async (item) => (await results(item)).outlines,
     thumbnail: (slide) => `${folder(slide)}/thumbnail.jpg`,
     crop: (slide, { x, y }) => `${folder(slide)}/crops/${Math.round(x)}_${Math.round(y)}.jpg`,
     tile: (slide, level, column, row, signal) =>
       picture(`${folder(slide)}/tiles/${level}/${column}_${row}.jpg`, signal),
-    heat: async (slide, layer) =>
-      Uint8Array.from(window.atob((await page(slide)).heat[layer]), (letter) => letter.charCodeAt(0)),
+    heat: async (item, layer) =>
+      Uint8Array.from(window.atob((await results(item)).heat[layer]), (letter) => letter.charCodeAt(0)),
     /** Keep the entry here; all are handed out as one file, as nothing can be written to the folder. */
     async decide(slide, entry) {
       const when = new Date().toISOString();

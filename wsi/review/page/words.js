@@ -62,6 +62,11 @@
     return from ? reason.slice(from.length) : reason;
   };
 
+  /** What outlines may be of: the model's classes, or the structures that it marks. */
+  WSI.outlineClasses = ({ classes, structures }) => (classes.length ? classes : structures);
+  /** The color of one of them as [red, green, blue]; the accent's of none. */
+  WSI.outlineColor = (run, kind) => WSI.outlineClasses(run).find(({ name }) => name === kind)?.color ?? [11, 107, 115];
+
   /** Whether a slide has no result to review. */
   WSI.isStopped = (item) => item.status === "refused" || item.status === "failed";
   /** Whether the slide lies outside what the model learned from. */

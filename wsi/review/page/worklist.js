@@ -25,7 +25,7 @@
   /** The first structures with their amounts; the others are counted. */
   function marked(structures) {
     const swatch = ({ color }) => make("i", { class: "swatch", style: { "--swatch": WSI.words.color(color) } });
-    const first = structures.slice(0, SHOWN).map((one) => make("span", {}, swatch(one), one.name, make("b", { text: one.told })));
+    const first = structures.slice(0, SHOWN).map((one) => make("span", { class: "marked" }, swatch(one), one.name, make("b", { text: one.told })));
     return structures.length > SHOWN ? [...first, `and ${structures.length - SHOWN} more`] : first;
   }
 
