@@ -73,7 +73,15 @@ def write_case(folder: Path) -> None:
         "hidden": False, "top": [], "bottom": [], "heat": {**place, "layers": [layer]}, "outlines": False,
         "decisions": [], "panes": [], "is_beside": False,
     }  # fmt: skip
-    run = {"notice": "Research use only.", "blind": False, "reviewer": "", "model": None, "beside": None, "classes": [], "structures": []}
+    run = {
+        "notice": "Research use only.",
+        "blind": False,
+        "reviewer": "",
+        "model": None,
+        "beside": None,
+        "classes": [],
+        "structures": [],
+    }
     whole = {"case": case, "outlines": None, "heat": {"score": base64.b64encode(heat.tobytes()).decode()}}
     shutil.copytree(PAGE, folder / "page")
     start = f"window.WSI_DATA = {json.dumps({'run': run, 'cases': [row], 'slides': {'s': whole}})};"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.make import draw_tissue, write_svs
 from tests.traps import environment
@@ -40,6 +40,7 @@ def chromium() -> str | None:
 @contextmanager
 def browser(path: str) -> Iterator[Browser]:
     """Start Chromium."""
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as driver:
         found = driver.chromium.launch(executable_path=path, args=FLAGS)
         yield found

@@ -1,10 +1,12 @@
 """The page's addresses: what each gives, of a run that went well and of one that didn't."""
 
 import json
+import shutil
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.export import cases
 from tests.review.cohort import (
@@ -23,8 +25,9 @@ from tests.review.cohort import (
     make_out,
     write_case,
 )
+from wsi.engine import journal
 from wsi.errors import CrashError, RegionError, WsiError
-from wsi.review import TileKey
+from wsi.review import ReviewFolder, TileKey
 from wsi.review import app as app_module
 
 
@@ -47,9 +50,10 @@ def test_run_tells_model_classes_and_counts(out: Path) -> None:
     told = client(out).get("/api/run").json()
     assert told["notice"] == "Research use only. Not for diagnosis."
     assert told["model"] == {
-        "id": "tumor", "version": "1.0.0", "sha256": cases.MODEL_SHA256, "threshold": 0.5,
-        "title": "", "kind": "", "trained_on": [], "licence": "", "evaluation": [],
+        "id": "tumor", "version": "1.0.0", "sha256": cases.MODEL_SHA256, "threshold": 0.5, "title": "", "kind": "",
+        "trained_on": [], "purpose": "", "not_for": [], "licence": "", "evaluation": [],
     }  # fmt: skip
+    assert (told["beside"], told["structures"]) == (None, [])
     assert told["classes"][1] == {"name": "Malignant", "color": [213, 94, 0]}
     assert told["counts"] == {
         "cases": 5,
@@ -73,6 +77,36 @@ def test_model_that_is_here_is_told_by_its_card(tmp_path: Path) -> None:
     assert browser.get("/api/run").json()["model"]["licence"] == "Apache-2.0"
     words = browser.get(f"/api/cases/{SUSPICIOUS}").json()["words"]
     assert words.startswith("Malignant, P(Malignant) = 0.90. The model's AUC was 0.77 (95 % interval 0.59 to 0.89")
+
+
+def test_model_that_marks_structures_is_told_by_its_card_too(tmp_path: Path) -> None:
+    from wsi.model_folder import find_folder, folder_digest
+
+    card = yaml.safe_load((find_folder("retina-vessels", "model") / "model.yaml").read_text())
+    provenance = cases.make_result(None).provenance
+    assert provenance is not None
+    digest = folder_digest(find_folder("retina-vessels", "model"))
+    made = provenance.model_copy(update={"model": "retina-vessels", "model_sha256": digest})
+    write_case(tmp_path, graded(SUSPICIOUS, "1.svs", 0.9, provenance=made))
+    model = client(tmp_path).get("/api/run").json()["model"]
+    assert (model["kind"], model["sha256"], model["trained_on"]) == ("mask", digest, card["training"]["data"])
+    assert (model["purpose"], model["not_for"]) == (card["use"]["purpose"], card["use"]["not_for"])
+    assert model["evaluation"][0]["metric"] == "Dice"
+
+
+def test_model_elsewhere_is_told_by_its_card_where_its_folder_is_named(out: Path, tmp_path: Path) -> None:
+    from wsi.model_folder import find_folder, folder_digest
+
+    moved = Path(shutil.copytree(find_folder("tumor", "model"), tmp_path / "mine"))
+    provenance = cases.make_result(None).provenance
+    assert provenance is not None
+    made = provenance.model_copy(update={"model": "mine", "model_sha256": folder_digest(moved)})
+    write_case(out, graded(SUSPICIOUS, "one/1.svs", 0.9, provenance=made))
+    for models, title in (([], ""), (["nowhere", str(moved)], "Malignant")):
+        folder = ReviewFolder(out, lambda: journal.read(out), models=models)
+        card = folder.card(made)
+        assert (card.title if card else "").startswith(title)
+        assert (card is None) == (not models)
 
 
 def test_case_has_view_words_evidence_and_grid_of_heat(out: Path) -> None:

@@ -36,7 +36,7 @@ def addresses(slide: str) -> list[str]:
     base = f"/api/cases/{slide}"
     return [
         "/", "/api/run", "/api/cases", base, f"{base}/thumbnail", f"{base}/outlines", f"{base}/decisions",
-        f"{base}/heat/score", f"{base}/heat/attention", f"{base}/heat/other", f"{base}/tiles/0/0/0",
+        f"{base}/heat/score", f"{base}/heat/attention", f"{base}/heat/other", f"{base}/overlay", f"{base}/tiles/0/0/0",
         f"{base}/crop?x=0&y=0&width=9&height=9&px=9",
     ]  # fmt: skip
 

@@ -14,6 +14,7 @@ import tifffile
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.export.test_geojson import check_rules
+from tests.flow.test_kinds import model as drawn_model
 from tests.review.browser import (
     AS_NEW,
     NAMELESS,
@@ -53,6 +54,15 @@ def finished(home: Path, slides: Path) -> Path:
     out = slides.parent / "OUT"
     run(home, slides, "-o", out, "-q")
     return out
+
+
+@pytest.fixture(scope="module")
+def other(home: Path, finished: Path, slides: Path) -> tuple[Path, Path]:
+    """OUT of another model over the same slides, and that model's folder."""
+    model = drawn_model(home / "other", "clam-sb", "multiclass")
+    out = Path(shutil.copytree(finished, slides.parent / "OUT2"))
+    run(home, slides, "-o", out, "-m", model, "-q")
+    return out, model
 
 
 @pytest.fixture
@@ -314,6 +324,67 @@ def test_two_slides_of_a_case_move_as_one(look: Page, shots: Path) -> None:
     look.screenshot(path=shots / "side-by-side.png")
 
 
+POSES = """() => WSI.desk.stage.panes.map(({ viewer: { camera } }) => [camera.x, camera.y, camera.scale, camera.rotation])"""
+
+
+def split(page: Page) -> None:
+    """Put a second pane beside the first."""
+    page.keyboard.press("v")
+    page.wait_for_function("() => WSI.desk.stage.other?.item")
+    at_rest(page)
+
+
+def test_other_model_stands_beside_over_the_same_px_and_moves_along(
+    page: Page, home: Path, finished: Path, other: tuple[Path, Path], shots: Path
+) -> None:
+    with Server(home, finished, "--beside", other[0], "-m", other[1]) as server:
+        enter(page, server)
+        page.keyboard.press("2")
+        page.wait_for_timeout(100)
+        at_rest(page)
+        at = center(page)
+        split(page)
+        assert center(page) == pytest.approx(at), "it opens where the person looks"
+        page.keyboard.press("r")
+        page.keyboard.press("3")
+        page.wait_for_timeout(100)
+        at_rest(page)
+        poses = page.evaluate(POSES)
+        assert poses[0] == pytest.approx(poses[1])
+        assert poses[0][2:] == pytest.approx([1.0, np.pi / 2])
+        hot, own = (page.evaluate("(at) => [...WSI.desk.stage.panes[at].heat.values]", pane) for pane in (1, 0))
+        assert (len(hot), hot == own) == (len(own), False), "the other model's heat on the same grid"
+        told = Result.model_validate_json((other[0] / "slides" / slide_id(page) / "result.json").read_bytes())
+        captions = page.locator(".caption")
+        expect(captions.first).to_contain_text("tumor 1")
+        expect(captions.last.locator("option:checked")).to_have_text("tiny 1")
+        expect(captions.last).to_contain_text(f"{told.grade}, P(")
+        expect(page.locator("details.model").last).to_contain_text("About the other model")
+        page.screenshot(path=shots / "other-model.png")
+        page.keyboard.press("j")
+        expect(page.locator("#case-title")).not_to_contain_text("a.svs")
+        page.wait_for_function("() => WSI.desk.stage.other?.item?.slide === WSI.desk.item.slide")
+        page.get_by_label("On the right").select_option(label="case/a.svs")
+        expect(captions.first).to_contain_text("b.svs")
+        page.keyboard.press("v")
+        expect(page.locator(".pane")).to_have_count(1)
+        leave(page)
+
+
+def test_blind_review_hides_the_other_model_too(page: Page, home: Path, out: Path, other: tuple[Path, Path]) -> None:
+    with Server(home, out, "--beside", other[0], "--blind", "--reviewer", "B. Blind") as server:
+        enter(page, server)
+        split(page)
+        expect(page.locator(".caption").last).to_contain_text("AI hidden until your own read")
+        assert page.evaluate("() => WSI.desk.stage.other.heat") is None
+        page.locator(".grades").get_by_text("not malignant", exact=True).click()
+        page.get_by_role("button", name="Record and show the AI").click()
+        expect(page.locator(".headline")).to_contain_text("P(malignant)")
+        page.wait_for_function("() => WSI.desk.stage.other?.heat?.values")
+        expect(page.locator(".caption").last).to_contain_text("P(")
+        leave(page)
+
+
 def test_blind_review_hides_the_ai_until_the_own_read(page: Page, home: Path, out: Path, shots: Path) -> None:
     with Server(home, out, "--blind", "--reviewer", "B. Blind") as server:
         enter(page, server)
@@ -464,6 +535,102 @@ def test_tablet_opens_the_worklist_as_a_drawer_and_targets_are_large(
     assert complaints == []
 
 
+class Fingers:
+    """Fingers on a touch screen, told by Chromium's own protocol; places in CSS px of the window."""
+
+    def __init__(self, page: Page) -> None:
+        self._page, self._wire = page, page.context.new_cdp_session(page)
+        self._down: dict[int, tuple[float, float]] = {}
+
+    def put(self, finger: int, x: float, y: float) -> None:
+        self._down[finger] = (x, y)
+        self._tell("touchStart", self._down)
+
+    def move(self, *places: tuple[float, float], steps: int = 10) -> None:
+        """Move the fingers that are down, in their order, to these places along straight lines."""
+        start = np.array(list(self._down.values()))
+        for share in np.linspace(1 / steps, 1, steps):
+            now = start + share * (np.array(places) - start)
+            self._down = {finger: (x, y) for finger, (x, y) in zip(self._down, now.tolist(), strict=True)}
+            self._tell("touchMove", self._down)
+
+    def lift(self, finger: int) -> None:
+        self._tell("touchEnd", {finger: self._down.pop(finger)})
+
+    def _tell(self, kind: str, fingers: dict[int, tuple[float, float]]) -> None:
+        points = [{"x": x, "y": y, "id": finger} for finger, (x, y) in fingers.items()]
+        self._wire.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def pinch(self, start: list[tuple[float, float]], end: list[tuple[float, float]]) -> None:
+        """Put two fingers down, move them and lift them."""
+        for finger, place in enumerate(start):
+            self.put(finger, *place)
+        self.move(*end)
+        for finger in range(len(start)):
+            self.lift(finger)
+        at_rest(self._page)
+
+
+@pytest.fixture
+def tablet(window: Browser, shared: Server) -> Iterator[Page]:
+    """A page on a touch screen, its first case open; it must not complain."""
+    page, complaints = open_page(window, size=(1024, 768), has_touch=True)
+    page.goto(shared.link)
+    page.locator("#case-title").wait_for()
+    at_rest(page)
+    yield page
+    page.context.close()
+    assert complaints == []
+
+
+def slide_at(page: Page, x: float, y: float) -> list[float]:
+    """Return the level-0 px under a place in the window."""
+    found: list[float] = page.evaluate(
+        """([x, y]) => { const { viewer } = WSI.desk.stage.main; const box = viewer.host.getBoundingClientRect();
+          const at = viewer.camera.toSlide(x - box.left, y - box.top); return [at.x, at.y]; }""",
+        [x, y],
+    )
+    return found
+
+
+def test_two_fingers_zoom_about_their_middle_and_move_with_it(tablet: Page) -> None:
+    scale = tablet.evaluate("() => WSI.desk.stage.main.viewer.camera.scale")
+    middle = slide_at(tablet, 350, 350)
+    Fingers(tablet).pinch([(300, 350), (400, 350)], [(230, 380), (430, 380)])
+    assert tablet.evaluate("() => WSI.desk.stage.main.viewer.camera.scale") == pytest.approx(2 * scale, rel=1e-3)
+    assert on_screen(tablet, *middle) == pytest.approx((330, 380), abs=0.5)
+    middle = slide_at(tablet, 300, 400)
+    Fingers(tablet).pinch([(200, 300), (400, 500)], [(250, 350), (350, 450)])
+    assert tablet.evaluate("() => WSI.desk.stage.main.viewer.camera.scale") == pytest.approx(scale, rel=1e-3)
+    assert on_screen(tablet, *middle) == pytest.approx((300, 400), abs=0.5)
+    assert tablet.evaluate("() => window.visualViewport.scale") == 1, "the page itself isn't zoomed"
+
+
+def test_finger_that_stays_after_a_pinch_moves_the_slide_without_a_jump(tablet: Page) -> None:
+    fingers = Fingers(tablet)
+    fingers.put(0, 300, 300)
+    fingers.put(1, 400, 300)
+    fingers.move((280, 300), (420, 300))
+    fingers.lift(1)
+    under = slide_at(tablet, 280, 300)
+    fingers.move((330, 320))
+    tablet.wait_for_timeout(120)
+    fingers.lift(0)
+    at_rest(tablet)
+    assert on_screen(tablet, *under) == pytest.approx((330, 320), abs=1)
+
+
+def test_second_finger_makes_a_pinch_of_what_began_as_drawing(tablet: Page) -> None:
+    scale = tablet.evaluate("() => WSI.desk.stage.main.viewer.camera.scale")
+    tablet.get_by_role("toolbar").get_by_role("button", name="Draw").tap()
+    Fingers(tablet).pinch([(300, 350), (400, 350)], [(250, 350), (450, 350)])
+    assert tablet.evaluate("() => WSI.desk.draw.draft") == []
+    assert tablet.evaluate("() => WSI.desk.stage.main.viewer.camera.scale") == pytest.approx(2 * scale, rel=1e-3)
+    for x, y in ((250, 250), (350, 260), (340, 360)):
+        tablet.touchscreen.tap(x, y)
+    assert len(tablet.evaluate("() => WSI.desk.draw.draft")) == 3
+
+
 def test_search_and_filters_leave_what_was_asked_for(page: Page, shared: Server) -> None:
     enter(page, shared)
     page.keyboard.press("/")
@@ -515,10 +682,10 @@ def test_freehand_line_becomes_an_outline_whose_points_move_and_go(look: Page) -
 
 
 def test_folder_opens_from_the_disk_and_hands_the_decision_out(
-    page: Page, home: Path, finished: Path, tmp_path: Path, shots: Path
+    page: Page, home: Path, finished: Path, other: tuple[Path, Path], tmp_path: Path, shots: Path
 ) -> None:
     folder = tmp_path / "STATIC"
-    run(home, "review", finished, "--static", folder)
+    run(home, "review", finished, "--static", folder, "--beside", other[0])
     page.goto((folder / "index.html").as_uri())
     row(page, "b.svs").click()
     expect(page.locator("#case-title")).to_contain_text("b.svs")
@@ -528,6 +695,9 @@ def test_folder_opens_from_the_disk_and_hands_the_decision_out(
     assert page.evaluate("() => WSI.desk.stage.cache.tiles.size") > 0, "tiles came from the folder"
     assert page.locator(".gallery .missing").count() == 0
     page.screenshot(path=shots / "static.png")
+    split(page)
+    expect(page.locator(".caption option:checked")).to_have_text("tiny 1")
+    assert page.evaluate("() => WSI.desk.stage.other.heat.values.length") > 0
     page.keyboard.press("a")
     page.get_by_label("Your name").fill("S. Tick")
     with page.expect_download() as download:

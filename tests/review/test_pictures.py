@@ -208,8 +208,6 @@ def test_volume_shows_its_slices_and_amounts_and_says_where_to_look(outs: dict[s
     found = reviewed(outs["scans"])
     told = found.case("scan.nii.gz")
     assert isinstance(told["view"], dict)
-    with Image.open(io.BytesIO(found.get("scan.nii.gz", "thumbnail"))) as slices:
-        assert (told["view"]["width"], told["view"]["height"]) == slices.size
     assert told["view"]["levels"] == []
     assert "a viewer of volumes" in str(told["view_problem"])
     assert isinstance(told["ai"], dict)
@@ -217,7 +215,25 @@ def test_volume_shows_its_slices_and_amounts_and_says_where_to_look(outs: dict[s
     assert told["viewable"] is False
     answer = found.client.get(f"/api/cases/{found.slide('scan.nii.gz')}/tiles/0/0/0")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "E_VOLUME")
+    with Image.open(io.BytesIO(found.get("scan.nii.gz", "overlay"))) as slices:
+        assert (told["overlay"], slices.format) == (True, "PNG")
+        assert (told["view"]["width"], told["view"]["height"]) == slices.size
     found.viewing.close()
+
+
+def test_blind_review_shows_a_volumes_slices_without_what_was_marked(outs: dict[str, Path]) -> None:
+    found = reviewed(outs["scans"], blind=True, reviewer="A. Miller")
+    told = found.case("scan.nii.gz")
+    assert isinstance(told["view"], dict)
+    with Image.open(io.BytesIO(found.get("scan.nii.gz", "thumbnail"))) as plain:
+        assert (told["overlay"], told["view"]["width"]) == (False, plain.width)
+    assert found.client.get(f"/api/cases/{found.slide('scan.nii.gz')}/overlay").status_code == 403
+    found.viewing.close()
+
+
+def test_slide_or_picture_has_no_slices_to_show(pictures: Reviewed) -> None:
+    assert pictures.case("light.png")["overlay"] is False
+    assert pictures.client.get(f"/api/cases/{pictures.slide('light.png')}/overlay").status_code == 404
 
 
 def test_damaged_mask_and_explanation_are_told(outs: dict[str, Path], tmp_path: Path) -> None:
@@ -306,6 +322,7 @@ def test_page_shows_what_was_marked_in_its_color_with_its_amount(seen: dict[str,
 def test_page_says_that_a_volume_is_looked_at_elsewhere_and_draws_nothing_on_it(seen: dict[str, Page]) -> None:
     page = seen["scans"]
     expect(page.locator(".trouble")).to_contain_text("in a viewer of volumes")
+    expect(page.locator(".overview img")).to_have_attribute("src", re.compile("/overlay$"))
     expect(page.locator(".structures")).to_contain_text("2.16 ml")
     page.keyboard.press("d")
     expect(page.locator("#messages")).to_contain_text("Nothing can be drawn")

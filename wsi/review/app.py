@@ -70,6 +70,7 @@ def make_app(
         Route("/api/cases", pages.cases),
         Route("/api/cases/{slide}", pages.case),
         Route("/api/cases/{slide}/thumbnail", pages.thumbnail),
+        Route("/api/cases/{slide}/overlay", pages.overlay),
         Route("/api/cases/{slide}/tiles/{level}/{column}/{row}", pages.tile),
         Route("/api/cases/{slide}/crop", pages.crop),
         Route("/api/cases/{slide}/heat/{layer}", pages.heat),
@@ -135,6 +136,10 @@ class Pages:
     async def thumbnail(self, request: Request) -> Response:
         content = await self._wait(self._desk.thumbnail, request.path_params["slide"])
         return Response(content, media_type="image/jpeg", headers=_TILE_CACHE)
+
+    async def overlay(self, request: Request) -> Response:
+        content = await self._wait(self._desk.overlay, request.path_params["slide"])
+        return Response(content, media_type="image/png", headers=_NOT_KEPT)
 
     async def tile(self, request: Request) -> Response:
         slide = request.path_params["slide"]

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from wsi import __version__
 from wsi.errors import AbsentError, WsiError
 from wsi.export.cohort import Entry
+from wsi.export.overlay import NAME as OVERLAY
 from wsi.export.words import next_step
 from wsi.printable import printable
 from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, read_decisions
@@ -26,8 +28,8 @@ from wsi.review.tiles import Kept, Piece, TileKey, Tiles, View
 KEPT_BYTES = 64 << 20
 MAX_PANES = 50
 VOLUME = (
-    "A volume: its middle slices are shown. Look at all of them, with what was marked (mask.nii.gz in the results), in "
-    "a viewer of volumes."
+    "A volume: three slices are shown, through the middle of what was marked. Look at all of them, with mask.nii.gz of "
+    "the results, in a viewer of volumes."
 )
 
 
@@ -115,6 +117,7 @@ class Desk:
             "view_problem": problem,
             "decisions": [d.model_dump() for d in self._seen(entry, hidden=hidden)],
             "panes": self._panes(entry),
+            "overlay": not hidden and _overlay(entry).is_file(),
             "is_beside": self._beside is not None and self._beside.entry(entry) is not None,
             **evidence.told(self._folder, entry, hidden=hidden),
         }
@@ -139,7 +142,7 @@ class Desk:
         A slide that can't be opened has no levels: the page shows its thumbnail, which covers `bounds`, in their place.
         """
         if is_volume(entry.result):
-            return self._overview(entry), VOLUME
+            return self._slices(entry), VOLUME
         scale, problem = frame(entry.result), ""
         mpp = (scale.mpp_x * scale.mpp_y) ** 0.5 if scale and entry.result.scale else None
         try:
@@ -154,24 +157,26 @@ class Desk:
         size = {"width": view.width, "height": view.height, "bounds": bounds}
         return {**size, "levels": levels, "mpp": view.mpp if mpp is None else mpp}, problem
 
-    def _overview(self, entry: Entry) -> dict[str, Any] | None:
-        """Return the thumbnail as all there is to look at, in its own px; None where it can't be read."""
-        try:
-            with Image.open(entry.folder / "thumbnail.jpg", formats=["JPEG"]) as picture:
-                width, height = picture.size
-        except (OSError, SyntaxError, ValueError):
+    def _slices(self, entry: Entry) -> dict[str, Any] | None:
+        """Return the picture of a volume's slices as all there is to look at, in its own px; None where none can be read."""
+        overlay = None if self._is_hidden(entry) else _size_of(_overlay(entry), "PNG")
+        size = overlay or _size_of(entry.folder / "thumbnail.jpg", "JPEG")
+        if size is None:
             return None
+        width, height = size
         return {"width": width, "height": height, "bounds": [0, 0, width, height], "levels": [], "mpp": None}
+
+    def overlay(self, slide: str) -> bytes:
+        """Return a volume's slices with what was marked as a PNG; Refused (403) while hidden, (404) where there is none."""
+        entry = self._folder.entry(slide)
+        if self._is_hidden(entry):
+            raise _hidden()
+        return _bytes_of(_overlay(entry), entry)
 
     def thumbnail(self, slide: str) -> bytes:
         """Return the slide's overview as a JPEG; Refused (404) when it has none."""
         entry = self._folder.entry(slide)
-        try:
-            return (entry.folder / "thumbnail.jpg").read_bytes()
-        except FileNotFoundError as error:
-            raise of_status(404) from error
-        except OSError as error:
-            raise damaged(entry.result) from error
+        return _bytes_of(entry.folder / "thumbnail.jpg", entry)
 
     def look(self, slide: str) -> View:
         """Return how a slide is shown; Refused where it can't be opened or isn't the one that was run."""
@@ -205,7 +210,7 @@ class Desk:
         """Return a layer of heat; Refused (403) while hidden, (404) when the slide has no such layer."""
         folder, entry, hidden = self._results(slide, beside=beside)
         if hidden:
-            raise Refused(403, "E_HIDDEN", "Hidden until your own read is written down.", next="Write down your read.")
+            raise _hidden()
         key = ("heat", beside, entry.record.slide, layer, folder.stamps(entry.record.slide))
         content = self._kept.get(key) or heat.grid_bytes(folder.case(entry.record.slide), layer)
         if content is None:
@@ -272,3 +277,31 @@ class Desk:
     def _is_hidden(self, entry: Entry) -> bool:
         """Return whether the verdict stays hidden: in a blind review until the reviewer's own read is written down."""
         return self._blind and not any(d.stage == "own" and d.who == self._reviewer for d in self._of(entry))
+
+
+def _hidden() -> Refused:
+    return Refused(403, "E_HIDDEN", "Hidden until your own read is written down.", next="Write down your read.")
+
+
+def _overlay(entry: Entry) -> Path:
+    """Return where a volume's slices with what was marked lie; a folder's name, and so no file, of what is none."""
+    return entry.folder / OVERLAY if is_volume(entry.result) else entry.folder
+
+
+def _bytes_of(path: Path, entry: Entry) -> bytes:
+    """Return a file of a slide's results; Refused (404) when it isn't there, (409) when it can't be read."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise of_status(404) from error
+    except OSError as error:
+        raise damaged(entry.result) from error
+
+
+def _size_of(path: Path, kind: str) -> tuple[int, int] | None:
+    """Return width and height of a picture; None where it can't be read."""
+    try:
+        with Image.open(path, formats=[kind]) as picture:
+            return picture.size
+    except (OSError, SyntaxError, ValueError):
+        return None

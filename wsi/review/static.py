@@ -92,6 +92,8 @@ def _write_case(desk: Desk, slide: str, folder: Path, mpx: float) -> tuple[int, 
         _write_crops(desk, slide, folder / "crops", [*case["top"], *case["bottom"]])
     if case["thumbnail"]:
         (folder / "thumbnail.jpg").write_bytes(desk.thumbnail(slide))
+    if case["overlay"]:
+        (folder / "overlay.png").write_bytes(desk.overlay(slide))
     told = _results(desk, slide, case, beside=False)
     if case["is_beside"]:
         told["beside"] = _results(desk, slide, desk.beside(slide), beside=True)

@@ -36,13 +36,14 @@
   class Camera {
     /** x, y: level-0 px at the middle; scale: CSS px a level-0 px; rotation: radians, clockwise. */
     constructor() {
-      Object.assign(this, { x: 0, y: 0, scale: 1, rotation: 0, width: 1, height: 1 });
+      Object.assign(this, { x: 0, y: 0, scale: 1, rotation: 0, spin: null, width: 1, height: 1 });
       this.bounds = { x: 0, y: 0, width: 1, height: 1 }; // level-0 px that hold the scan
       this.rest();
     }
 
-    /** Stop all motion. */
+    /** Stop all motion; a turn is done at once, as one half done would leave the slide askew. */
     rest() {
+      this.rotation = this.spin ?? this.rotation;
       Object.assign(this, { zoom: null, spin: null, glide: null, flying: null });
     }
 
@@ -147,7 +148,7 @@
 
     /** Go to a point at a scale, along the smoothest way. */
     flyTo({ x, y, scale }) {
-      this.rest();
+      Object.assign(this, { zoom: null, glide: null });
       const goal = this.limit(scale);
       if (WSI.still()) {
         Object.assign(this, { x, y, scale: goal });

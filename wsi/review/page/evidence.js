@@ -103,7 +103,7 @@
       make("summary", { text: title }),
       make("p", { text: model.title ?? "" }),
       facts(rows),
-      evaluation.length ? make("h4", { text: "How often it was right" }) : null,
+      evaluation.length ? make("h4", { text: "How it was tested" }) : null,
       evaluation.length ? make("ul", { class: "evaluation" }, ...evaluation.map(interval)) : null,
     );
   }

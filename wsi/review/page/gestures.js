@@ -26,7 +26,7 @@
       host.setPointerCapture(event.pointerId);
       touching.set(event.pointerId, placeOf(event));
       camera.rest();
-      pinch = null;
+      pinch = touching.size > 1 ? pairOf() : null;
       if (touching.size === 2) viewer.tool?.cancel?.();
       const isMain = event.button === 0 && touching.size === 1;
       pace = isMain && isToolTaking("down", event) ? null : { right: 0, down: 0, when: event.timeStamp };
@@ -43,7 +43,7 @@
     for (const kind of ["pointerup", "pointercancel"]) {
       host.addEventListener(kind, (event) => {
         if (!touching.delete(event.pointerId)) return;
-        pinch = null;
+        pinch = touching.size > 1 ? pairOf() : null;
         if (isToolTaking("up", event)) return;
         if (!touching.size && pace && event.timeStamp - pace.when < 40) camera.throwBy(pace.right, pace.down);
         viewer.redraw();
@@ -58,18 +58,21 @@
       viewer.redraw();
     }
 
+    /** The middle of the first two fingers, and how far they are apart. */
+    function pairOf() {
+      const [one, other] = touching.values();
+      return { x: (one.x + other.x) / 2, y: (one.y + other.y) / 2, span: Math.hypot(one.x - other.x, one.y - other.y) };
+    }
+
     function followPinch() {
-      const [one, other] = [...touching.values()];
-      const now = { x: (one.x + other.x) / 2, y: (one.y + other.y) / 2, span: Math.hypot(one.x - other.x, one.y - other.y) };
-      if (pinch) {
-        camera.panBy(now.x - pinch.x, now.y - pinch.y);
-        const point = camera.toSlide(now.x, now.y);
-        camera.scale = camera.limit((camera.scale * now.span) / Math.max(pinch.span, 1));
-        const moved = camera.toSlide(now.x, now.y);
-        Object.assign(camera, { x: camera.x + point.x - moved.x, y: camera.y + point.y - moved.y });
-        viewer.redraw();
-      }
+      const now = pairOf();
+      camera.panBy(now.x - pinch.x, now.y - pinch.y);
+      const point = camera.toSlide(now.x, now.y);
+      camera.scale = camera.limit((camera.scale * now.span) / Math.max(pinch.span, 1));
+      const moved = camera.toSlide(now.x, now.y);
+      Object.assign(camera, { x: camera.x + point.x - moved.x, y: camera.y + point.y - moved.y });
       pinch = now;
+      viewer.redraw();
     }
 
     host.addEventListener(

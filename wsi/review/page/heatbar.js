@@ -5,6 +5,12 @@
 
   const STEPS = 254; // of the threshold: one for each value of a tile
 
+  /** Why a case has no heat, in words. */
+  function missing({ hidden, ai }) {
+    if (hidden) return "The heat is shown after your own read.";
+    return ai?.structures?.length ? "The model marks structures; it gives no heat." : "There is no heat for this case.";
+  }
+
   class HeatBar {
     /** @param {Element} host @param {function(): Pane[]} panes that show heat */
     constructor(host, panes) {
@@ -48,8 +54,7 @@
       if (heat) this.layers.value = heat.layer.id;
       this.colors.disabled ||= heat?.isSigned;
       this.paint();
-      const missing = item?.hidden ? "The heat is shown after your own read." : "There is no heat for this case.";
-      this.missing = item ? missing : "";
+      this.missing = item ? missing(item) : "";
       this.tell();
     }
 

@@ -21,7 +21,8 @@
     async show(item) {
       Object.assign(this, { item, heat: null, outlines: null });
       const { store, viewer } = this;
-      viewer.show(item.slide, item.view, item.thumbnail ? store.thumbnail(item.slide) : null);
+      const overview = item.overlay ? store.overlay(item.slide) : item.thumbnail ? store.thumbnail(item.slide) : null;
+      viewer.show(item.slide, item.view, overview);
       viewer.layers = [(pen) => this.drawHeat(pen), (pen, px) => this.drawLines(pen, px)];
       await Promise.all([this.loadHeat(item), this.loadOutlines(item)]);
     }

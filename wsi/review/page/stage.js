@@ -158,7 +158,6 @@
     close() {
       this.isComparing = false;
       this.unsplit();
-      this.onSplit(false);
     }
 
     unsplit() {
@@ -170,6 +169,7 @@
       this.pair.isOn = false;
       this.other = this.pair = null;
       this.panesHost.classList.remove("two");
+      this.onSplit(false);
     }
   }
 

@@ -44,6 +44,7 @@
     beside: async (slide) => ({ ...(await json(`${of(slide)}/beside`)), isOther: true }),
     outlines: (item) => json(`${resultsOf(item)}/outlines`),
     thumbnail: (slide) => `${of(slide)}/thumbnail`,
+    overlay: (slide) => `${of(slide)}/overlay`,
     crop: (slide, { x, y, width, height, px }) =>
       `${of(slide)}/crop?${new URLSearchParams(whole({ x, y, width, height, px }))}`,
     async tile(slide, level, column, row, signal) {
@@ -99,6 +100,7 @@
     beside: async (slide) => ({ ...(await page(slide)).beside.case, isOther: true }),
     outlines: async (item) => (await results(item)).outlines,
     thumbnail: (slide) => `${folder(slide)}/thumbnail.jpg`,
+    overlay: (slide) => `${folder(slide)}/overlay.png`,
     crop: (slide, { x, y }) => `${folder(slide)}/crops/${Math.round(x)}_${Math.round(y)}.jpg`,
     tile: (slide, level, column, row, signal) =>
       picture(`${folder(slide)}/tiles/${level}/${column}_${row}.jpg`, signal),
