@@ -38,9 +38,15 @@ def test_every_look_is_a_number_and_has_a_name() -> None:
         assert all(np.isfinite(value) for value in found.values())
 
 
-def test_volume_and_measured_values_have_no_looks() -> None:
-    assert look_at(volume_field(np.zeros((1, 3, 3, 3)), np.eye(4), ("value",))) == {}
-    assert look_at(picture_field(np.zeros((1, 3, 3)), ("value",))) == {}
+def test_of_measured_values_the_share_of_air_is_told() -> None:
+    values = np.array([-1000.0, -301, -299, 40])
+    assert look_at(volume_field(values.reshape(1, 1, 2, 2), np.eye(4), ("value",))) == {"air": 0.5}
+    assert look_at(picture_field(values.reshape(1, 2, 2), ("value",))) == {"air": 0.5}
+
+
+def test_what_is_neither_picture_nor_measured_has_no_looks() -> None:
+    assert look_at(volume_field(np.zeros((3, 3, 3, 3)), np.eye(4), RGB)) == {}
+    assert look_at(picture_field(np.zeros((2, 3, 3)), ("a", "b"))) == {}
 
 
 def test_gray_is_the_share_without_color() -> None:

@@ -24,6 +24,8 @@ from wsi.engine.slide_info import SlideInfo
 from wsi.errors import RegionError, WsiError
 from wsi.geometry import Mpp, Point, Size
 from wsi.read import READERS, Source, check_brightfield, open_slide, resolve_mpp
+from wsi.read.opening import AUTO
+from wsi.read.stained import check_stained
 from wsi.tile import Footprint, best_reading, read_tile, read_window
 from wsi.tissue import Thumbnail, drawn_tissue, find_tissue, measure_blur, read_thumbnail, to_geojson
 
@@ -65,12 +67,18 @@ class Desk:
             case other:
                 raise WsiError(f"the decoder process was asked for {other!r}, which it doesn't know")
 
-    def _open(self, message: Message) -> Message:
+    def close(self) -> None:
+        """Close the slide that is open, if any."""
         if self._source is not None:
             self._source.close()
             self._source = None
+
+    def _open(self, message: Message) -> Message:
+        self.close()
         config, row = ReadConfig.model_validate(message["read"]), message["mpp_row"]
         self._source = open_slide(Path(message["path"]), reader=config.reader)
+        if config.reader == AUTO:
+            check_stained(self._source, message["relative"])
         self._scaled = config.scaled
         self._mpp = resolve_mpp(self._source, message["relative"], config, row=tuple(row) if row else None)
         return SlideInfo.of(self._source, self._mpp).model_dump()

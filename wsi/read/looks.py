@@ -1,4 +1,4 @@
-"""Numbers that a picture shows of itself, by which a card can tell its own kind of image from others.
+"""Numbers that an image shows of itself, by which a card can tell its own kind of image from others.
 
 None names a kind: a card says between which limits each lies on the images its model was made with.
 """
@@ -21,6 +21,8 @@ FINE = 1 / 32
 """Share of the shorter side below which detail is fine (sigma of the Gaussian that takes it away)."""
 STAINED = 0.3
 """Sum of the three optical densities from which a px counts as stained."""
+AIR = -300.0
+"""Of what was measured, a value below this is air on Hounsfield's scale, and rare on all others."""
 _HEMATOXYLIN, _EOSIN = (0.65, 0.70, 0.29), (0.07, 0.99, 0.11)
 _NORMAL = np.cross(_HEMATOXYLIN, _EOSIN) / np.linalg.norm(np.cross(_HEMATOXYLIN, _EOSIN))
 """Of the plane of all mixtures of the two stains (Ruifrok and Johnston 2001, table 1) among optical densities."""
@@ -28,11 +30,14 @@ LOOKS = (
     *("gray", "colorful", "red", "warm", "blue", "bright_ground", "off_stain", "round", "surround", "column"),
     *("contrast", "fine", "stained", "wide"),
 )
+LOOKS_OF_MEASURED = ("air",)
 """The names that a card may set limits for."""
 
 
 def look_at(field: Field) -> dict[str, float]:
-    """Return what a picture shows, by the names of LOOKS; {} for what is no picture on 0-255 (a volume, HU).
+    """Return what a picture shows, by the names of LOOKS; of what a scanner measured, those of LOOKS_OF_MEASURED.
+
+    air: share of samples below AIR.
 
     gray: share of px without color. colorful: M of Hasler and Suesstrunk 2003, over 100. red: median share of R in
     R + G + B, of px that aren't black. warm: share of colored px with R > G > B. blue: share of colored px with B at
@@ -43,7 +48,9 @@ def look_at(field: Field) -> dict[str, float]:
     light, of 255. fine: share of its variance that is finer than a 32nd of the picture. stained: fine less off_stain, high
     for stained tissue and low for photographs. wide: width over height.
     """
-    if len(field.axes) != 2 or len(field.values) not in (1, 3) or field.channels == MEASURED:
+    if field.channels == MEASURED:
+        return {"air": float((field.values < AIR).mean())}
+    if len(field.axes) != 2 or len(field.values) not in (1, 3):
         return {}
     planes, _ = coarse(field.values, side=SIDE)  # (C, h, w) on 0-255
     rgb = np.repeat(planes, 3, axis=0) if len(planes) == 1 else planes

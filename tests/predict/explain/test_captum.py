@@ -30,11 +30,12 @@ def test_grad_cam(network: nn.Module, layer: str) -> None:
 
 
 @pytest.mark.parametrize("layer", ["first", "last"])
-def test_signed_cam_is_gradient_times_activation_over_channels(network: nn.Module, layer: str) -> None:
+def test_signed_cam_is_grad_cam_before_its_relu(network: nn.Module, layer: str) -> None:
     some = images()
-    parts = attr.LayerGradientXActivation(network, network.get_submodule(layer)).attribute(some)
-    wanted = attr.LayerAttribution.interpolate(parts.sum(dim=1, keepdim=True), some.shape[2:], "bilinear")
-    assert torch.allclose(signed_cam(network, network, some, layer=layer), wanted[:, 0], rtol=1e-9, atol=1e-12)
+    maps = attr.LayerGradCam(network, network.get_submodule(layer)).attribute(some)
+    wanted = attr.LayerAttribution.interpolate(maps, some.shape[2:], interpolate_mode="bilinear")[:, 0]
+    assert torch.allclose(signed_cam(network, network, some, layer=layer), wanted, rtol=1e-9, atol=1e-12)
+    assert (wanted < 0).any()
 
 
 def test_integrated_gradients(network: nn.Module) -> None:

@@ -14,7 +14,7 @@ from wsi.field import Field, picture_field
 from wsi.mil import Head, HeadSpec, class_probabilities, cumulative_logits, make_head
 from wsi.predict.explain import METHODS, ExplainedModel, Method, explain
 from wsi.predict.explain.explained import class_score, grade_log_odds
-from wsi.predict.explain.grad_cam import LEAST_SIDE, map_layer, signed_cam
+from wsi.predict.explain.grad_cam import LEAST_SIDE, MOST_STRIDE, map_layer, signed_cam
 
 
 class Reds(nn.Module):
@@ -229,8 +229,19 @@ def test_weights_shuffled_layer_by_layer_give_another_map() -> None:
 
 def test_the_map_is_of_the_deepest_layer_with_enough_places() -> None:
     network = timm.create_model("mobilenetv2_100", pretrained=False, num_classes=0).eval()
-    names = {side: map_layer(network, torch.zeros(1, 3, side, side)) for side in (224, 112, 56)}
-    assert LEAST_SIDE == 7
-    assert names[224] == "conv_head"
-    assert names[112].startswith("blocks.4"), "stride 16"
-    assert names[56].startswith("blocks.2"), "stride 8"
+    sizes = {side: map_layer(network, torch.zeros(1, 3, side, side)) for side in (224, 112, 56)}
+    assert (LEAST_SIDE, MOST_STRIDE) == (7, 16)
+    assert sizes[224].startswith("blocks.4"), "stride 16, 14 places"
+    assert sizes[112].startswith("blocks.4"), "stride 16, 7 places"
+    assert sizes[56].startswith("blocks.2"), "stride 8, 7 places"
+
+
+def test_the_map_that_is_pooled_adds_up_to_the_score_of_an_efficient_network() -> None:
+    """Its last convolution is no such map: normalization and bend come after it."""
+    torch.manual_seed(0)
+    network = timm.create_model("mobilenetv2_100", pretrained=False, num_classes=0).eval()
+    w, image = torch.randn(1280), torch.randn(1, 3, 96, 96)
+    heat = signed_cam(lambda x: network(x) @ w, network, image, layer="bn2")
+    with torch.inference_mode():
+        wanted = network(image) @ w
+    assert float(heat.mean()) * 9 == pytest.approx(float(wanted), rel=1e-3)

@@ -100,9 +100,9 @@ def test_maps_are_what_finite_differences_of_the_layer_say(layer: str) -> None:
     above = network.above if layer == "last" else lambda a: network.above(network.last(torch.tanh(a)))
     slopes = differences(above, maps)
     alpha = slopes.numpy().mean(axis=(2, 3))
-    wanted = np.maximum(np.einsum("bc,bchw->bhw", alpha, maps.numpy()), 0)
-    signed = (slopes * maps).sum(dim=1).numpy()
-    assert np.allclose(grad_cam(network, network, some, layer=layer).numpy(), spread(wanted), atol=1e-8)
+    signed = np.einsum("bc,bchw->bhw", alpha, maps.numpy())
+    wanted = spread(np.maximum(signed, 0))
+    assert np.allclose(grad_cam(network, network, some, layer=layer).numpy(), wanted, atol=1e-8)
     assert np.allclose(signed_cam(network, network, some, layer=layer).numpy(), spread(signed), atol=1e-8)
 
 

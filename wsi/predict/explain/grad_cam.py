@@ -9,7 +9,11 @@ from torch.nn.functional import interpolate
 from wsi.errors import UsageError
 
 LEAST_SIDE = 7
-"""The map is taken from the deepest layer that has at least so many places along each side."""
+"""The map is taken from the deepest layer that has at least so many places along each side,"""
+MOST_STRIDE = 16
+"""and a place at least every so many px: coarser maps point past what is small (docs/performance.md)."""
+LAST = "bn2"
+"""Where timm's efficient networks have the map that is pooled, which their list of layers leaves out."""
 Score = Callable[[Tensor], Tensor]
 """From images `(B, 3, h, w)` to one number each, `(B,)`."""
 
@@ -28,25 +32,28 @@ def grad_cam(score: Score, network: nn.Module, images: Tensor, *, layer: str | N
 
     Source: Selvaraju et al. 2017, eq. 1 and 2.
     """
-    activations, gradients = _layer(score, network, images, layer)
-    weights = gradients.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
-    return _spread((weights * activations).sum(dim=1).relu(), images)
+    return _spread(_signed(score, network, images, layer).relu(), images)
 
 
 def signed_cam(score: Score, network: nn.Module, images: Tensor, *, layer: str | None = None) -> Tensor:
-    """Return `sum over channels of dscore/dA_c A_c`, place by place, `(B, h, w)`: what speaks for, and below 0 against.
+    """Return Grad-CAM's sum before its relu, `(B, h, w)`: what speaks for, and below 0 what speaks against.
 
     Of a layer that is averaged and then weighed linearly, it adds up to the score but for the bias. Args and errors as
     `grad_cam`.
 
-    Source: Draelos and Carin 2020, HiResCAM.
+    Source: Selvaraju et al. 2017, eq. 1; Zhou et al. 2016 for the sum.
     """
+    return _spread(_signed(score, network, images, layer), images)
+
+
+def _signed(score: Score, network: nn.Module, images: Tensor, layer: str | None) -> Tensor:
     activations, gradients = _layer(score, network, images, layer)
-    return _spread((gradients * activations).sum(dim=1), images)
+    weights = gradients.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
+    return (weights * activations).sum(dim=1)  # (B, h', w')
 
 
 def map_layer(network: nn.Module, images: Tensor) -> str:
-    """Return the name of the deepest layer whose map has `LEAST_SIDE` places a side, or the finest there is.
+    """Return the name of the deepest layer whose map is fine enough (LEAST_SIDE, MOST_STRIDE), or the finest there is.
 
     Raises:
         UsageError: the network tells of no layers that give maps, as a transformer.
@@ -55,7 +62,7 @@ def map_layer(network: nn.Module, images: Tensor) -> str:
     known = told.get_dicts() if told is not None and hasattr(told, "get_dicts") else list(told or [])
     names = [str(one["module"]) for one in known]
     modules = dict(network.named_modules())
-    names = [*(name for name in names if name in modules), *(["conv_head"] if "conv_head" in modules else [])]
+    names = [name for name in (*names, LAST) if name in modules]
     if not names:
         raise UsageError("this network has no layers that give maps; take integrated-gradients or occlusion")
     sizes: dict[str, tuple[int, ...]] = {}
@@ -73,7 +80,8 @@ def map_layer(network: nn.Module, images: Tensor) -> str:
     maps = [name for name in names if len(sizes.get(name, ())) == 4]
     if not maps:
         raise UsageError("this network has no layers that give maps; take integrated-gradients or occlusion")
-    fine = [name for name in maps if min(sizes[name][2:]) >= LEAST_SIDE]
+    least = max(LEAST_SIDE, min(images.shape[2:]) / MOST_STRIDE)
+    fine = [name for name in maps if min(sizes[name][2:]) >= least]
     return fine[-1] if fine else maps[0]
 
 
