@@ -3,14 +3,18 @@
 The peer of scripts/bench/pipeline.py and encode.py, on the very tiles that wsi-run planned; run as a process of its own.
 """
 
+import functools
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import openslide
 import timm
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 from timm.data import resolve_model_data_config  # type: ignore[attr-defined]
@@ -27,26 +31,32 @@ def main() -> None:
     network.eval()
     with h5py.File(coords_path) as file:
         coords, about = file["coords"][:], dict(file["coords"].attrs)
-    slide = openslide.OpenSlide(Path(slide_path))
-    side, tile_px = float(about["footprint_x"]), int(about["patch_size"])
-    level = slide.get_best_level_for_downsample(side / tile_px + 0.01)
-    here = side / slide.level_downsamples[level]
-    box, px = (0, 0, here, here), int(np.ceil(here - 1e-6))
     found = []
     with torch.inference_mode():
         for start in range(0, len(coords), BATCH):
-            tiles = [
-                np.asarray(
-                    slide.read_region((int(x), int(y)), level, (px, px))
-                    .convert("RGB")
-                    .resize((tile_px, tile_px), Image.Resampling.BICUBIC, box=box)
-                )
-                for x, y in coords[start : start + BATCH]
-            ]
+            tiles = list(read_tiles(Path(slide_path), coords[start : start + BATCH], about))
             images = torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2).float() / 255
             found.append(network((images - mean) / std).numpy())
     if len(sys.argv) > 6:
         np.save(sys.argv[6], np.concatenate(found))
+
+
+def read_tiles(path: Path, coords: NDArray[np.int32], about: Mapping[str, Any]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the tiles of a slide as OpenSlide and Pillow give them; `about` are the attributes of the coordinates."""
+    slide = opened(path)
+    side, tile_px = float(about["footprint_x"]), int(about["patch_size"])
+    level = slide.get_best_level_for_downsample(side / tile_px + 0.01)
+    here = side / slide.level_downsamples[level]
+    box, px = (0, 0, here, here), int(np.ceil(here - 1e-6))
+    for x, y in coords:
+        region = slide.read_region((int(x), int(y)), level, (px, px)).convert("RGB")
+        yield np.asarray(region.resize((tile_px, tile_px), Image.Resampling.BICUBIC, box=box))
+
+
+@functools.cache
+def opened(path: Path) -> openslide.OpenSlide:
+    """Return a slide that stays open."""
+    return openslide.OpenSlide(path)
 
 
 def shipped() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:

@@ -28,7 +28,7 @@ from wsi.errors import ModelError
 from wsi.publish import TEMPORARY, sha256_bytes, sha256_file
 from wsi.resources import cache_folder
 
-FORMAT = 1
+FORMAT = 2
 """Raised when graphs start to be made in another way."""
 MAKERS = ("torch", "timm", "onnxscript")
 """Packages of which another version makes another graph."""
