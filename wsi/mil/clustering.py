@@ -43,7 +43,8 @@ class InstanceClusters(nn.Module):
     ) -> Tensor:
         """Return the mean over the bags of their clustering loss times its weight, a scalar.
 
-        Only the tiles that get a pseudo-label are embedded with a gradient.
+        A bag's is the mean over the classes that it is or isn't of. Only the tiles that get a pseudo-label are embedded
+        with a gradient, all at once.
 
         Args:
             embed: from features `(t, D)` to embedded tiles `(t, H)`.
@@ -52,19 +53,20 @@ class InstanceClusters(nn.Module):
             scores: `(B, N, M)` of the attention, M = 1 for all classes or K.
             labels: `(B, 1)` place of the class, or `(B, K)` 0 and 1; NaN where unknown: it adds nothing.
         """
-        each = [
-            self._bag_loss(embed, bag[keep], score[keep], label)
-            for bag, keep, score, label in zip(features, real, scores, labels, strict=True)
+        kept = [(bag[keep], score[keep]) for bag, keep, score in zip(features, real, scores, strict=True)]
+        chosen = [
+            list(pseudo_labels(score, _claims(label, self.spec), count=self.spec.instances))
+            for (_, score), label in zip(kept, labels, strict=True)
         ]
-        return self.spec.instance_weight * torch.stack(each).mean()
-
-    def _bag_loss(self, embed: Callable[[Tensor], Tensor], bag: Tensor, scores: Tensor, label: Tensor) -> Tensor:
-        """Return the mean over the classes that the bag is or isn't of; bag `(n, D)`, scores `(n, M)`, label `(W,)`."""
-        found = [
-            instance_loss(self(embed(bag[pseudo.tiles]))[:, pseudo.of_class], pseudo.targets, self.spec)
-            for pseudo in pseudo_labels(scores, _claims(label, self.spec), count=self.spec.instances)
-        ]
-        return torch.stack(found).mean() if found else bag.new_zeros(())
+        tiles = [bag[pseudo.tiles] for (bag, _), found in zip(kept, chosen, strict=True) for pseudo in found]
+        if not tiles:
+            return features.new_zeros(())
+        tile_scores = iter(self(embed(torch.cat(tiles))).split([len(some) for some in tiles]))  # (t, K, 2) each
+        total = features.new_zeros(())
+        for found in chosen:
+            each = [instance_loss(next(tile_scores)[:, one.of_class], one.targets, self.spec) for one in found]
+            total = total + (torch.stack(each).mean() if each else 0.0)
+        return self.spec.instance_weight * total / len(features)
 
 
 def _claims(label: Tensor, spec: HeadSpec) -> list[bool | None]:
