@@ -24,18 +24,17 @@ def cox_loss(log_hazards: Tensor, times: Tensor, events: Tensor, *, ties: Ties =
     """
     if not bool(events.any()):
         return log_hazards.sum() * 0.0
-    at, when = log_hazards[events], times[events]  # (E,)
-    at_risk = _log_sums(log_hazards, times[None, :] >= when[:, None])  # (E,)
+    order = torch.argsort(times, descending=True, stable=True)
+    log_hazards, times, events = log_hazards[order], times[order], events[order]
+    until = torch.searchsorted(-times, -times[events], right=True) - 1  # (E,), the last who was still at risk
+    at, at_risk = log_hazards[events], torch.logcumsumexp(log_hazards, dim=0)[until]  # (E,)
     if ties == "efron":
-        tied = when[None, :] == when[:, None]  # (E, E)
-        share = (torch.tril(tied, diagonal=-1).sum(dim=1) / tied.sum(dim=1)).to(at)  # (E,), l / d
-        at_risk = at_risk + torch.log1p(-share * torch.exp(_log_sums(at, tied) - at_risk))
+        _, group, sizes = torch.unique_consecutive(times[events], return_inverse=True, return_counts=True)
+        place = torch.arange(len(at), device=at.device) - (torch.cumsum(sizes, dim=0) - sizes)[group]  # l
+        share = (place / sizes[group]).to(at)  # (E,), l / d
+        own = torch.zeros(len(sizes), dtype=at.dtype, device=at.device).index_add(0, group, torch.exp(at - at_risk))
+        at_risk = at_risk + torch.log1p(-share * own[group])
     return (at_risk - at).sum()
-
-
-def _log_sums(log_hazards: Tensor, chosen: Tensor) -> Tensor:
-    """Return the log of the sum of the chosen hazards, one a row of `chosen` `(E, B)`."""
-    return torch.logsumexp(log_hazards.expand(chosen.shape).masked_fill(~chosen, -torch.inf), dim=1)
 
 
 def discrete_loss(logits: Tensor, times: Tensor, events: Tensor, *, edges: Tensor) -> Tensor:
