@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision import transforms as tv  # type: ignore[import-untyped]  # timm brings it
+from torchvision import transforms as tv  # timm brings it
 
 from tests.encode import tiny
 from wsi.card import Transform
