@@ -16,6 +16,7 @@ BASELINE = "baseline: mean pooling and a linear model, same folds"
 LESS_BASELINE = "this model less the baseline"
 HELD_OUT = "held-out cases"
 AS_CALLED = "held-out cases, as called"
+AT_THRESHOLD = "held-out cases at each fold's threshold"
 FEWER_DRAWS = 500
 """Of figures that take long to make: an AUC a class and model."""
 
@@ -70,14 +71,15 @@ def _binary(cases: _Known) -> list[Line]:
     stay = ~cases.held.referred
     kept = evaluate.sensitivity_specificity(labels[stay], cases.held.called[stay] == 1, patients=_of(patients, stay))
     chances = cases.held.calibrated[:, 1]
+    called = [labels, cases.held.called]
+    balanced = evaluate.bootstrap_interval(evaluate.balanced_accuracy, called, patients=patients)
     precision = evaluate.jackknife_interval(
         evaluate.average_precision, [labels, cases.held.raw[:, 1]], patients=patients
     )
     return [
         Line(HELD_OUT, both.first),
         Line(HELD_OUT, precision),
-        *(Line("held-out cases at each fold's threshold", one) for one in calls),
-        Line("held-out cases at each fold's threshold", evaluate.balanced_accuracy(labels, cases.held.called)),
+        *(Line(AT_THRESHOLD, one) for one in (*calls, balanced)),
         *_calibration(labels, chances),
         Line("held-out cases", _referred(cases)),
         *(Line("held-out cases that are not referred", one) for one in kept),
