@@ -63,6 +63,13 @@ def test_without_a_window_the_field_is_one() -> None:
     assert (plan.window, plan.corners.tolist()) == ((5, 7), [[0, 0]])
 
 
+def test_windows_of_a_network_that_halves_are_no_longer_than_the_field_and_multiples() -> None:
+    plan = plan_windows((20, 61, 90), (16, 64, 32), 0.5, multiple=8)
+    assert plan.window == (16, 64, 32)
+    assert plan_windows((5, 30, 90), (16, 64, 32), multiple=8).window == (8, 32, 32)
+    assert plan_windows((5, 30), None, multiple=4).window == (8, 32)
+
+
 def test_the_end_is_padded_by_the_value_or_the_last_sample() -> None:
     values = np.arange(3.0)[None]
     assert cut(values, (1,), (4,), pad=-1.0).tolist() == [[1.0, 2.0, -1.0, -1.0]]

@@ -84,6 +84,11 @@ class Network(FromYaml):
     flips: list[Annotated[int, Field(ge=0, le=2)]] = []
     """Axes along which the image is also read mirrored; what is said is the mean."""
 
+    @property
+    def multiple(self) -> int:
+        """Sizes of windows are multiples of this along every axis."""
+        return self.stem << (len(self.widths) - 1)
+
 
 class Structure(FromYaml):
     """One class of a mask; the first of the card is label 1."""

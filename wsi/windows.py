@@ -46,18 +46,24 @@ class Windows:
         return len(self.corners)
 
 
-def plan_windows(shape: Sequence[int], window: Sequence[int] | None, overlap: float = 0.0) -> Windows:
+def plan_windows(
+    shape: Sequence[int], window: Sequence[int] | None, overlap: float = 0.0, *, multiple: int | None = None
+) -> Windows:
     """Return windows that cover `shape`; neighbors share at least `overlap` (0 to below 1) of their length.
 
     Args:
         shape: samples along each axis.
         window: samples of a window along each axis; None: the whole field is one window.
         overlap: share of a window's length.
+        multiple: of networks that halve their windows: no longer than the field, then rounded up to multiples of this.
+            None: a window is as long as it says, and an image smaller than that is padded.
 
     Raises:
         ValueError: axes that differ in number, or an overlap outside 0-1.
     """
     size = tuple(shape) if window is None else tuple(window)
+    if multiple is not None:
+        size = tuple(-(-min(pair) // multiple) * multiple for pair in zip(size, shape, strict=True))
     if len(size) != len(shape) or not 0.0 <= overlap < 1.0:
         raise ValueError(f"no windows of {size} with overlap {overlap} over {tuple(shape)}")
     strides = [max(1, int(side * (1.0 - overlap))) for side in size]

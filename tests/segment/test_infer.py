@@ -1,6 +1,7 @@
 """Claims about reading a whole field in windows, and about bringing the mask back to where it was read."""
 
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from wsi.segment.grid import labels_on, labels_under
 from wsi.segment.infer import Reading, probabilities
 from wsi.segment.loss import IGNORED
 from wsi.segment.unet import UNet, UNetSpec
+from wsi.windows import plan_windows
 
 
 class Pointwise(UNet):
@@ -70,11 +72,11 @@ def test_mirrored_views_make_a_lopsided_network_even() -> None:
     assert not np.allclose(plain, probabilities(Lopsided(2), mirrored, Reading(None))[..., ::-1], atol=1e-2)
 
 
-def test_windows_without_foreground_are_background() -> None:
+def test_what_no_window_covers_is_background() -> None:
     values = np.full((1, 32, 64), 5.0, np.float32)
-    foreground = np.zeros((32, 64), bool)
-    foreground[:, :32] = True
-    found = probabilities(Pointwise(2), values, Reading((32, 32), 0.0), foreground=foreground, least=0.1)
+    plan = plan_windows((32, 64), (32, 32), multiple=2)
+    kept = replace(plan, corners=plan.corners[:1])
+    found = probabilities(Pointwise(2), values, Reading((32, 32), 0.0), plan=kept)
     assert (found[1, :, :32] > 0.9).all()
     assert (found[0, :, 32:] == 1).all()
 

@@ -211,6 +211,17 @@ def test_what_the_settings_leave_out_is_planned_from_the_data(tmp_path: Path) ->
     assert all(side % spec_of(plan.config).multiple == 0 for side in window_of(plan.config))
 
 
+@pytest.mark.parametrize(("given", "overlap"), [({}, 0.5), ({"overlap": 0.0}, 0.0), ({"overlap": 0.25}, 0.25)])
+def test_overlap_of_windows_that_are_planned_is_what_the_settings_say(
+    discs: Path, given: dict[str, float], overlap: float
+) -> None:
+    config = settings(input={"axes": 2, "channels": ["R", "G", "B"], **given})
+    plan = plan_masks(discs, discs, config)
+    assert plan.config.input is not None
+    assert plan.config.input.window is not None
+    assert plan.config.input.overlap == overlap
+
+
 def test_plan_of_turned_volumes_names_the_steps_after_they_were_turned(tmp_path: Path) -> None:
     sagittal = np.array([[0, 0, 3.0, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # slices 3 mm apart, to the right
     for folder, kind in (("images", np.int16), ("labels", np.uint8)):

@@ -20,6 +20,7 @@ from wsi.field import Field
 from wsi.predict import Model
 from wsi.tile import TilePlan
 from wsi.tissue import find_annotation
+from wsi.windows import Windows
 
 
 class Encodes(Protocol):
@@ -44,7 +45,7 @@ class Marks(Protocol):
         prepared: Field,
         original: Field,
         *,
-        foreground: NDArray[np.bool_] | None,
+        plan: Windows | None = None,
         beat: Callable[[], None] | None = None,
     ) -> NDArray[np.uint8]:
         """Return the structure of each sample of the image as it was read, `(*original.shape)`; 0 is none."""

@@ -27,7 +27,7 @@ from wsi.results.mask import Mask, amounts, write_mask
 from wsi.tile.windows_file import read_windows, write_windows
 from wsi.windows import Windows, as_tile, cut, plan_windows, two_sides
 
-FIELD_CODE: dict[Stage, int] = {"tissue": 2, "tile": 1, "encode": 1, "predict": 4}
+FIELD_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 1, "predict": 4}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 MAX_WINDOWS = 1 << 20
 
@@ -53,7 +53,7 @@ def read_image(_book: Book, bench: Bench) -> Entry:
 
 def plan_image(book: Book, bench: Bench) -> Entry:
     facts, accepts = _facts(book), _accepts(bench.recipe)
-    plan = plan_windows(facts.prepared.shape, accepts.window, accepts.overlap)
+    plan = windows_of(facts.prepared, bench.recipe)
     if accepts.foreground != "all" and len(plan) > 1:
         plan = _on_foreground(plan, bench.samples()[1], accepts.min_foreground)
     if not len(plan):
@@ -63,6 +63,12 @@ def plan_image(book: Book, bench: Bench) -> Entry:
     digest = write_windows(bench.folder / "coords.h5", plan)
     told = {"wanted": len(plan), "window": _footprint(plan, facts.prepared)}
     return Entry(key="", artifacts={"coords.h5": digest}, facts=told)
+
+
+def windows_of(grid: Grid, recipe: Recipe) -> Windows:
+    """Return all windows of an image after preprocessing."""
+    accepts = _accepts(recipe)
+    return plan_windows(grid.shape, accepts.window, accepts.overlap, multiple=recipe.multiple)
 
 
 def _footprint(plan: Windows, grid: Grid) -> list[float]:
@@ -75,8 +81,8 @@ def _footprint(plan: Windows, grid: Grid) -> list[float]:
 def _on_foreground(plan: Windows, foreground: NDArray[np.bool_] | None, least: float) -> Windows:
     if foreground is None:
         return plan
-    shares = [float(cut(foreground[None], corner, plan.window, pad=0).mean()) for corner in plan.corners]
-    kept = plan.corners[np.array(shares) >= least]
+    shares = np.array([float(cut(foreground[None], corner, plan.window, pad=0).mean()) for corner in plan.corners])
+    kept = plan.corners[(shares > 0) & (shares >= least)]
     return Windows(plan.shape, plan.padded, plan.window, kept)
 
 
@@ -172,12 +178,12 @@ def mark_image(book: Book, bench: Bench) -> Entry:
     facts = _facts(book)
     with bench.clock.time("predict: loading the network"):
         marker = bench.models.marker()
-    prepared, foreground = bench.samples()
-    original = facts.read.empty()
+    prepared, _ = bench.samples()
+    plan, original = read_windows(bench.folder / "coords.h5"), facts.read.empty()
     with bench.clock.time("predict: network"):
-        labels = marker.mark(prepared, original, foreground=foreground, beat=lambda: bench.report("predict", 0, 0))
+        labels = marker.mark(prepared, original, plan=plan, beat=lambda: bench.report("predict", 0, 0))
     mask = Mask(labels, original.affine, original.steps, tuple(facts.read.axes), facts.read.unit)
-    structures, found = _verdict(marker, mask, facts, bench.recipe, read_windows(bench.folder / "coords.h5"))
+    structures, found = _verdict(marker, mask, facts, bench.recipe, plan)
     artifacts = {
         "mask.h5": write_mask(bench.folder / "mask.h5", mask),
         "overlay.png": write_overlay(bench.folder, prepared, mask, structures),

@@ -145,7 +145,7 @@ def _field_parts(stage: Stage, recipe: Recipe, sha256: str) -> list[object]:
         case "tissue":
             return [__version__, sha256, recipe.field.model_dump(mode="json", exclude=_OF_WINDOWS)]
         case "tile":
-            return [recipe.field.model_dump(mode="json", include=_OF_WINDOWS)]
+            return [recipe.field.model_dump(mode="json", include=_OF_WINDOWS), recipe.multiple]
         case "encode":
             return [recipe.encoder_sha256, recipe.config.encode.precision, recipe.config.encode.backend]
         case _:

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wsi.engine.decoder import Decoder
+from wsi.engine.field_stages import windows_of
 from wsi.engine.recipe import Recipe
 from wsi.engine.run import task_of
 from wsi.engine.stages import plan_of
 from wsi.errors import AnnotationError, ChildError, NoTissueError, SlideError
 from wsi.read import MppTable, Rejected, SlideFile
 from wsi.tissue import find_annotation
-from wsi.windows import plan_windows
 
 BYTES_A_TILE = 1500
 """Annotations and heatmap, besides the features."""
@@ -61,7 +61,7 @@ def _look(slide: SlideFile, recipe: Recipe, decoder: Decoder, table: MppTable | 
     task, config = task_of(slide, table), recipe.config
     if recipe.field is not None:
         read, _ = decoder.open_field(task.files, slide.relative, recipe.field)
-        windows = len(plan_windows(read.prepared.shape, recipe.field.window, recipe.field.overlap))
+        windows = len(windows_of(read.prepared, recipe))
         size = windows * FEATURE_BYTES * recipe.dim
         return Preview(slide.id, reader=read.reader, tiles=windows, bytes=size, image=read.image.told)
     info = decoder.open(slide.path, slide.relative, config.read, mpp_row=task.mpp_row)

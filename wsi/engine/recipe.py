@@ -42,6 +42,8 @@ class Recipe(Strict):
     """What the model says of images that it reads whole; None: it reads slides."""
     dense: bool = False
     """The model marks structures, and has no encoder."""
+    multiple: int | None = None
+    """Of a dense model: what the sides of its windows are multiples of."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -117,6 +119,7 @@ def _of_whole_images(recipe: Recipe, card: Card, folder: Path) -> Recipe:
         "model_sha256": folder_digest(folder),
         "field": card.input,
         "dense": isinstance(card, MaskCard),
+        "multiple": card.network.multiple if isinstance(card, MaskCard) else None,
     }
     recipe = recipe.model_copy(update=found)
     if isinstance(card, MaskCard) and config.encode.backend != "torch":

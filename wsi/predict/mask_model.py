@@ -15,6 +15,7 @@ from wsi.model_folder import any_card, find_folder
 from wsi.predict.model import load_model
 from wsi.predict.weights import read_tensors, sound
 from wsi.segment import Reading, UNet, UNetSpec, labels_on, postprocessed, probabilities
+from wsi.windows import Windows
 
 WEIGHTS = "weights.safetensors"
 IMAGE = "image"
@@ -32,7 +33,7 @@ class MaskModel:
         prepared: Field,
         original: Field,
         *,
-        foreground: NDArray[np.bool_] | None,
+        plan: Windows | None = None,
         beat: Callable[[], None] | None = None,
     ) -> NDArray[np.uint8]:
         """Return the structure of each sample of an image as it was read, `(*original.shape)`; 0 is none.
@@ -40,7 +41,7 @@ class MaskModel:
         Args:
             prepared: the image after the card's steps.
             original: the grid that it was read on; its values aren't looked at.
-            foreground: `(*prepared.shape)`; windows outside of it are background. None: all is looked at.
+            plan: the windows of `prepared` to look at; None: all that the card asks for.
             beat: called now and then, as a sign of life.
 
         Raises:
@@ -59,9 +60,7 @@ class MaskModel:
             pad=card.input.pad,
         )
         values = np.asarray(prepared.values, np.float32)
-        found = probabilities(
-            self._network, values, reading, foreground=foreground, least=card.input.min_foreground, beat=beat
-        )
+        found = probabilities(self._network, values, reading, plan=plan, beat=beat)
         names = tuple(str(label) for label in range(len(found)))
         labels = labels_on(prepared.with_values(found, channels=names), original, threshold=card.threshold)
         return postprocessed(labels, card.postprocess, [one.name for one in card.structures])
@@ -126,7 +125,7 @@ def _check_selftest(model: MaskModel, folder: Path) -> None:
     values = sound(path, IMAGE, image).numpy()
     axes = tuple(Axis(name, "sample", 1.0) for name in "ijk"[:count])
     field = Field(values, axes, np.eye(count + 1), tuple(f"{c}" for c in range(len(values))))
-    labels = model.mark(field, field, foreground=None)
+    labels = model.mark(field, field)
     found = np.bincount(labels.reshape(-1), minlength=len(told.samples) + 1)[1:]
     if not (np.abs(found - np.array(told.samples)) <= told.tolerance * labels.size).all():
         raise ModelError(

@@ -37,8 +37,7 @@ def probabilities(
     values: Floats,
     reading: Reading,
     *,
-    foreground: NDArray[np.bool_] | None = None,
-    least: float = 0.0,
+    plan: Windows | None = None,
     beat: Beat | None = None,
 ) -> Floats:
     """Return the probability of each class at each sample, `(K, *shape)`.
@@ -47,14 +46,14 @@ def probabilities(
 
     Args:
         values: `(C, *shape)` float32, preprocessed.
-        foreground: `(*shape)`; windows of which no share above `least` is in it are left out: background.
+        plan: the windows to read, what lies outside of them is background; None: those that `reading` says, all of them.
         beat: called after each batch, for whoever waits.
     """
-    plan = plan_windows(values.shape[1:], _window(network, values.shape[1:], reading), reading.overlap)
+    if plan is None:
+        plan = plan_windows(values.shape[1:], reading.window, reading.overlap, multiple=network.spec.multiple)
     stitch = Stitch(plan.shape, plan.window, network.spec.classes)
-    corners = [corner for corner in plan.corners if _is_worth(foreground, corner, plan, least)]
-    for at in range(0, len(corners), reading.batch):
-        some = corners[at : at + reading.batch]
+    for at in range(0, len(plan), reading.batch):
+        some = plan.corners[at : at + reading.batch]
         windows = np.stack([cut(values, corner, plan.window, pad=reading.pad) for corner in some])
         told = mirrored_mean(network, torch.from_numpy(np.ascontiguousarray(windows, np.float32)), reading.flips)
         for corner, said in zip(some, told.numpy(), strict=True):
@@ -66,20 +65,6 @@ def probabilities(
     found[:, bare] = 0.0
     found[0, bare] = 1.0
     return found
-
-
-def _window(network: UNet, shape: tuple[int, ...], reading: Reading) -> tuple[int, ...]:
-    """Return the window, rounded up to what the network can halve; no longer than the field needs."""
-    multiple = network.spec.multiple
-    wanted = shape if reading.window is None else reading.window
-    return tuple(-(-min(side, length) // multiple) * multiple for side, length in zip(wanted, shape, strict=True))
-
-
-def _is_worth(foreground: NDArray[np.bool_] | None, corner: NDArray[np.int64], plan: Windows, least: float) -> bool:
-    if foreground is None:
-        return True
-    inside = foreground[tuple(slice(int(c), int(c) + w) for c, w in zip(corner, plan.window, strict=True))]
-    return bool(inside.any()) and float(inside.mean()) >= least
 
 
 @torch.inference_mode()

@@ -26,6 +26,8 @@ LONGEST_PX = 768
 """A picture's longer side, at most."""
 WINDOW_SAMPLES = {2: 320 * 320, 3: 64 * 64 * 64}
 """Most of a window: what two cores train on in reasonable time."""
+OVERLAP = 0.5
+"""Of windows that were planned, where the settings don't say."""
 WIDTHS = {2: [24, 32, 48, 64], 3: [24, 40, 64, 80]}
 UNEVEN = 0.01
 """Share by which steps may differ before volumes are resampled to one."""
@@ -90,7 +92,8 @@ def planned(config: MaskConfig, found: Fingerprint) -> MaskConfig:
     if accepts.window is None:
         multiple = network.stem << (len(widths) - 1)
         window = _window(_shape_after(accepts, found), WINDOW_SAMPLES[found.axes], multiple)
-        accepts = accepts.model_copy(update={"window": window, "overlap": accepts.overlap or 0.5})
+        overlap = accepts.overlap if "overlap" in accepts.model_fields_set else OVERLAP
+        accepts = accepts.model_copy(update={"window": window, "overlap": overlap})
     return config.model_copy(update={"input": accepts, "network": network})
 
 
