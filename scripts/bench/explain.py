@@ -5,7 +5,7 @@ And, after Adebayo et al. 2018: does a network whose weights were shuffled give 
 Takes a model of fundus photographs and a folder of photographs NAME.jpg with masks NAME_*.png (IDRiD's segmentation part;
 the optic disc is no lesion). Beside each method: how often a px drawn anywhere in the field of view would have hit.
 
-    python scripts/bench/explain.py retina-dr PICTURES --head referable
+    python scripts/bench/explain.py retina-dr PICTURES --head referable --trained-on TRAINING
 """
 
 from pathlib import Path
@@ -21,6 +21,7 @@ from wsi.evaluate import share
 from wsi.predict.explain import METHODS, ExplainedModel, explain, load_explained
 from wsi.predict.explain.explained import MAIN
 from wsi.read.field_reader import read_field
+from wsi.train.pictures import detail_of, near_pictures, read_picture
 
 NEAR_PX = 15
 """A hit may lie so far from a lesion: maps are coarse (10 x 10 places over 512 px)."""
@@ -37,6 +38,9 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("model")
     parser.add_argument("pictures", type=Path)
+    parser.add_argument(
+        "--trained-on", type=Path, metavar="FOLDER", help="leave out photographs that are copies of these"
+    )
     parser.add_argument("--head", default=MAIN, help="name of a further head of the model")
     parser.add_argument(
         "--method", action="append", choices=PLAYED, help="one of them, may be given again; all by default"
@@ -45,7 +49,8 @@ def main() -> None:
     parser.add_argument("--shuffled", type=int, default=10, help="of these photographs for the shuffled network")
     given = parser.parse_args()
     model, shuffled = load_explained(given.model), with_shuffled_weights(load_explained(given.model))
-    names = [path for path in sorted(given.pictures.glob("*.jpg")) if lesions(path) is not None][: given.most]
+    names = [path for path in sorted(given.pictures.glob("*.jpg")) if lesions(path) is not None]
+    names = unseen(names, given.trained_on)[: given.most]
     claims, rows = [], []
     chance = float(np.mean([chance_of(path) for path in names]))
     for method in given.method or PLAYED:
@@ -59,6 +64,15 @@ def main() -> None:
     heads = ("method", "hits", "photographs", "anywhere in the field of view", "likeness to shuffled weights' map")
     print(table(heads, rows))
     close(claims, given.json)
+
+
+def unseen(paths: list[Path], folder: Path | None) -> list[Path]:
+    """Return the photographs that are no copies of any in a folder."""
+    known = [] if folder is None else sorted(folder.glob("*.jpg"))
+    told = [str(path) for path in (*known, *paths)]
+    details = np.stack([detail_of(read_picture(Path(one)).pixels) for one in told])
+    copies = {name for pair in near_pictures(told, details) for name in pair.slides}
+    return [path for path in paths if known == [] or str(path) not in copies]
 
 
 def map_of(model: ExplainedModel, path: Path, method: str, head: str) -> NDArray[np.float32]:

@@ -1,17 +1,18 @@
 """Pictures are read whatever their kind, and copies among them are found."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.fft import idctn
+from scipy.ndimage import gaussian_filter
 
 from tests.train.make_cohort import out_folder
 from tests.train.make_pictures import as_it_is, pictures_folder, scene
 from wsi.errors import LabelsError, TooLargeError, UnreadableError
-from wsi.train.pictures import MAX_PX, locate_pictures, near_pictures, read_picture, small_gray
+from wsi.train.pictures import MAX_PX, detail_of, locate_pictures, near_pictures, read_picture
 
 
 def saved(path: Path, image: Image.Image) -> Path:
@@ -73,7 +74,7 @@ def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 
 def near(*pictures: np.ndarray) -> list[tuple[str, ...]]:
     names = [f"i{at}" for at in range(len(pictures))]
-    return [pair.slides for pair in near_pictures(names, np.stack([small_gray(one) for one in pictures]))]
+    return [pair.slides for pair in near_pictures(names, np.stack([detail_of(one) for one in pictures]))]
 
 
 def test_different_pictures_are_no_copies() -> None:
@@ -90,24 +91,45 @@ def test_turned_and_mirrored_copies_are_found(turns: int, mirrored: bool) -> Non
 
 @pytest.mark.parametrize("quality", [30, 60, 90])
 def test_shrunk_and_compressed_copies_are_found(quality: int) -> None:
+    pictures = [scene(seed, side=256) for seed in range(8)]  # their blotches are a fourth as large, of the picture
     buffer = io.BytesIO()
-    Image.fromarray(scene(3)).resize((50, 50)).save(buffer, "JPEG", quality=quality)
-    assert near(*(scene(seed) for seed in range(8)), np.asarray(Image.open(buffer))) == [("i3", "i8")]
+    Image.fromarray(pictures[3]).resize((120, 120)).save(buffer, "JPEG", quality=quality)
+    assert near(*pictures, np.asarray(Image.open(buffer))) == [("i3", "i8")]
 
 
 def test_brightness_makes_no_other_picture() -> None:
     assert near(scene(1), scene(2), np.clip(scene(1) * 0.7 + 20, 0, 255).astype(np.uint8)) == [("i0", "i2")]
 
 
+def test_dark_margins_make_no_other_picture() -> None:
+    wide = np.pad(scene(1), ((0, 0), (30, 5), (0, 0)))
+    assert near(scene(1), scene(2), wide) == [("i0", "i2")]
+
+
 def test_pictures_of_one_layout_and_other_detail_are_no_copies() -> None:
-    """As dermoscopies are: a dark blob in the middle, and each its own."""
-    y, x = np.mgrid[-1:1:64j, -1:1:64j]
-    blob = 200 - 100 * np.exp(-4 * ((x - 0.1) ** 2 + (y - 0.05) ** 2)) + 20 * x + 10 * y
-    waves = np.random.default_rng(0).normal(size=(12, 32, 32)) * 10
-    waves[:, :8, :8] = 0  # the hash sees the layout alone
-    detail = np.kron(idctn(waves, axes=(1, 2), norm="ortho"), np.ones((1, 2, 2)))
-    lesions = np.clip(blob + detail, 0, 255).astype(np.uint8)
-    assert near(*np.repeat(lesions[..., None], 3, axis=-1)) == []
+    """As photographs of eyes are: a disc with the same shade and a bright spot, and each its own vessels."""
+    y, x = np.mgrid[-1:1:96j, -1:1:96j]
+    layout = 60 + 90 * (np.hypot(x, y) < 0.95) + 60 * np.exp(-30 * ((x - 0.4) ** 2 + y**2)) + 20 * x
+    rng = np.random.default_rng(0)
+    eyes = [layout + gaussian_filter(rng.normal(0, 40, layout.shape), 1.5) for _ in range(12)]
+    pictures = [np.repeat(np.clip(one, 0, 255).astype(np.uint8)[..., None], 3, axis=-1) for one in eyes]
+    assert near(*pictures) == []
+    assert near(*pictures, pictures[4] // 2) == [("i4", "i12")]
+
+
+DATA = Path(os.environ.get("WSI_DATA", "/nowhere")) / "images" / "retina"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no WSI_DATA with photographs of eyes here")
+def test_of_real_eyes_copies_alone_are_found() -> None:
+    """Three photographs of IDRiD stand in it twice, and CHASE has both eyes of each child."""
+    paths = [*sorted((DATA / "idrid_grading").glob("*.jpg"))[:120], *sorted((DATA / "chase").glob("*.jpg"))]
+    pixels = [read_picture(path).pixels for path in paths]
+    half = Image.fromarray(pixels[7]).resize((200, 200))
+    found = near(*pixels, np.asarray(half))
+    assert ("i7", f"i{len(pixels)}") in found
+    others = [(paths[int(a[1:])].stem, paths[int(b[1:])].stem) for a, b in found if b != f"i{len(pixels)}"]
+    assert set(others) <= {("IDRiD_079", "IDRiD_279"), ("IDRiD_021", "IDRiD_391"), ("IDRiD_028", "IDRiD_327")}
 
 
 def test_blank_pictures_are_alike_to_none() -> None:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from wsi.train.labels import Target, Value
 from wsi.train.locate import BagFile
 
+NOT_TOLD = "patients-not-told"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -51,6 +53,11 @@ class Cohort:
 
     def __len__(self) -> int:
         return len(self.cases)
+
+    @property
+    def tells_patients(self) -> bool:
+        """Whether the labels tell which slides are of one patient."""
+        return not any(finding.code == NOT_TOLD for finding in self.findings)
 
     def target(self, name: str) -> Target:
         """Return the target of that name; KeyError when there is none."""

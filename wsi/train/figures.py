@@ -81,7 +81,7 @@ def _binary(cases: _Known) -> list[Line]:
         Line(HELD_OUT, precision),
         *(Line(AT_THRESHOLD, one) for one in (*calls, balanced)),
         *_calibration(labels, chances),
-        Line("held-out cases", _referred(cases)),
+        Line(HELD_OUT, evaluate.share("Referred", cases.held.referred, patients=cases.patients)),
         *(Line("held-out cases that are not referred", one) for one in kept),
         *_beside(both),
     ]
@@ -90,10 +90,6 @@ def _binary(cases: _Known) -> list[Line]:
 def _calibration(truth: ArrayLike, chances: Floats) -> list[Line]:
     made = (evaluate.brier(truth, chances), evaluate.expected_calibration_error(truth, chances))
     return [Line("held-out cases, each fold calibrated on its validation cases", one) for one in made]
-
-
-def _referred(cases: _Known) -> Figure:
-    return evaluate.share("Referred", cases.held.referred, patients=cases.patients)
 
 
 def _of(patients: list[str], chosen: NDArray[np.bool_]) -> list[str]:
@@ -128,7 +124,6 @@ def _multiclass(cases: _Known) -> list[Line]:
         ),
         *_agreement(cases, _balanced(len(cases.task.classes)), _accuracy(len(cases.task.classes))),
         *_calibration(truth, cases.held.calibrated),
-        Line(HELD_OUT, _referred(cases)),
         *_beside(both),
     ]
 
@@ -167,7 +162,6 @@ def _ordinal(cases: _Known) -> list[Line]:
         *_agreement(cases, _balanced(count), _accuracy(count)),
         *_cuts(cases),
         *_calibration(cases.truth[:, 0], cases.held.calibrated),
-        Line(HELD_OUT, _referred(cases)),
         *_beside(both),
     ]
 

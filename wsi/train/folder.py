@@ -164,8 +164,10 @@ def _example(head: Head, *, seed: int) -> Tensor:
     return torch.from_numpy(drawn) * head.norm.std + head.norm.mean
 
 
-def calibration_section(decisions: Decisions, *, on: str = "validation cases of all folds") -> Calibration:
-    """Return the card's calibration; on: the cases that it was fitted on."""
+def calibration_section(
+    decisions: Decisions, *, on: str = "validation cases of all folds", whose: str = "patients"
+) -> Calibration:
+    """Return the card's calibration; on: the cases that it was fitted on, whose: what of them counts as one."""
     found = decisions.temperature
     if found is None:
         return Calibration()
@@ -173,7 +175,7 @@ def calibration_section(decisions: Decisions, *, on: str = "validation cases of 
         method="temperature",
         temperature=round(found.temperature, 6),
         bias=round(found.bias, 6),
-        fitted_on=f"{on}, {len(found.chosen_on)} patients" + (f"; {found.reason}" if found.reason else ""),
+        fitted_on=f"{on}, {len(found.chosen_on)} {whose}" + (f"; {found.reason}" if found.reason else ""),
     )
 
 
@@ -209,7 +211,8 @@ def _rounded(value: float | None) -> float | None:
 
 def evaluation_section(study: Study, lines: Sequence[Line]) -> list[dict[str, Any]]:
     """Return the card's evaluation, one row a figure that could be estimated."""
-    scheme = f"{study.splits.scheme}, {len(study.splits.folds)} folds by patient"
+    unit = "patient" if study.cohort.tells_patients else "case"
+    scheme = f"{study.splits.scheme}, {len(study.splits.folds)} folds by {unit}"
     rows: list[dict[str, Any]] = []
     for line in lines:
         figure = line.figure

@@ -8,7 +8,7 @@ from typing import Literal
 
 from wsi.errors import LabelsError
 from wsi.table import SHOWN, Problems, Table, read_table
-from wsi.train.cohort import Case, Cohort, Finding
+from wsi.train.cohort import NOT_TOLD, Case, Cohort, Finding
 from wsi.train.labels import Target, Value, Wanted, infer_target, natural, parse_wanted
 from wsi.train.leaks import OnDuplicates, name_patients
 from wsi.train.locate import Located, locate
@@ -87,6 +87,7 @@ def assemble(
     if not entries:
         raise LabelsError(f"{table.path}: none of its {len(lines)} lines has a {located.what} in {located.path}")
     looked = look(entries) if look else Looked({}, ())
+    told = list(_told_patients(entries))
     names, found = name_patients(entries, looked.pairs, merge_ids=ask.merge_ids, duplicates=ask.duplicates)
     entries = [replace(entry, patient=names[entry.patient]) for entry in entries]
     whole = [entry for entry in entries if looked.tiles.get(entry.slide, 1)]
@@ -95,6 +96,7 @@ def assemble(
     labeled = [case for case in cases if any(value is not None for value in case.targets.values())]
     findings = [
         *_told_columns(columns, known),
+        *told,
         *_told_lines(matched, entries, whole, located),
         *_told_cases(cases, labeled, known, entries),
         *found,
@@ -156,6 +158,11 @@ def _told_columns(columns: Columns, targets: Sequence[Target]) -> Iterator[Findi
             yield Finding(
                 "ordered-classes", f"{target.name}: the classes {classes} may be grades; ask for ordinal then"
             )
+
+
+def _told_patients(entries: Sequence[Entry]) -> Iterator[Finding]:
+    if all(entry.patient == entry.slide for entry in entries):
+        yield Finding(NOT_TOLD, "each slide is named as its own patient: which are of one patient isn't told")
 
 
 def _told_lines(

@@ -15,7 +15,6 @@ from wsi.encode.load import load_encoder
 from wsi.mil import Head
 from wsi.publish import publish, sha256_bytes
 from wsi.train.card_head import shown
-from wsi.train.decisions import Decisions
 from wsi.train.familiar import Familiar, fit_familiar
 from wsi.train.figures import Line
 from wsi.train.folder import calibration_section, decided_section, evaluation_section, training_section
@@ -55,7 +54,7 @@ def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = (
     example = _example(rows, seed=config.seed)
     tile = _drawn(config.side_px, seed=config.seed)
     first, *others = run.learned
-    calibration = _calibrated(first.decisions)
+    calibration = _calibrated(first)
     section = _head(config.asked[0], heads[0])
     card = ModelCard.model_validate(
         {
@@ -187,13 +186,14 @@ def _also(asked: Asked, head: Head, learned: Learned) -> dict[str, Any]:
         "name": asked.slug,
         "title": asked.title or asked.column,
         "head": _head(asked, head),
-        "calibration": _calibrated(learned.decisions).model_dump(exclude_none=True),
+        "calibration": _calibrated(learned).model_dump(exclude_none=True),
         **decided_section(learned.decisions, learned.lines, on=HELD_OUT),
     }
 
 
-def _calibrated(decisions: Decisions) -> Calibration:
-    return calibration_section(decisions, on=HELD_OUT)
+def _calibrated(learned: Learned) -> Calibration:
+    whose = "patients" if learned.study.cohort.tells_patients else "different pictures"
+    return calibration_section(learned.decisions, on=HELD_OUT, whose=whose)
 
 
 def _evaluation(run: PictureRun, audit: Sequence[Line]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from wsi.card import ModelCard, Referral, Threshold
+from wsi.card import Head, ModelCard, Referral, Threshold
 from wsi.train.figures import Line
 from wsi.train.picture_run import PictureRun
 
@@ -12,7 +12,7 @@ OPEN = (
     "How patients were chosen, and who was left out (CLAIM 7-10, TRIPOD+AI 5-6)",
     "Who labeled the pictures, by which criteria, with what agreement (CLAIM 14-18, TRIPOD+AI 8)",
     "Age, sex and ethnicity of the patients; figures in groups of them (CLAIM 33, TRIPOD+AI 14, 20)",
-    "A test on pictures of another hospital (CLAIM 34, TRIPOD+AI 12d): there was none",
+    "A test on pictures of another hospital, of patients as it is meant for (CLAIM 34, TRIPOD+AI 12d): this run made none",
 )
 
 
@@ -29,8 +29,8 @@ def picture_text(run: PictureRun, card: ModelCard, audit: Sequence[Line]) -> str
         "Not for:\n\n" + _bullets(card.use.not_for),
         "## Data\n\n" + _bullets(_data(run, card)),
         "## How good it is on pictures it never saw\n\n" + _figures(run),
-        "## Decisions\n\n" + _bullets(_decisions(card)),
-        *(["## What tells the answer without looking at it\n\n" + _audit(audit)] if audit else []),
+        "## Decisions\n\n" + _bullets(_decisions(run, card)),
+        *(["## What tells the answer without looking at it\n\n" + _audit(audit, run)] if audit else []),
         "## How it was trained\n\n" + _bullets(_training(run, card)),
         "## Open: for a person to write\n\n" + _bullets(OPEN),
     ]
@@ -47,7 +47,13 @@ def _data(run: PictureRun, card: ModelCard) -> Iterator[str]:
     note = f" {card.licence.note}" if card.licence.note else ""
     yield f"Licence of the weights: {card.licence.weights}.{note}"
     patients = len({case.patient for case in run.plan.cohort.cases})
-    yield f"{len(run.plan.cohort)} pictures of {patients} patients or lesions; copies of one picture count as one patient's"
+    if run.plan.cohort.tells_patients:
+        yield f"{len(run.plan.cohort)} pictures of {patients} patients or lesions; copies of one picture are of one"
+    else:
+        yield (
+            f"{len(run.plan.cohort)} pictures, {patients} of them different; which are of one patient isn't told, so each "
+            "counts as one of its own, and copies of one picture together"
+        )
     for asked in run.plan.config.asked:
         counts = Counter(case.targets[asked.column] for case in run.plan.cohort.cases)
         told = ", ".join(f"{counts[one.label]} {one.name}" for one in asked.classes)
@@ -56,29 +62,33 @@ def _data(run: PictureRun, card: ModelCard) -> Iterator[str]:
 
 def _figures(run: PictureRun) -> str:
     folds = len(run.plan.splits.folds)
+    unit = "by patient" if run.plan.cohort.tells_patients else "by picture (one patient's may lie in several)"
     head = (
-        f"{folds} folds by patient; each picture is read by a network that was trained on the other folds. Intervals are "
+        f"{folds} folds {unit}; each picture is read by a network that was trained on the other folds. Intervals are "
         "95 %. Calibration, threshold and referral of a fold are fitted on the held-out pictures of the other folds. The "
         f"model is the mean of the {folds} networks' weights: it has seen all pictures, so these figures are its parts'."
     )
     parts = [head]
     for asked, learned in zip(run.plan.config.asked, run.learned, strict=True):
-        parts.append(f"### {asked.title or asked.column}\n\n{_table(learned.lines)}")
+        parts.append(f"### {asked.title or asked.column}\n\n{_table(learned.lines, run)}")
     return "\n\n".join(parts)
 
 
-def _table(lines: Sequence[Line]) -> str:
+def _table(lines: Sequence[Line], run: PictureRun) -> str:
+    """Return figures as a table; where patients aren't told, what counts as one is a picture with its copies."""
+    whose = "patients" if run.plan.cohort.tells_patients else "different"
     rows = ["| over | figure | value (95 % interval) | pictures |", "|---|---|---|---|"]
     rows += [
-        f"| {line.over} | {line.figure.name} | {line.figure.text()} | {line.figure.denominator} |" for line in lines
+        f"| {line.over} | {line.figure.name} | {line.figure.text()} | {line.figure.denominator.replace('patients', whose)} |"
+        for line in lines
     ]
     return "\n".join(rows)
 
 
-def _decisions(card: ModelCard) -> Iterator[str]:
-    yield from _of_head("", card.thresholds, card.referral)
+def _decisions(run: PictureRun, card: ModelCard) -> Iterator[str]:
+    yield from _of_head(run.plan.config.asked[0].title, card.head, card.thresholds, card.referral)
     for one in card.also:
-        yield from _of_head(f"{one.title}: ", one.thresholds, one.referral)
+        yield from _of_head(one.title, one.head, one.thresholds, one.referral)
     if card.out_of_distribution is not None:
         told = card.out_of_distribution
         yield f"Unlike its training pictures beyond a distance of {told.limit:g}: {told.chosen_by}."
@@ -87,20 +97,27 @@ def _decisions(card: ModelCard) -> Iterator[str]:
         yield f"{name}Calibration: temperature {told_c.temperature:.3g}, bias {told_c.bias:.3g}; on {told_c.fitted_on}."
 
 
-def _of_head(name: str, thresholds: Sequence[Threshold], referral: Referral | None) -> Iterator[str]:
+def _of_head(title: str, head: Head, thresholds: Sequence[Threshold], referral: Referral | None) -> Iterator[str]:
+    name = f"{title}: " if title else ""
     for one in thresholds:
         reached = f"sensitivity {one.sensitivity}, specificity {one.specificity}"
         yield f"{name}Threshold {one.value:.3g} ({one.chosen_by}): {reached}, {one.achieved_on}."
     if referral is not None:
-        yield f"{name}A person is asked from {referral.low:.3g} to {referral.high:.3g}: {referral.reason}."
+        positive = head.classes[head.positive_index].name
+        yield (
+            f"{name}A person is asked where P({positive}) lies from {referral.low:.3g} to {referral.high:.3g}: "
+            f"{referral.reason}."
+        )
+    else:
+        yield f"{name}No rule asks for a person by this alone."
 
 
-def _audit(audit: Sequence[Line]) -> str:
+def _audit(audit: Sequence[Line], run: PictureRun) -> str:
     head = (
-        "Each trait alone through a logistic regression, tested on patients it wasn't fitted on. A trait that tells much "
+        "Each trait alone through a logistic regression, tested on pictures it wasn't fitted on. A trait that tells much "
         "may be what a model learned."
     )
-    return f"{head}\n\n{_table(audit)}"
+    return f"{head}\n\n{_table(audit, run)}"
 
 
 def _training(run: PictureRun, card: ModelCard) -> Iterator[str]:

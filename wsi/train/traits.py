@@ -12,7 +12,7 @@ from wsi.publish import sha256_file
 from wsi.table import SHOWN
 from wsi.train.locate import BagFile, open_archive
 from wsi.train.look import Looked
-from wsi.train.pictures import Picture, equal_files, near_pictures, read_picture, small_gray
+from wsi.train.pictures import Picture, detail_of, equal_files, near_pictures, read_picture
 from wsi.train.rows import Entry
 
 BORDER = 1 / 14
@@ -72,7 +72,7 @@ class TraitReader:
         Raises:
             LabelsError: pictures can't be read; all together.
         """
-        names, grays, digests, damaged = [], [], [], []
+        names, details, digests, damaged = [], [], [], []
         for entry in entries:
             assert entry.bag is not None
             try:
@@ -82,7 +82,7 @@ class TraitReader:
                 continue
             self.traits[entry.slide] = self._traits_of(picture)
             names.append(entry.slide)
-            grays.append(small_gray(picture.pixels))
+            details.append(detail_of(picture.pixels))
             digests.append(sha256_file(entry.bag.path))
         if damaged:
             rest = f"\n  … and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else ""
@@ -90,9 +90,9 @@ class TraitReader:
         same = list(equal_files(names, digests))
         copies = {pair.slides[1] for pair in same}
         rest_of = [at for at, name in enumerate(names) if name not in copies]
-        near = near_pictures([names[at] for at in rest_of], _stacked([grays[at] for at in rest_of]))
+        near = near_pictures([names[at] for at in rest_of], _stacked([details[at] for at in rest_of]))
         return Looked({}, [*same, *near])
 
 
-def _stacked(grays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.stack(grays) if grays else np.zeros((0, 1, 1), np.float32)
+def _stacked(details: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.stack(details) if details else np.zeros((0, 1, 1), np.float32)
