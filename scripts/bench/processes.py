@@ -22,11 +22,17 @@ class Cost:
     status: int
 
 
-def measure(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Cost:
-    """Run a command to its end and return what it cost; its standard output is dropped."""
+def measure(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Cost:
+    """Run a command to its end, in `folder`, and return what it cost; its standard output is dropped."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.Popen(
-        command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command,
+        env={**os.environ, **(environment or {})},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     peak = [0.0]
     done = threading.Event()

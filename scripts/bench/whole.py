@@ -27,7 +27,7 @@ from form import Claim, arguments, close, spread, table
 from numpy.typing import NDArray
 from processes import Cost, measure
 
-ROOT, PEERS = Path(__file__).parents[2], Path(__file__).with_name("peers")
+ROOT, PEERS = Path(__file__).absolute().parents[2], Path(__file__).absolute().with_name("peers")
 RECORDED = {
     "20x": {"AtlasPatch": 6.0, "CLAM": 9.6, "STAMP": 12.1, "TRIDENT": 7.1},
     "40x": {"AtlasPatch": 17.0, "CLAM": 39.4, "STAMP": 32.3, "TRIDENT": 24.6},
@@ -104,7 +104,7 @@ def main() -> None:
         here = Path(scratch)
         offer(here / "plugin")
         runs: dict[str, Run] = {"wsi-run": partial(ours, here / "plugin")}
-        runs |= {name: partial(theirs, python, known[name]) for name, python in peers.items()}
+        runs |= {name: partial(theirs, str(Path(python).absolute()), known[name]) for name, python in peers.items()}
         picture = densest(chosen.slide) if chosen.slide else None
         for size in [chosen.only] if chosen.only else SLIDES:
             side, mpp = SLIDES[size]
@@ -204,7 +204,7 @@ def metered(command: list[str], out: Path, *, path: Iterable[Path] = ()) -> tupl
         "IMPORT_METER": str(meter),
         "OMP_NUM_THREADS": "1",
     }
-    cost = measure(command, environment=environment)
+    cost = measure(command, environment=environment, folder=out)
     return cost, sum(float(line.split()[0]) for line in meter.read_text().splitlines())
 
 
