@@ -5,7 +5,8 @@
 Ours is `wsi-run encode` with everything at its default, once by each back end that is installed; the peer,
 scripts/bench/plain_loop.py, gets the coordinates for nothing. Both are whole commands: imports and start are counted in
 both, tissue and records in ours. What a command costs on a slide of a few tiles is shown beside it: the first time, when
-a back end makes its graph, and again. Features of both are compared before a figure counts.
+a back end makes its graph, and again. Features of both are compared before a figure counts; at the slide's own scale
+both see the very same px, so that what differs is the network's doing.
 
 Weights are random, the same for all, but for the statistics of batch norms, which are those of the slide's tiles as in
 a trained network: without them some random networks give features near zero, which no half precision keeps.
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import openslide
 import timm
 import torch
 from form import Claim, arguments, close, spread, table
@@ -89,7 +91,7 @@ def main() -> None:
     """Measure, print the table, exit 1 when a claim doesn't hold."""
     parser = arguments(__doc__)
     parser.add_argument("--slide", type=Path, help="a slide that OpenSlide opens; without it one is drawn")
-    parser.add_argument("--mpp", type=float, default=0.5, help="µm per px of the tiles: fewer are more tiles")
+    parser.add_argument("--mpp", type=float, help="µm per px of the tiles; left out: the slide's own")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2, help="of the encoder, in both")
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
@@ -101,7 +103,8 @@ def main() -> None:
         here = Path(scratch)
         os.environ["XDG_CACHE_HOME"] = str(here / "cache")
         slide = chosen.slide or draw(here / "drawn.svs", 32_000)
-        bench = Bench(slide, draw(here / "few.svs", 1_200, mpp=0.5), here, chosen.threads, chosen.mpp)
+        mpp = chosen.mpp or float(openslide.OpenSlide(slide).properties[openslide.PROPERTY_NAME_MPP_X])
+        bench = Bench(slide, draw(here / "few.svs", 1_200, mpp=mpp), here, chosen.threads, mpp)
         with h5py.File(bench.coords) as file:
             count = len(file["coords"])
         rows, claims = [], []
@@ -148,6 +151,7 @@ def compare(
         peers.append(cost.cpu_s)
         for one in backends:
             ran[one].append(ours(bench, name, one, bench.slide))
+            print(f"{name}, {one}: {ran[one][-1].cost.cpu_s:.1f} CPU s, plain {cost.cpu_s:.1f}", file=sys.stderr)
     rows: list[Sequence[object]] = []
     claims = []
     for one, all_runs in ran.items():
