@@ -12,8 +12,8 @@ from wsi.card_head import Count, Finite, FromYaml
 from wsi.config import Positive, Share
 
 __all__ = [
-    "Clahe", "ClipPercentiles", "CropBorder", "CropToFieldOfView", "Gray", "Invert", "LocalMean", "Normalize", "Orient", "Pad",
-    "Resample", "Resize", "Scale", "Select", "ShadesOfGray", "Step", "Window", "ZScore",
+    "Clahe", "ClipPercentiles", "CropBorder", "CropSquare", "CropToFieldOfView", "Gray", "Invert", "LocalMean", "Normalize",
+    "Orient", "Pad", "Resample", "Resize", "Scale", "Select", "ShadesOfGray", "Step", "Window", "ZScore",
 ]  # fmt: skip
 
 Order = Annotated[int, Field(ge=0, le=3)]
@@ -34,6 +34,12 @@ class CropBorder(FromYaml):
 
     op: Literal["crop-border@1"]
     share: Annotated[float, Field(gt=0.0, lt=0.5)]
+
+
+class CropSquare(FromYaml):
+    """Keep the middle of the longer axes, as long as the shortest; the odd sample is cut off at the end."""
+
+    op: Literal["crop-square@1"]
 
 
 class Select(FromYaml):
@@ -185,6 +191,7 @@ class Pad(FromYaml):
 Step = Annotated[
     CropToFieldOfView
     | CropBorder
+    | CropSquare
     | Select
     | Gray
     | Invert

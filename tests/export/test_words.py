@@ -37,6 +37,21 @@ def test_probability_beside_a_grade_is_told_of_the_class_it_belongs_to(result: R
 
 
 @pytest.mark.parametrize(
+    ("grade", "yes", "threshold", "told"),
+    [
+        ("no", 0.76, 0.849, "no, P(yes) = 0.76 (below the threshold of 0.849)"),
+        ("yes", 0.2, 0.137, "yes, P(yes) = 0.20 (at or above the threshold of 0.137)"),
+        ("yes", 0.9, 0.849, "yes, P(yes) = 0.90"),
+        ("no", 0.1, 0.137, "no, P(yes) = 0.10"),
+    ],
+)
+def test_threshold_is_told_where_it_and_not_the_likelier_class_gave_the_grade(
+    grade: str, yes: float, threshold: float, told: str
+) -> None:
+    assert verdict(graded(grade, no=1 - yes, yes=yes).model_copy(update={"threshold": threshold})) == told
+
+
+@pytest.mark.parametrize(
     ("result", "expected"),
     [
         (graded("no", no=0.6, yes=0.4), False),

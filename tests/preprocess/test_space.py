@@ -51,6 +51,16 @@ def test_cut_resized_padded_picture_leads_back_to_its_own_px(height: int, width:
     assert np.abs(world - found.values)[:, real].max() < 0.125 + 1e-3
 
 
+@pytest.mark.parametrize("shape", [(20, 31), (32, 21), (9, 9)])
+def test_square_is_the_middle_of_the_longer_side(shape: tuple[int, int]) -> None:
+    found = done(coordinates(*shape), {"op": "crop-square@1"})
+    side = min(shape)
+    assert found.shape == (side, side)
+    assert off_place(found) == 0
+    start, end = found.values[:, 0, 0], found.values[:, -1, -1]
+    assert np.all(np.abs((start + end) / 2 - (np.array(shape) - 1) / 2) <= 0.5)
+
+
 def test_shrunk_picture_has_the_means_of_its_blocks() -> None:
     values = np.random.default_rng(0).random((2, 12, 8), np.float32)
     found = done(picture_field(values, ("a", "b")), {"op": "resize@1", "px": [4], "side": "longest"})

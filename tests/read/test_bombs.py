@@ -1,10 +1,6 @@
 """Files that claim or unfold to more than any slide: refused, or read within bounds, by a process of little memory."""
 
-import os
-import resource
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,49 +13,22 @@ from PIL import Image
 
 from tests import make
 from tests.make_dicom import write_dicom
+from tests.read.small_process import outcomes
 
-LIMIT_S = 60
-ROOM_BYTES, USED_MB = 2 << 30, 512
-"""What a process could take beyond what its imports took, and what it may have taken at its peak."""
-_CHILD = """
-import resource, sys
-from pathlib import Path
+USED_BYTES = 512 << 20
+"""What the process may have taken at its peak."""
+IMPORTS = """
 import numpy, openslide, pydicom, tifffile, tiffslide, imagecodecs, PIL.Image
 import wsi.read.dicom_reader, wsi.read.image_reader, wsi.read.openslide_reader, wsi.read.tiffslide_reader
-from wsi.errors import WsiError
 from wsi.geometry import Point, Region, Size
 from wsi.read import open_slide
-def peak():
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-held = peak()
-taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[3]),) * 2)
-try:
-    source = open_slide(Path(sys.argv[1]), reader=sys.argv[2])
-    source.read_region(Region(Point(0, 0), 0, Size(64, 64)))
-    outcome = "read"
-except WsiError as error:
-    outcome = error.code
-print(outcome, peak() - held)
 """
 
 
 def _outcome(path: Path, reader: str = "auto") -> str:
     """Return the error's code, or "read", of opening a slide and reading a corner of it."""
-    if not Path("/proc/self/statm").is_file() or resource.RLIM_INFINITY not in resource.getrlimit(resource.RLIMIT_AS):
-        pytest.skip("needs Linux without a memory limit")
-    ended = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(path), reader, str(ROOM_BYTES)],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    outcome, kilobytes = ended.stdout.split()
-    assert int(kilobytes) < USED_MB << 10, f"{outcome} took {int(kilobytes) >> 10} MB"
+    reading = f"open_slide(path, reader={reader!r}).read_region(Region(Point(0, 0), 0, Size(64, 64)))"
+    (outcome,) = outcomes([path], imports=IMPORTS, reading=reading, used_bytes=USED_BYTES)
     return outcome
 
 

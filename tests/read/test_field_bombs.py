@@ -1,58 +1,27 @@
 """Pictures that claim or unfold to more than their memory limit: refused, or cut to their size, in a small process."""
 
-import os
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
-import pytest
 import tifffile
 
-LIMIT_S = 120
-LIMIT_BYTES, ROOM_BYTES, USED_KB = 64 << 20, 2 << 30, 256 << 10
-"""Memory limit of a picture; what the process could take beyond its imports; what it may have taken at its peak."""
-_CHILD = """
-import resource, sys
-from pathlib import Path
+from tests.read import small_process
+
+LIMIT_BYTES, USED_BYTES = 64 << 20, 256 << 20
+"""Memory limit of a picture; what the process may have taken at its peak."""
+IMPORTS = """
 import imagecodecs, numpy, tifffile, PIL.Image
 import wsi.read.picture
-from wsi.errors import WsiError
 from wsi.read.field_reader import read_field
-def peak():
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-held = peak()
-taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[2]),) * 2)
-for name in sys.argv[3:]:
-    try:
-        read_field([Path(name)], limit=int(sys.argv[1]))
-        outcome = "read"
-    except WsiError as error:
-        outcome = error.code
-    print(outcome, peak() - held)
 """
 
 
 def outcomes(*paths: Path) -> list[str]:
-    """Return the code, or "read", of reading each picture as a field; each must stay within USED_KB."""
-    if not Path("/proc/self/statm").is_file():
-        pytest.skip("needs Linux")
-    ended = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(LIMIT_BYTES), str(ROOM_BYTES), *map(str, paths)],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    told = [line.split() for line in ended.stdout.splitlines()]
-    assert all(int(kilobytes) < USED_KB for _, kilobytes in told), told
-    return [outcome for outcome, _ in told]
+    """Return the code, or "read", of reading each picture as a field."""
+    reading = f"read_field([path], limit={LIMIT_BYTES})"
+    return small_process.outcomes(paths, imports=IMPORTS, reading=reading, used_bytes=USED_BYTES)
 
 
 def packed(count: int) -> bytes:

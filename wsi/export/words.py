@@ -31,6 +31,8 @@ NEXT_STEP = {
     "E_TIMEOUT": "Run again with a larger engine.stall_s, or copy the slide to a faster disk.",
     "E_MEMORY": "Run again with a larger engine.reader_memory_gb.",
 }
+LIKELIER = 0.5
+"""A class of two from here on is likelier than the other."""
 _ELSE = "Run the same command again; if it fails again, report the code and the reason."
 
 FLAGS = {
@@ -103,13 +105,20 @@ def also(one: AlsoVerdict) -> str:
 
 
 def _graded(told: Result | AlsoVerdict) -> str:
-    """Return a grade and the probability beside it: `Malignant, P(Malignant) = 0.93`."""
+    """Return a grade and the probability beside it: `Malignant, P(Malignant) = 0.93`.
+
+    Where a threshold gave it, and not what is likelier, that is said: `no, P(yes) = 0.76 (below the threshold of 0.85)`.
+    """
     found = beside_grade(told)
     if found is None:
         return printable(told.grade or "")
     name, value = found
     said = probability(value)
-    return f"{printable(told.grade or '')}, P({printable(name)}) {said if said[0] in '<>' else f'= {said}'}"
+    graded = f"{printable(told.grade or '')}, P({printable(name)}) {said if said[0] in '<>' else f'= {said}'}"
+    limit = told.threshold
+    if limit is None or name != told.positive or (value >= LIKELIER) == (value >= limit):
+        return graded
+    return f"{graded} ({'at or above' if value >= limit else 'below'} the threshold of {limit:.3g})"
 
 
 def beside_grade(told: Result | AlsoVerdict) -> tuple[str, float] | None:

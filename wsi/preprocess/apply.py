@@ -13,6 +13,7 @@ from wsi.preprocess import color, contrast, space, view
 _STEPS: Mapping[str, Callable[[Field, Any], Field]] = {
     "crop-to-field-of-view@1": view.crop_to_field_of_view,
     "crop-border@1": space.crop_border,
+    "crop-square@1": space.crop_square,
     "select@1": color.select,
     "gray@1": color.gray,
     "invert@1": contrast.invert,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from wsi.card_steps import CropBorder, Orient, Pad, Resample, Resize
+from wsi.card_steps import CropBorder, CropSquare, Orient, Pad, Resample, Resize
 from wsi.errors import ModelError
 from wsi.field import Field
 from wsi.preprocess.weights import area_weights, linear_weights, nearest_weights, weighted
@@ -27,6 +27,13 @@ def crop_border(field: Field, step: CropBorder) -> Field:
     """Return the field without a share of each side at both ends, rounded down."""
     cuts = [int(length * step.share) for length in field.shape]
     return crop(field, [slice(cut, length - cut) for cut, length in zip(cuts, field.shape, strict=True)])
+
+
+def crop_square(field: Field, _step: CropSquare) -> Field:
+    """Return the middle of the field, every axis as long as the shortest; the odd sample is cut off at the end."""
+    side = min(field.shape)
+    starts = [(length - side) // 2 for length in field.shape]
+    return crop(field, [slice(start, start + side) for start in starts])
 
 
 def pad(field: Field, step: Pad) -> Field:

@@ -115,7 +115,9 @@ def _shape_after(accepts: AcceptsField, found: Fingerprint) -> tuple[int, ...]:
     """Return about how large an image is after the steps that change its size."""
     shape = np.array(found.shape, np.float64)
     for step in accepts.preprocess:
-        if step.op == "resize@1":
+        if step.op == "crop-square@1":
+            shape = np.full(len(shape), shape.min())
+        elif step.op == "resize@1":
             wanted = np.array(step.px, np.float64)
             whole = {"longest": max, "shortest": min}.get(step.side)
             shape = wanted if whole is None else shape * wanted[0] / whole(shape.tolist())
