@@ -1,77 +1,61 @@
-"""The review's server: how long a click on a slide takes until its first view is there, and tiles at 20 requests at once.
+"""The review's server: what a person waits for from the click on a slide on, and tiles at 20 requests at once.
 
     python scripts/bench/review.py --slides SLIDES [--out OUT]
 
 Without --slides two slides are drawn; without --out they are run first, which takes a while. The server is `wsi-run
-review` in a process of its own, started anew for the first views, so that no slide is open yet. A first view is the
-case with its thumbnail, outlines and heat, and the tiles that fill a window of 1600 x 900 px, asked for over six
-connections as browsers do. The client runs in Python on the same cores, and so counts as part of what it measures.
+review` in a process of its own, started anew each round, so that no slide is open yet. For each slide:
+
+- first view: the case with its thumbnail, outlines, heat and gallery, and the tiles that fill a window of 1600 x 900 px,
+  asked for over six connections as browsers do.
+- looking: from the click on, the window is moved as people move it (pans, drags, steps closer and farther, jumps; drawn,
+  seeded) over the levels at their own px, with pauses of 0.15 to 0.5 s, shorter than people's. Each tile that comes into
+  the window is asked for at once, 20 at once at most, and counts once. The first ones count too.
+- flood: tiles of all levels in random order, 20 under way all the time and no pause: the worst a page can do.
+
+The client runs in Python on the same cores, and so counts as part of what it measures.
 """
 
-import contextlib
-import http.client
-import json
+import asyncio
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import local
 from typing import Any
 
 from form import Claim, arguments, close, spread, table
+from review_client import Client, cpu_s, serving
 
 WINDOW = (1600, 900)
-BROWSER_CONNECTIONS = 6
-AT_ONCE = 20
+BROWSER_CONNECTIONS, AT_ONCE = 6, 20
 SOFTEST = 1.3
 """A level is shown at most this much enlarged before a finer one is taken."""
+PAUSE_S, DRAG_S = (0.15, 0.5), 0.04
+"""Seconds between two moves, and between the steps of a drag."""
+MOVES = {"pan": 40, "drag": 25, "closer": 17, "farther": 10, "jump": 8}
+"""How often each is drawn."""
+DRAG_STEPS = 8
+CROP_PX, CROPS = 160, 6
 MAX_FIRST_VIEW_S, MAX_TILE_P95_MS = 1.0, 60.0
+View = Mapping[str, Any]
+Tile = tuple[int, int, int]
+"""Level, column and row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One tile of a slide."""
+@dataclass(slots=True)
+class Found:
+    """Seconds that were measured, by slide."""
 
-    slide: str
-    level: int
-    column: int
-    row: int
-
-    @property
-    def path(self) -> str:
-        return f"/api/cases/{self.slide}/tiles/{self.level}/{self.column}/{self.row}"
-
-
-class Client:
-    """A browser that came in by the link; each thread has a connection of its own."""
-
-    def __init__(self, link: str) -> None:
-        address, _, query = link.removeprefix("http://").partition("/")
-        self._host, port = address.rsplit(":", 1)
-        self._port, self._mine = int(port), local()
-        connection = http.client.HTTPConnection(self._host, self._port)
-        connection.request("GET", f"/{query}")
-        self._cookie = (connection.getresponse().headers["set-cookie"] or "").split(";")[0]
-        connection.close()
-
-    def get(self, path: str) -> bytes:
-        connection = getattr(self._mine, "connection", None)
-        if connection is None:
-            connection = self._mine.connection = http.client.HTTPConnection(self._host, self._port)
-        connection.request("GET", path, headers={"cookie": self._cookie})
-        answer = connection.getresponse()
-        content: bytes = answer.read()
-        if answer.status != 200:
-            raise SystemExit(f"{path}: status {answer.status}: {content[:200]!r}")
-        return content
+    first_view: dict[str, list[float]] = field(default_factory=dict)
+    looking: dict[str, list[float]] = field(default_factory=dict)
+    flood: dict[str, list[float]] = field(default_factory=dict)
+    again: list[float] = field(default_factory=list)
+    cpu_a_tile: list[float] = field(default_factory=list)
 
 
 def main() -> None:
@@ -80,162 +64,201 @@ def main() -> None:
     parser.add_argument("--slides", type=Path, help="folder of slides; two are drawn without it")
     parser.add_argument("--out", type=Path, help="results of a run over them; made without it")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--tiles", type=int, default=150, help="tiles of each slide asked for, 20 at once")
+    parser.add_argument("--moves", type=int, default=20, help="moves of the window over each slide")
+    parser.add_argument("--tiles", type=int, default=150, help="tiles of each slide in the flood")
     chosen = parser.parse_args()
+    found = Found()
     with tempfile.TemporaryDirectory() as scratch:
         slides = chosen.slides or drawn(Path(scratch) / "slides")
         out = chosen.out or ran(slides, Path(scratch) / "OUT")
-        views: dict[str, list[float]] = {}
-        for _ in range(chosen.rounds):
+        for seed in range(chosen.rounds):
             with serving(out, slides) as (link, _):
-                for name, seconds in first_views(Client(link)).items():
-                    views.setdefault(name, []).append(seconds)
-        tiles: list[list[float]] = []
-        by_slide: dict[str, list[float]] = {}
-        again: list[list[float]] = []
-        costs: list[float] = []
-        for number in range(chosen.rounds):
+                asyncio.run(first_views(link, found))
+            with serving(out, slides) as (link, _):
+                asyncio.run(looking(link, found, seed=seed, moves=chosen.moves))
             with serving(out, slides) as (link, process):
-                first, second, cost = all_slides(Client(link), process, chosen.tiles, seed=number, by_slide=by_slide)
-            tiles.append(first)
-            again.append(second)
-            costs.append(cost)
-    show(views, by_slide, tiles, again)
-    print(f"\nCPU of server and decoders: {spread([1000 * cost for cost in costs])} ms a new tile")
-    worst = max(statistics.median(each) for each in views.values())
-    close(
-        [
-            Claim("s from the click to the first view, slowest slide", worst, MAX_FIRST_VIEW_S),
-            Claim(f"ms a tile, 95th percentile, {AT_ONCE} at once", middle(tiles, 95), MAX_TILE_P95_MS),
-            Claim("ms a tile that was asked for before", middle(again, 95), MAX_TILE_P95_MS),
-        ],
-        chosen.json,
-    )
+                asyncio.run(flood(link, process, found, seed=seed, count=chosen.tiles))
+    show(found)
+    close(claims(found), chosen.json)
 
 
-def show(
-    views: dict[str, list[float]],
-    by_slide: dict[str, list[float]],
-    tiles: Sequence[Sequence[float]],
-    again: Sequence[Sequence[float]],
-) -> None:
-    each = [(name, spread(views[name]), f"{1000 * percentile(by_slide[name], 95):.0f}") for name in sorted(views)]
-    print(table(("slide", "first view, s", f"95 % of its tiles, ms, {AT_ONCE} at once"), each) + "\n")
-    rows = [
-        (name, *(f"{middle(found, share):.1f}" for share in (50, 95, 99)), f"{rate(found):.0f}")
-        for name, found in (("new tiles", tiles), ("the same once more", again))
+def claims(found: Found) -> list[Claim]:
+    looked, flooded = together(found.looking), together(found.flood)
+    return [
+        Claim("s from the click to the first view, slowest slide", worst_median(found.first_view), MAX_FIRST_VIEW_S),
+        Claim(f"ms a tile while looking, 95 %, {AT_ONCE} at once, all slides", p95(looked), MAX_TILE_P95_MS),
+        Claim(
+            f"ms a tile while looking, 95 %, {AT_ONCE} at once, slowest slide",
+            max(map(p95, found.looking.values())),
+            MAX_TILE_P95_MS,
+        ),
+        Claim(f"ms a tile in the flood, 95 %, {AT_ONCE} at once, all slides", p95(flooded), MAX_TILE_P95_MS),
+        Claim("ms a tile that was asked for before, 95 %", p95(found.again), MAX_TILE_P95_MS),
     ]
-    print(table(("", "median ms", "95 %", "99 %", "tiles/s"), rows))
 
 
-def cpu_s(process: int) -> float:
-    """Return the CPU seconds that a process and its children took so far; 0 where the system doesn't tell."""
-    found, children = 0.0, Path(f"/proc/{process}/task/{process}/children")
-    if children.exists():
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        found = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        found += sum(cpu_s(int(child)) for child in children.read_text().split())
-    return found
+def show(found: Found) -> None:
+    head = ("slide", "first view, s", "looking: tiles, median, 95 %, most, ms", "flood: median, 95 %, ms")
+    rows = [
+        (
+            name,
+            spread(found.first_view[name]),
+            f"{len(taken)}: {told(taken, 50, 95)}, {1000 * max(taken):.0f}",
+            told(found.flood[name], 50, 95),
+        )
+        for name, taken in sorted(found.looking.items())
+    ]
+    print(table(head, rows) + "\n")
+    kinds = (
+        ("while looking", together(found.looking)),
+        ("in the flood", together(found.flood)),
+        ("in the flood, once more", found.again),
+    )
+    print(table(("all slides", "median ms", "95 %", "99 %"), [(name, *told(taken, 50, 95, 99).split(", ")) for name, taken in kinds]))  # fmt: skip
+    rate = AT_ONCE / statistics.mean(together(found.flood))
+    print(f"\n{rate:.0f} new tiles a second in the flood; CPU of server and decoders: {spread([1000 * cost for cost in found.cpu_a_tile])} ms each")  # fmt: skip
+
+
+def told(taken: Sequence[float], *shares: int) -> str:
+    return ", ".join(f"{1000 * percentile(taken, share):.0f}" for share in shares)
 
 
 def percentile(values: Sequence[float], share: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
+    return statistics.quantiles(values, n=100, method="inclusive")[share - 1] if len(values) > 1 else values[0]
 
 
-def middle(rounds: Sequence[Sequence[float]], share: int) -> float:
-    """Return the median over the rounds of a percentile, in ms."""
-    return 1000 * statistics.median(percentile(each, share) for each in rounds)
+def p95(values: Sequence[float]) -> float:
+    return 1000 * percentile(values, 95)
 
 
-def rate(rounds: Sequence[Sequence[float]]) -> float:
-    """Return tiles a second, AT_ONCE of them under way all the time."""
-    return statistics.median(AT_ONCE / statistics.mean(each) for each in rounds)
+def together(by_slide: Mapping[str, Sequence[float]]) -> list[float]:
+    return [value for values in by_slide.values() for value in values]
 
 
-@contextlib.contextmanager
-def serving(out: Path, slides: Path) -> Iterator[tuple[str, int]]:
-    """Yield the link of a server of its own, its decoders started, and its process id."""
-    command = [sys.executable, "-m", "wsi.cli", "review", str(out), "--slides", str(slides)]
-    server = subprocess.Popen([*command, "--no-browser", "--port", "0"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        link = server.stdout.readline().strip()
-        time.sleep(3)
-        yield link, server.pid
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
+def worst_median(by_slide: Mapping[str, Sequence[float]]) -> float:
+    return max(statistics.median(values) for values in by_slide.values())
 
 
-def first_views(client: Client) -> dict[str, float]:
-    """Return the seconds until each slide's first view is there."""
-    found = {}
-    with ThreadPoolExecutor(BROWSER_CONNECTIONS) as pool:
-        for row in json.loads(client.get("/api/cases"))["cases"]:
-            if not row["viewable"]:
-                continue
+async def slides_of(client: Client) -> list[tuple[str, str]]:
+    """Return id and name of each slide that can be looked at."""
+    return [(row["slide"], row["name"]) for row in (await client.json("/api/cases"))["cases"] if row["viewable"]]
+
+
+async def first_views(link: str, found: Found) -> None:
+    """Measure the seconds until each slide's first view is there."""
+    async with Client(link, BROWSER_CONNECTIONS) as client:
+        for slide, name in await slides_of(client):
             started = time.perf_counter()
-            case = json.loads(client.get(f"/api/cases/{row['slide']}"))
-            if case["view"] is None:
-                continue
-            base = f"/api/cases/{row['slide']}"
-            paths = [f"{base}/outlines"] * case["outlines"] + [f"{base}/thumbnail"] * case["thumbnail"]
-            paths += [f"{base}/heat/{layer['id']}" for layer in (case["heat"] or {}).get("layers", [])[:1]]
-            paths += [place.path for place in window_tiles(row["slide"], case["view"])]
-            list(pool.map(client.get, paths))
-            found[row["name"]] = time.perf_counter() - started
-    return found
+            case = await client.json(f"/api/cases/{slide}")
+            await client.seconds(beside_tiles(slide, case))
+            await client.seconds([path_of(slide, tile) for tile in fitting(case["view"])])
+            found.first_view.setdefault(name, []).append(time.perf_counter() - started)
 
 
-def window_tiles(slide: str, view: dict[str, Any]) -> list[Place]:
-    """Return the tiles that show the whole slide in the window."""
+def beside_tiles(slide: str, case: Mapping[str, Any]) -> list[str]:
+    """Return what the page asks for besides tiles when it opens a case."""
+    base = f"/api/cases/{slide}"
+    paths = [f"{base}/outlines"] * case["outlines"] + [f"{base}/thumbnail"] * case["thumbnail"]
+    paths += [f"{base}/heat/{layer['id']}" for layer in (case["heat"] or {}).get("layers", [])[:1]]
+    for tile in (*case["top"][:CROPS], *case["bottom"][:CROPS]):
+        box = f"x={tile['x']}&y={tile['y']}&width={round(tile['size_x'])}&height={round(tile['size_y'])}"
+        paths.append(f"{base}/crop?{box}&px={CROP_PX}")
+    return paths
+
+
+async def looking(link: str, found: Found, *, seed: int, moves: int) -> None:
+    """Measure each tile that comes into a window that is moved over each slide."""
+    async with Client(link, AT_ONCE) as client:
+        for slide, name in await slides_of(client):
+            case = await client.json(f"/api/cases/{slide}")
+            taken = found.looking.setdefault(name, [])
+            others = asyncio.create_task(opened(link, slide, case))
+            seen: set[Tile] = set()
+            for pause, tiles in moved(case["view"], random.Random(f"{seed} {name}"), moves):
+                new = [tile for tile in tiles if tile not in seen]
+                seen.update(new)
+                taken += await client.seconds([path_of(slide, tile) for tile in new])
+                await asyncio.sleep(pause)
+            await others
+
+
+async def opened(link: str, slide: str, case: Mapping[str, Any]) -> None:
+    """Ask for all that opens with a case, while its tiles are looked at already."""
+    async with Client(link, BROWSER_CONNECTIONS) as client:
+        await client.seconds(beside_tiles(slide, case))
+
+
+def moved(view: View, dice: random.Random, moves: int) -> Iterator[tuple[float, list[Tile]]]:
+    """Yield what is in the window after each move, and the pause before the next."""
+    levels, level = view["levels"], first_level(view)
+    x, y = view["width"] / 2, view["height"] / 2
+    for kind in ("open", *dice.choices(list(MOVES), list(MOVES.values()), k=moves)):
+        steps, right, down = 1, 0.0, 0.0
+        if kind in ("pan", "drag"):
+            steps = DRAG_STEPS if kind == "drag" else 1
+            right, down = dice.uniform(-1, 1) * WINDOW[0], dice.uniform(-1, 1) * WINDOW[1]
+        elif kind == "jump":
+            x, y, level = dice.uniform(0, view["width"]), dice.uniform(0, view["height"]), 0
+        elif kind != "open":
+            level = min(max(level + (1 if kind == "farther" else -1), 0), len(levels) - 1)
+        for step in range(1, steps + 1):
+            downsample = levels[level]["downsample"]
+            x = min(max(x + right / steps * downsample, 0), view["width"])
+            y = min(max(y + down / steps * downsample, 0), view["height"])
+            yield (DRAG_S if step < steps else dice.uniform(*PAUSE_S)), in_window(level, levels[level], x, y)
+
+
+def in_window(number: int, level: Mapping[str, Any], x: float, y: float) -> list[Tile]:
+    """Return the tiles in a window around (x, y) in level-0 px, the nearest to its middle first."""
+    across, down, side = x / level["downsample"], y / level["downsample"], level["tile_px"]
+    columns, rows = -(-level["width"] // side), -(-level["height"] // side)
+    left, top = (
+        int(max(middle - length / 2, 0) // side) for middle, length in zip((across, down), WINDOW, strict=True)
+    )
+    right, bottom = (int((middle + length / 2) // side) for middle, length in zip((across, down), WINDOW, strict=True))
+    found = [
+        (number, column, row)
+        for row in range(top, min(bottom, rows - 1) + 1)
+        for column in range(left, min(right, columns - 1) + 1)
+    ]
+    return sorted(found, key=lambda tile: (tile[1] + 0.5 - across / side) ** 2 + (tile[2] + 0.5 - down / side) ** 2)
+
+
+def first_level(view: View) -> int:
+    """Return the level that shows the whole slide in the window."""
     px = min(WINDOW[0] / view["width"], WINDOW[1] / view["height"])
-    fitting = [number for number, level in enumerate(view["levels"]) if level["downsample"] * px <= SOFTEST]
-    number = fitting[-1] if fitting else 0
-    return tiles_of(slide, number, view["levels"][number])
+    enough = [number for number, level in enumerate(view["levels"]) if level["downsample"] * px <= SOFTEST]
+    return enough[-1] if enough else 0
 
 
-def tiles_of(slide: str, number: int, level: dict[str, Any]) -> list[Place]:
+def fitting(view: View) -> list[Tile]:
+    number = first_level(view)
+    return all_tiles(number, view["levels"][number])
+
+
+def all_tiles(number: int, level: Mapping[str, Any]) -> list[Tile]:
     columns, rows = -(-level["width"] // level["tile_px"]), -(-level["height"] // level["tile_px"])
-    return [Place(slide, number, column, row) for row in range(rows) for column in range(columns)]
+    return [(number, column, row) for row in range(rows) for column in range(columns)]
 
 
-def all_slides(
-    client: Client, process: int, count: int, *, seed: int, by_slide: dict[str, list[float]]
-) -> tuple[list[float], list[float], float]:
-    """Look at one slide after the other, as people do; what each slide's tiles took is added to `by_slide`.
-
-    Returns:
-        Seconds that each new tile took, and once more; CPU seconds of the server a new tile.
-    """
-    dice, first, second, spent = random.Random(seed), list[float](), list[float](), 0.0
-    for row in json.loads(client.get("/api/cases"))["cases"]:
-        view = json.loads(client.get(f"/api/cases/{row['slide']}"))["view"] if row["viewable"] else None
-        if view is None:
-            continue
-        places = [
-            place for number, level in enumerate(view["levels"]) for place in tiles_of(row["slide"], number, level)
-        ]
-        places = dice.sample(places, min(len(places), count))
-        before = cpu_s(process)
-        taken = at_once(client, places)
-        by_slide.setdefault(row["name"], []).extend(taken)
-        first += taken
-        spent += cpu_s(process) - before
-        second += at_once(client, places)
-    return first, second, spent / len(first)
+def path_of(slide: str, tile: Tile) -> str:
+    return f"/api/cases/{slide}/tiles/{tile[0]}/{tile[1]}/{tile[2]}"
 
 
-def at_once(client: Client, places: Sequence[Place]) -> list[float]:
-    """Return the seconds that each tile took, AT_ONCE under way all the time."""
-
-    def timed(place: Place) -> float:
-        started = time.perf_counter()
-        client.get(place.path)
-        return time.perf_counter() - started
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(timed, places))
+async def flood(link: str, process: int, found: Found, *, seed: int, count: int) -> None:
+    """Measure tiles in random order, AT_ONCE under way all the time, and all of them once more."""
+    dice = random.Random(seed)
+    async with Client(link, AT_ONCE) as client:
+        tiles, spent = 0, 0.0
+        for slide, name in await slides_of(client):
+            view = (await client.json(f"/api/cases/{slide}"))["view"]
+            places = [tile for number, level in enumerate(view["levels"]) for tile in all_tiles(number, level)]
+            paths = [path_of(slide, tile) for tile in dice.sample(places, min(len(places), count))]
+            before = cpu_s(process)
+            found.flood.setdefault(name, []).extend(await client.seconds(paths))
+            tiles, spent = tiles + len(paths), spent + cpu_s(process) - before
+            found.again += await client.seconds(paths)
+        found.cpu_a_tile.append(spent / tiles)
 
 
 def drawn(folder: Path) -> Path:

@@ -52,8 +52,8 @@ def pools() -> Iterator[Callable[..., Pool]]:
         one.close()
 
 
-def question(name: str, *, lane: int = 0, is_bound: bool = False) -> Question:
-    return Question(name, {"name": name}, lane, is_bound)
+def question(name: str, *, lane: int | None = None, is_bound: bool = False, is_minor: bool = False) -> Question:
+    return Question(name, {"name": name}, lane, is_bound, is_minor)
 
 
 def name_of(message: Message) -> bytes:
@@ -145,13 +145,14 @@ def test_what_people_wait_for_goes_before_what_is_asked_ahead_of_which_the_last_
     dropped = pool.ask_ahead([question("dropped"), question("wanted")])
     wanted = pool.ask(question("wanted"))
     ahead = pool.ask_ahead([question("ahead"), question("wanted")])
+    minor = pool.ask(question("minor", is_minor=True))
     asked = pool.ask(question("asked"))
     may_go_on.set()
     assert [name for name, _ in ahead] == ["ahead"]
     assert ahead[0][1].result(WAIT_S) == b"ahead"
-    assert asked.result(WAIT_S) == b"asked"
+    assert (asked.result(WAIT_S), minor.result(WAIT_S)) == (b"asked", b"minor")
     assert (dropped[0][1].cancelled(), wanted.result(WAIT_S)) == (True, b"wanted")
-    assert [one["name"] for one in pool.scripted[0].asked] == ["first", "wanted", "asked", "ahead"]
+    assert [one["name"] for one in pool.scripted[0].asked] == ["first", "wanted", "asked", "minor", "ahead"]
 
 
 def test_questions_go_to_the_process_in_their_lane_and_bound_ones_to_no_other(pools: Callable[..., Pool]) -> None:
@@ -159,6 +160,7 @@ def test_questions_go_to_the_process_in_their_lane_and_bound_ones_to_no_other(po
     pool = pools(does, name_of)
     pool.ask(question("first", lane=0))
     assert began.wait(WAIT_S)
+    assert pool.ask(question("anybody")).result(WAIT_S) == b"anybody"
     bound = pool.ask(question("bound", lane=0, is_bound=True))
     assert pool.ask(question("free", lane=0)).result(WAIT_S) == b"free"
     assert pool.ask(question("home", lane=1)).result(WAIT_S) == b"home"
@@ -166,7 +168,7 @@ def test_questions_go_to_the_process_in_their_lane_and_bound_ones_to_no_other(po
     may_go_on.set()
     assert bound.result(WAIT_S) == b"bound"
     asked = [[one["name"] for one in child.asked] for child in pool.scripted]
-    assert asked == [["first", "bound"], ["free", "home"]]
+    assert asked == [["first", "bound"], ["anybody", "free", "home"]]
 
 
 def test_who_waits_when_all_ends_is_told_so(pools: Callable[..., Pool]) -> None:

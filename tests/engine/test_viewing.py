@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import make
+from tests.make_dicom import write_dicom
+from tests.make_ndpi import write_ndpi
 from tests.traps import PLUGINS, write_trap
 from wsi.engine.viewing import STALL_S, Viewing
 from wsi.errors import AbsentError, ChildError, RegionError, TimeoutExceeded, UnreadableError
@@ -54,12 +56,16 @@ def only(folder: Path) -> str:
     return found.id
 
 
-@pytest.mark.parametrize("kind", ["svs", "jpeg2000", "tiff", "png", "ome"])
+@pytest.mark.parametrize("kind", ["svs", "jpeg2000", "tiff", "png", "ome", "dicom", "sparse-dicom", "ndpi"])
 def test_tiles_cover_each_level_as_it_is_read(kind: str, viewing: Callable[..., Viewing], tmp_path: Path) -> None:
     if kind == "png":
         path = make.write_picture(tmp_path / "slide.png", PICTURE)
     elif kind == "tiff":
         path = make.write_tiff(tmp_path / "slide.tiff", PICTURE)
+    elif kind.endswith("dicom"):
+        path = write_dicom(tmp_path / "series", PICTURE, levels=2, sparse=kind.startswith("sparse"))[0]
+    elif kind == "ndpi":
+        path = write_ndpi(tmp_path / "slide.ndpi", PICTURE)
     elif kind == "ome":
         path = make.write_ome(tmp_path / "slide.ome.tiff", PICTURE)
     else:

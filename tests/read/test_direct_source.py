@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests import make
+from tests.make_dicom import write_dicom
 from wsi.errors import RegionError
 from wsi.geometry import Point, Region, Size
 from wsi.read import Source, open_slide
-from wsi.read.direct_source import DirectSource
+from wsi.read.direct_source import DirectLevel, DirectSource, direct_dicom
 from wsi.read.frame_cache import Buffers
 from wsi.read.frames import Frames
 from wsi.read.jpeg import JpegFrames
@@ -240,4 +241,58 @@ def test_frames_read_one_by_one_leave_no_trace_in_each_other(tmp_path: Path) -> 
     alone = [source.read_region(Region(at, 0, Size(256, 256))).copy() for at in places]
     assert all(np.array_equal(a, b) for a, b in zip(kept, alone, strict=True))
     assert not any(found.flags.writeable for found in kept)
+    source.close()
+
+
+def test_dicom_frames_are_openslides_and_handed_on_as_they_are(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "series", PICTURE, levels=2)[0]
+    theirs = OpenSlideSource(path)
+    ours = direct_dicom(theirs, path)
+    assert isinstance(ours, DirectSource)
+    assert (ours.levels, ours.metadata_mpp, ours.frame_size(0)) == (theirs.levels, theirs.metadata_mpp, Size(256, 256))
+    for place in PLACES:
+        region = Region(Point(*place[:2]), 0, Size(*place[2:]))
+        assert np.array_equal(ours.read_region(region), theirs.read_region(region))
+    for level in (0, 1):
+        assert ours.shrinks(level) == (1, 2, 4, 8), "proven"
+        shown = ours.jpeg_frame(level, 0, 0)
+        assert shown is not None
+        with Image.open(BytesIO(shown)) as image:
+            frame = ours.frame_px(level, 0, 0)
+            assert frame is not None
+            assert np.array_equal(np.asarray(image), frame)
+    ours.close()
+
+
+def test_dicom_frames_in_a_wrong_place_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_dicom(tmp_path / "series", PICTURE, levels=1)[0]
+    plain = Frames.read
+
+    def shifted(self: Frames, x: int, y: int, size: Size, *, shrink: int = 1) -> NDArray[np.uint8]:
+        return plain(self, x + 40, y, size, shrink=shrink)
+
+    monkeypatch.setattr(Frames, "read", shifted)
+    theirs = OpenSlideSource(path)
+    ours = direct_dicom(theirs, path)
+    assert isinstance(ours, DirectSource)
+    assert (ours.shrinks(0), ours.frame_px(0, 0, 0), ours.jpeg_frame(0, 0, 0)) == ((1,), None, None)
+    region = Region(Point(100, 100), 0, Size(50, 40))
+    assert np.array_equal(ours.read_region(region), theirs.read_region(region))
+    ours.close()
+
+
+def test_dicom_glass_that_was_left_out_is_as_openslide_fills_it(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "series", PICTURE, levels=1, sparse=True)[0]
+    theirs = OpenSlideSource(path)
+    ours = direct_dicom(theirs, path)
+    for place in PLACES:
+        region = Region(Point(*place[:2]), 0, Size(*place[2:]))
+        assert np.array_equal(ours.read_region(region), theirs.read_region(region))
+    ours.close()
+
+
+def test_opening_proves_nothing_yet(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DirectLevel, "_is_alike", lambda *_: pytest.fail("a proof costs four frames"))
+    source = open_slide(path)
+    assert source.read_region(Region(Point(5, 5), 0, Size(1, 1))).shape == (1, 1, 3)
     source.close()

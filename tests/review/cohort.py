@@ -79,7 +79,7 @@ class DrawnTiles:
     def has(self, slide: str, /) -> bool:
         return slide in (SUSPICIOUS, UNSURE, BENIGN)
 
-    def look(self, slide: str, /) -> View:
+    def look(self, slide: str, /, *, ahead: bool = False) -> View:
         if slide in self.gone or not self.has(slide):
             raise AbsentError("the slide isn't where it lay when it was run")
         levels = tuple(ViewLevel(SIZE[0] // d, SIZE[1] // d, float(d), 256) for d in (1, 4, 16))

@@ -23,11 +23,12 @@ from tests.review.cohort import (
     drawn,
     graded,
     make_out,
+    open_folder,
     write_case,
 )
 from wsi.engine import journal
 from wsi.errors import CrashError, RegionError, WsiError
-from wsi.review import ReviewFolder, TileKey
+from wsi.review import Desk, ReviewFolder, TileKey
 from wsi.review import app as app_module
 
 
@@ -152,6 +153,24 @@ def test_tiles_and_pieces_are_jpeg_and_asked_for_once(out: Path) -> None:
         piece = browser.get(f"/api/cases/{SUSPICIOUS}/crop?x=10&y=20&width=448&height=448&px=64")
         assert piece.content[:3] == b"\xff\xd8\xff"
     assert len(tiles.asked) == 2
+
+
+def test_next_slide_to_review_is_made_ready_and_the_reviewed_are_passed_over(out: Path) -> None:
+    desk = Desk(open_folder(out), DrawnTiles())
+    order = [row["slide"] for row in desk.cases()]
+
+    def following(slide: str | None) -> str | None:
+        found = desk.prepare_next(slide)
+        return found[0] if found else None
+
+    assert order[:3] == [UNSURE, SUSPICIOUS, BENIGN]
+    assert [following(slide) for slide in (None, UNSURE, SUSPICIOUS, BENIGN)] == [UNSURE, SUSPICIOUS, BENIGN, UNSURE]
+    decide(client(out), SUSPICIOUS)
+    assert following(UNSURE) == BENIGN
+    decide(client(out), BENIGN)
+    assert following(UNSURE) is None
+    decide(client(out), UNSURE)
+    assert following(None) is None
 
 
 def test_decision_comes_back_with_its_place_in_the_log(out: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import tifffile
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.export.test_geojson import check_rules
 from tests.flow.test_kinds import model as drawn_model
@@ -645,6 +645,65 @@ def test_search_and_filters_leave_what_was_asked_for(page: Page, shared: Server)
     expect(page.locator(".nothing")).to_contain_text("No case answers the filter")
 
 
+def test_each_filter_leaves_what_it_asks_for(look: Page) -> None:
+    def item(name: str, **told: object) -> dict[str, object]:
+        plain = {"name": name, "status": "ok", "code": "", "reason": "", "refer": False, "flags": [], "out_of_distribution": None, "reviewed": False}  # fmt: skip
+        return {**plain, "ai": {"label": "benign", "confidence": 0.95}, **told}
+
+    items = [
+        item("plain"),
+        item("partly", status="partial", flags=["blur", "unreadable-tiles"]),
+        item("refused", status="refused", ai=None, reviewed=True),
+        item("referred", refer=True, ai={"label": "malignant", "confidence": 0.6}),
+        item("unlike", flags=["out-of-distribution"]),
+        item("far", out_of_distribution=1.3),
+    ]
+
+    def left(**asked: str) -> list[str]:
+        return list(
+            look.evaluate("([items, asked]) => WSI.sift(items, asked, '').map(({ name }) => name)", [items, asked])
+        )
+
+    assert left(status="partial") == ["partly"]
+    assert left(mark="refer") == ["referred"]
+    assert left(mark="unfamiliar") == ["unlike", "far"]
+    assert left(mark="quality") == left(mark="blur") == ["partly"]
+    assert left(grade="malignant") == left(confidence="unsure") == ["referred"]
+    assert left(confidence="sure") == ["plain", "partly", "unlike", "far"]
+    assert left(reviewed="yes") == left(status="refused") == ["refused"]
+    assert left(mark="quality", status="ok") == []
+
+
+def test_pointer_over_a_tile_tells_its_score_and_beside_the_tissue_nothing(look: Page) -> None:
+    tile = look.evaluate("() => WSI.desk.item.top[0]")
+    look_at(look, tile["x"], tile["y"], 0.5)
+    look.mouse.move(*on_screen(look, tile["x"] + 100, tile["y"] + 100))
+    expect(look.locator(".chip")).to_have_text(f"P(malignant) {probability(tile['score'])}".replace("< ", "<\u2009").replace("> ", ">\u2009"))  # fmt: skip
+    look.get_by_label("Layer of the heat").select_option("attention")
+    look.mouse.move(*on_screen(look, tile["x"] + 110, tile["y"] + 100))
+    expect(look.locator(".chip")).to_contain_text("Attention percentile ")
+    look_at(look, -200, -200, 0.5)
+    look.mouse.move(*on_screen(look, 4, 4))
+    expect(look.locator(".chip")).to_be_hidden()
+
+
+def test_slow_disk_is_told_of_while_it_lasts(page: Page, shared: Server) -> None:
+    held: list[Route] = []
+    enter(page, shared)
+    page.route("**/tiles/**", lambda route: held.append(route))
+    page.keyboard.press("4")
+    expect(page.locator(".waiting")).to_contain_text("The disk is slow; what is there stays usable")
+    page.route("**/api/cases/*", lambda route: held.append(route))
+    row(page, "b.svs").click()
+    expect(page.locator(".empty-stage")).to_contain_text("Opening the case. The disk takes its time")
+    page.unroute_all()
+    for one in held:
+        one.continue_()
+    expect(page.locator("#case-title")).to_contain_text("b.svs")
+    at_rest(page)
+    expect(page.locator(".waiting")).to_be_hidden()
+
+
 def test_outline_that_crosses_itself_is_not_kept(look: Page) -> None:
     look.keyboard.press("d")
     for x, y in ((500, 500), (900, 900), (900, 500), (500, 900)):
@@ -685,7 +744,8 @@ def test_folder_opens_from_the_disk_and_hands_the_decision_out(
     page: Page, home: Path, finished: Path, other: tuple[Path, Path], tmp_path: Path, shots: Path
 ) -> None:
     folder = tmp_path / "STATIC"
-    run(home, "review", finished, "--static", folder, "--beside", other[0])
+    told = run(home, "review", finished, "--static", folder, "--static-mpx", "1", "--beside", other[0])
+    assert "2 slides without the levels above 1 million px" in told
     page.goto((folder / "index.html").as_uri())
     row(page, "b.svs").click()
     expect(page.locator("#case-title")).to_contain_text("b.svs")
@@ -698,6 +758,9 @@ def test_folder_opens_from_the_disk_and_hands_the_decision_out(
     split(page)
     expect(page.locator(".caption option:checked")).to_have_text("tiny 1")
     assert page.evaluate("() => WSI.desk.stage.other.heat.values.length") > 0
+    expect(page.locator(".ruler").first).not_to_contain_text("finer levels")
+    page.keyboard.press("4")
+    expect(page.locator(".ruler").first).to_contain_text("finer levels aren't in this folder")
     page.keyboard.press("a")
     page.get_by_label("Your name").fill("S. Tick")
     with page.expect_download() as download:

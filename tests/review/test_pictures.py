@@ -25,8 +25,9 @@ from tests.images.tiny_models import dense, graded, photograph, scan
 from tests.review.browser import Server, at_rest, browser, chromium, open_page, picture
 from tests.review.cohort import PORT, SQUARE, TOKEN, decide, drawn, open_folder
 from wsi.engine.viewing import Viewing
+from wsi.export import overlay
 from wsi.export.explanation import write_explanation
-from wsi.review import Desk, make_app, slide_places, write_static
+from wsi.review import Desk, desk, make_app, slide_places, write_static
 
 CHROMIUM = chromium()
 WIDTH, HEIGHT = 128, 96
@@ -229,6 +230,10 @@ def test_blind_review_shows_a_volumes_slices_without_what_was_marked(outs: dict[
         assert (told["overlay"], told["view"]["width"]) == (False, plain.width)
     assert found.client.get(f"/api/cases/{found.slide('scan.nii.gz')}/overlay").status_code == 403
     found.viewing.close()
+
+
+def test_overlay_is_called_as_the_run_calls_it() -> None:
+    assert desk.OVERLAY == overlay.NAME
 
 
 def test_slide_or_picture_has_no_slices_to_show(pictures: Reviewed) -> None:

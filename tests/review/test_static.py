@@ -58,7 +58,8 @@ def test_folder_holds_all_that_the_server_answers(out: Path, tmp_path: Path) -> 
     tiles = {path.relative_to(into / "data" / SUSPICIOUS / "tiles").as_posix() for path in (into / "data" / SUSPICIOUS / "tiles").rglob("*.jpg")}  # fmt: skip
     expected = {f"{number}/{c}_{r}.jpg" for number, d in enumerate((4, 16)) for c in range(-(-SIZE[0] // d // 256)) for r in range(-(-SIZE[1] // d // 256))}  # fmt: skip
     assert tiles == expected
-    assert (made.cases, made.tiles, made.unreadable) == (5, 3 * len(expected), 0)
+    assert (made.cases, made.tiles, made.unreadable, made.coarse) == (5, 3 * len(expected), 0, 3)
+    assert data(into / "data" / SUSPICIOUS / "case.js")["case"]["view"]["is_coarse"] is True
     crops = {path.name for path in (into / "data" / UNSURE / "crops").iterdir()}
     wanted = data(into / "data" / UNSURE / "case.js")["case"]
     assert crops == {f"{tile['x']}_{tile['y']}.jpg" for tile in (*wanted["top"], *wanted["bottom"])}

@@ -7,25 +7,36 @@ from typing import Any
 
 import pytest
 
-from tests.review.cohort import SUSPICIOUS, DrawnTiles
+from tests.review.cohort import BENIGN, SUSPICIOUS, UNSURE, DrawnTiles
 from wsi.errors import AbsentError, RegionError
-from wsi.review import TileKey, View, ViewLevel
-from wsi.review.neighbors import neighbors
+from wsi.review import TileKey, View, ViewLevel, tile_service
+from wsi.review.neighbors import first_tiles, neighbors
 from wsi.review.refusal import Refused
 from wsi.review.tile_service import PAUSE_S, TileService
 from wsi.review.tiles import Kept
 
 VIEW = View(20_480, 20_480, (ViewLevel(20_480, 20_480, 1.0, 256), ViewLevel(5_120, 5_120, 4.0, 256)), 0.25)
+SMALL = View(2_000, 1_500, (ViewLevel(2_000, 1_500, 1.0, 256), ViewLevel(500, 375, 4.0, 256)), None)
 KEY = TileKey(SUSPICIOUS, 0, 10, 20)
 
 
-def served(work: Callable[[TileService], Coroutine[Any, Any, None]], tiles: DrawnTiles) -> None:
-    """Do `work` in an event loop with a service over these tiles."""
+def served(
+    work: Callable[[TileService], Coroutine[Any, Any, None]],
+    tiles: DrawnTiles,
+    following: Callable[[str | None], tuple[str, View] | None] | None = None,
+) -> None:
+    """Do `work` in an event loop with a service over these tiles; `following` tells which slide is next."""
 
     async def look(slide: str) -> View:
         return tiles.look(slide)
 
-    asyncio.run(work(TileService(tiles, Kept(), look)))
+    async def prepare_next(slide: str | None) -> tuple[str, View] | None:
+        return following(slide) if following else None
+
+    async def all_of_it() -> None:
+        await work(TileService(tiles, Kept(), look=look, prepare_next=prepare_next))
+
+    asyncio.run(all_of_it())
 
 
 def test_tile_is_asked_for_once_and_then_at_hand() -> None:
@@ -54,7 +65,7 @@ def test_slide_whose_file_was_touched_is_looked_at_again_and_shown() -> None:
     class Touched(DrawnTiles):
         looks = 0
 
-        def look(self, slide: str, /) -> View:
+        def look(self, slide: str, /, *, ahead: bool = False) -> View:
             self.looks += 1
             return super().look(slide)
 
@@ -128,6 +139,50 @@ def test_neighbors_are_decoded_in_a_pause_and_kept() -> None:
 
     served(work, tiles)
     assert tiles.asked == [KEY]
+
+
+def test_first_view_of_the_next_slide_is_made_ready_once_when_nobody_asks_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tile_service, "REST_S", 0.03)
+    tiles, asked = DrawnTiles(), list[str | None]()
+
+    def following(slide: str | None) -> tuple[str, View]:
+        asked.append(slide)
+        return BENIGN, SMALL
+
+    async def work(service: TileService) -> None:
+        for row in (20, 21):
+            await service.tile(KEY._replace(row=row))
+            await asyncio.sleep(0.1)
+        assert asked == [SUSPICIOUS]
+        assert set(tiles.ahead) <= {TileKey(SUSPICIOUS, level, c, r) for level in (0, 1) for c in range(80) for r in range(80)}  # fmt: skip
+        await service.tile(TileKey(UNSURE, 0, 1, 1))
+        await asyncio.sleep(0.1)
+        assert asked == [SUSPICIOUS, UNSURE]
+        assert {key.slide for key in tiles.ahead} == {BENIGN}
+
+    served(work, tiles, following)
+
+
+def test_slide_to_come_that_cannot_be_shown_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile_service, "REST_S", 0.03)
+
+    def gone(slide: str | None) -> tuple[str, View]:
+        raise AbsentError("it isn't where it lay")
+
+    async def work(service: TileService) -> None:
+        await service.tile(KEY)
+        await asyncio.sleep(0.1)
+        assert await service.tile(KEY._replace(row=22))
+
+    served(work, DrawnTiles(), gone)
+
+
+def test_first_tiles_are_the_finest_level_that_fits() -> None:
+    assert first_tiles("s", SMALL, most=48)[-1] == TileKey("s", 0, 7, 5)
+    assert first_tiles("s", SMALL, most=47) == [TileKey("s", 1, c, r) for r in range(2) for c in range(2)]
+    assert first_tiles("s", SMALL, most=3) == []
 
 
 def test_nearest_tiles_come_first_then_the_coarser_ones_then_the_middle_of_the_finer() -> None:

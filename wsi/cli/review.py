@@ -162,6 +162,11 @@ def write(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
 
     made = write_static(Desk(folder, tiles, beside=given["beside"]), given["static"], mpx=given["static_mpx"])
     click.echo(f"{given['static'] / 'index.html'}: {counted(made.cases, 'slide')}, {counted(made.tiles, 'tile')}")
+    if made.coarse:
+        click.echo(
+            f"{counted(made.coarse, 'slide')} without the levels above {given['static_mpx']:g} million px "
+            "(--static-mpx); the server shows them"
+        )
     if made.unreadable:
         click.echo(f"{counted(made.unreadable, 'tile')} can't be decoded and left out")
     return EXIT_NOT_OK if made.unreadable else 0
@@ -174,11 +179,12 @@ def server_settings(app: Starlette) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=20,
         timeout_graceful_shutdown=3,
         ws="none",
-        lifespan="off",
+        lifespan="on",
     )
 
 

@@ -6,9 +6,11 @@ through shared memory. A child dies with its parent, dumps no core and leaves Ct
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -54,6 +56,8 @@ class Child:
                 stderr=None if os.environ.get("WSI_DEBUG") else subprocess.DEVNULL,
             )
         self._pipe = Connection(ours.detach())
+        self._poll = select.poll()
+        self._poll.register(self._pipe.fileno(), select.POLLIN)
 
     def fileno(self) -> int:
         """The socket to wait on; only while the child runs."""
@@ -83,8 +87,8 @@ class Child:
         assert self._pipe is not None
         deadline, sign = time.monotonic() + timeout_s, alive() if alive else None
         try:
-            while not self._pipe.poll(min(1.0, timeout_s)):
-                if not self.running and not self._pipe.poll(0):
+            while not self._poll.poll(1000 * min(1.0, timeout_s)):
+                if not self.running and not self._poll.poll(0):
                     raise self._death()
                 if alive and (now := alive()) != sign:
                     deadline, sign = time.monotonic() + timeout_s, now
@@ -125,16 +129,18 @@ class Child:
 
 
 def send(pipe: Connection, message: Message, *blobs: bytes) -> None:
-    """Write one message and its bytes to a pipe."""
-    pipe.send_bytes(json.dumps({**message, "blobs": len(blobs)}).encode())
-    for blob in blobs:
-        pipe.send_bytes(blob)
+    """Write one message and its bytes to a pipe, at once: each call of the system lets other threads go first."""
+    told = json.dumps({**message, "blobs": [len(blob) for blob in blobs]}).encode()
+    pipe.send_bytes(b"".join((len(told).to_bytes(4), told, *blobs)))
 
 
 def receive(pipe: Connection) -> tuple[Message, list[bytes]]:
     """Read one message and its bytes from a pipe; EOFError when the other side is gone."""
-    message: Message = json.loads(pipe.recv_bytes())
-    return message, [pipe.recv_bytes() for _ in range(message.pop("blobs"))]
+    content = pipe.recv_bytes()
+    end = 4 + int.from_bytes(content[:4])
+    message: Message = json.loads(content[4:end])
+    ends = list(itertools.accumulate(message.pop("blobs"), initial=end))
+    return message, [content[start:stop] for start, stop in itertools.pairwise(ends)]
 
 
 def serve(answer: Callable[[Connection, Message, list[bytes]], None]) -> None:

@@ -21,13 +21,15 @@ _ENDED = "the viewing processes were ended"
 class Question:
     """What is asked: `key` names it among all questions, `message` goes to a process.
 
-    lane: the process that is likely to have decoded what it needs. is_bound: no other process may answer.
+    lane: the process that is likely to have decoded what it needs, taken before older questions; None: all alike.
+    is_bound: no other process may answer. is_minor: what isn't minor goes first.
     """
 
     key: Hashable
     message: Message
-    lane: int = 0
+    lane: int | None = None
     is_bound: bool = False
+    is_minor: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -46,7 +48,7 @@ class ViewPool:
         self._stall_s = stall_s
         self._lock = threading.Lock()
         self._idle = set(range(workers))
-        self._asked, self._ahead = deque[_Job](), deque[_Job]()
+        self._asked, self._minor, self._ahead = deque[_Job](), deque[_Job](), deque[_Job]()
         self._open: dict[Hashable, _Job] = {}
         self._deadly: set[Hashable] = set()
         self._threads = ThreadPoolExecutor(workers, "view")
@@ -61,9 +63,9 @@ class ViewPool:
         """End the processes; who still waits is told so."""
         with self._lock:
             self._is_closed = True
-            waiting = [*self._asked, *self._ahead]
-            self._asked.clear()
-            self._ahead.clear()
+            waiting = [*self._asked, *self._minor, *self._ahead]
+            for queue in (self._asked, self._minor, self._ahead):
+                queue.clear()
         for job in waiting:
             job.answer.set_exception(ChildError(_ENDED))
         for child in self.children:
@@ -81,14 +83,17 @@ class ViewPool:
                 return _failed(ChildError(_ENDED))
             if question.key in self._deadly:
                 return _failed(ChildError("this part of the slide stopped the decoder before and isn't tried again"))
+            queue = self._minor if question.is_minor else self._asked
             job = self._open.get(question.key)
             if job is None:
                 job = self._open[question.key] = _Job(question)
-                self._asked.append(job)
+                queue.append(job)
             elif job in self._ahead:
                 self._ahead.remove(job)
-                self._asked.append(job)
-        self._threads.submit(self._work)
+                queue.append(job)
+            is_anyone_idle = bool(self._idle)  # who is busy looks for the next question by itself
+        if is_anyone_idle:
+            self._threads.submit(self._work)
         return job.answer
 
     def ask_ahead(self, questions: Iterable[Question]) -> list[tuple[Hashable, Future[bytes]]]:
@@ -120,11 +125,13 @@ class ViewPool:
     def _taken(self) -> tuple[_Job, int] | None:
         """Return what is to be answered next and the process for it, the one in its lane if that is idle."""
         with self._lock:
-            for waiting in (self._asked, self._ahead):
-                at_home = next((job for job in waiting if job.question.lane in self._idle), None)
-                job = at_home or next((job for job in waiting if self._idle and not job.question.is_bound), None)
+            idle: set[int | None] = {None, *self._idle}
+            for waiting in (self._asked, self._minor, self._ahead) if self._idle else ():
+                at_home = next((job for job in waiting if job.question.lane in idle), None)
+                job = at_home or next((job for job in waiting if not job.question.is_bound), None)
                 if job is not None:
-                    lane = job.question.lane if at_home else min(self._idle)
+                    lane = job.question.lane
+                    lane = lane if lane in self._idle and lane is not None else min(self._idle)
                     waiting.remove(job)
                     self._idle.remove(lane)
                     job.answer.set_running_or_notify_cancel()

@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
 from wsi.engine.child import Message, send, serve
+from wsi.engine.view_frames import ViewFrames
 from wsi.errors import AbsentError, RegionError, WsiError
 from wsi.geometry import MPP_MAX, MPP_MIN, Point, Region, Size, best_level
 from wsi.read import (  # the readers are loaded before the first slide, not with it
     Framed,
     Source,
-    direct_source,  # noqa: F401
+    dicom_reader,  # noqa: F401
+    direct_source,
     open_slide,
-    openslide_reader,  # noqa: F401
+    openslide_reader,
     tiffslide_reader,  # noqa: F401
 )
 from wsi.read.find import mark_of
@@ -82,30 +84,36 @@ def _frame_px(source: Source, level: int) -> int | None:
 class Shown:
     """One open slide."""
 
-    def __init__(self, path: Path, *, whole: bool = False) -> None:
+    def __init__(self, path: Path, frames: ViewFrames, *, whole: bool = False) -> None:
         """Open a slide, or with `whole` a picture as models of pictures read it."""
-        self._source = _picture(path) if whole else open_slide(path)
+        self._source = _picture(path) if whole else _slide(path)
+        self._frames = frames
         self.steps = steps_of(self._source)
 
     def about(self) -> Message:
+        """Return how the slide is shown, and of which levels the tiles are the stored frames."""
         mpp, full = self._source.metadata_mpp, self._source.levels[0].size
         return {
             "width": full.width,
             "height": full.height,
-            "levels": [[s.size.width, s.size.height, s.downsample, s.tile_px] for s in self.steps],
+            "levels": [
+                {"width": s.size.width, "height": s.size.height, "downsample": s.downsample, "tile_px": s.tile_px}
+                for s in self.steps
+            ],
+            "framed": [number for number, step in enumerate(self.steps) if step.is_framed],
             "mpp": mpp.mean if mpp and MPP_MIN <= mpp.mean <= MPP_MAX else None,
         }
 
     def tile(self, level: int, column: int, row: int) -> bytes:
         step, source = self.steps[level], self._source
         if step.is_framed and isinstance(source, Framed):
-            found = source.jpeg_frame(step.level, column, row)
-            if found is not None:
-                return found
+            stored = source.jpeg_frame(step.level, column, row)
+            if stored is not None:
+                return stored
             frame = source.frame_px(step.level, column, row)
             if frame is not None:
                 return jpeg(frame)
-        pixels = source.read_region(step.region(column, row))
+        pixels = self._frames.region(source, step.region(column, row))
         return jpeg(np.asarray(Image.fromarray(pixels).reduce(step.shrink)) if step.shrink > 1 else pixels)
 
     def crop(self, x: int, y: int, width: int, height: int, px: int) -> bytes:
@@ -115,12 +123,19 @@ class Shown:
         size = Size(max(1, round(width / downsample)), max(1, round(height / downsample)))
         if size.area > MAX_PIECE_PX:
             raise RegionError(f"a piece of {size.width} x {size.height} px is too large to be shown at once")
-        image = Image.fromarray(self._source.read_region(Region(Point(x, y), level, size)))
+        image = Image.fromarray(self._frames.region(self._source, Region(Point(x, y), level, size)))
         image.thumbnail((px, px), Image.Resampling.BICUBIC, reducing_gap=2.0)
         return jpeg(np.asarray(image))
 
     def close(self) -> None:
+        self._frames.forget(self._source)
         self._source.close()
+
+
+def _slide(path: Path) -> Source:
+    source = open_slide(path)
+    is_dicom = source.reader == openslide_reader.NAME and source.properties.get("openslide.vendor") == "dicom"
+    return direct_source.direct_dicom(source, path) if is_dicom else source
 
 
 def _picture(path: Path) -> Source:
@@ -131,13 +146,15 @@ def _picture(path: Path) -> Source:
 
 def jpeg(pixels: NDArray[np.uint8]) -> bytes:
     """Return px `(height, width, 3)` as JPEG, colors at half the size."""
-    return bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(pixels), level=_QUALITY, subsampling="420"))
+    pixels = np.ascontiguousarray(pixels)
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=_QUALITY, colorspace="RGB", colorsubsampling="420"))
 
 
 class Shelf:
     """The slides that this process has open, the one longest unused closed first."""
 
     def __init__(self) -> None:
+        self._frames = ViewFrames()
         self._open: OrderedDict[tuple[str, tuple[int, ...], bool], Shown] = OrderedDict()
 
     def answer(self, pipe: Connection, message: Message, _blobs: list[bytes]) -> None:
@@ -163,7 +180,7 @@ class Shelf:
         key = (str(path), mark, whole)
         shown = self._open.get(key)
         if shown is None:
-            shown = self._open[key] = Shown(path, whole=whole)
+            shown = self._open[key] = Shown(path, self._frames, whole=whole)
             while len(self._open) > OPEN_SLIDES:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(key)

@@ -55,6 +55,7 @@ class Viewing:
         self._pool, self._lanes = ViewPool(workers, stall_s=stall_s), range(workers)
         self._found: dict[str, _Found] = {}
         self._views: dict[str, tuple[_Found, View]] = {}
+        self._whole_frames: set[tuple[str, int]] = set()
 
     def warm(self) -> None:
         """Start the processes, so that the first slide needn't wait for them."""
@@ -67,16 +68,19 @@ class Viewing:
     def has(self, slide: str, /) -> bool:
         return slide in self._places
 
-    def look(self, slide: str, /) -> View:
+    def look(self, slide: str, /, *, ahead: bool = False) -> View:
         found = self._checked(slide)
         known = self._views.get(slide)
         if known is None or known[0] != found:
-            opened = self._pool.ask(self._question(slide, {"do": "open"}, lane=hash(slide)))
-            self._pool.ask_ahead(self._on_each(slide, {"do": "open"}))
+            opened = self._pool.ask(self._question(slide, {"do": "open"}, lane=None, is_minor=ahead))
+            if not ahead:
+                self._pool.ask_ahead(self._on_each(slide, {"do": "open"}))
             told = json.loads(self._waited(opened))
-            levels = tuple(ViewLevel(int(w), int(h), float(d), int(px)) for w, h, d, px in told["levels"])
+            levels = tuple(ViewLevel(**level) for level in told["levels"])
+            self._whole_frames |= {(slide, number) for number in told["framed"]}
             known = self._views[slide] = found, View(told["width"], told["height"], levels, told["mpp"])
-            self._pool.ask_ahead(self._first_tiles(slide, levels))
+            if not ahead:
+                self._pool.ask_ahead(self._first_tiles(slide, levels))
         return known[1]
 
     def tile(self, key: TileKey, /) -> bytes:
@@ -98,7 +102,7 @@ class Viewing:
     def crop(self, slide: str, piece: Piece, /) -> bytes:
         self._checked(slide)
         message = {"do": "crop", "piece": asdict(piece)}
-        asked = self._question(slide, message, piece, lane=hash((slide, piece.y // BAND_PX)))
+        asked = self._question(slide, message, piece, lane=hash((slide, piece.y // BAND_PX)), is_minor=True)
         return self._waited(self._pool.ask(asked))
 
     def _first_tiles(self, slide: str, levels: Sequence[ViewLevel]) -> Iterator[Question]:
@@ -113,15 +117,26 @@ class Viewing:
 
     def _tile(self, key: TileKey) -> Question:
         message = {"do": "tile", "level": key.level, "column": key.column, "row": key.row}
-        return self._question(key.slide, message, key, lane=hash((key.slide, key.level, key.row // BAND_ROWS)))
+        is_alone = (key.slide, key.level) in self._whole_frames  # no neighbor's frame is decoded with it
+        lane = None if is_alone else hash((key.slide, key.level, key.row // BAND_ROWS))
+        return self._question(key.slide, message, key, lane=lane)
 
-    def _question(self, slide: str, message: Message, *what: object, lane: int, is_bound: bool = False) -> Question:
+    def _question(
+        self,
+        slide: str,
+        message: Message,
+        *what: object,
+        lane: int | None,
+        is_bound: bool = False,
+        is_minor: bool = False,
+    ) -> Question:
         """Return a question about a slide's file, with its mark: the process tells when it is another by then."""
         found = self._found.get(slide)
         if found is None:
             raise AbsentError("whether the slide is the one that was run isn't known yet")
         told = {**message, "path": str(found.path), "mark": found.mark, "whole": found.whole}
-        return Question((slide, message["do"], *what), told, lane % len(self._lanes), is_bound)
+        lane = None if lane is None else lane % len(self._lanes)
+        return Question((slide, message["do"], *what), told, lane, is_bound, is_minor)
 
     def _waited(self, answer: Future[bytes]) -> bytes:
         """Return an answer, waited for as long as two that hang may take: the one before it and its own."""

@@ -50,7 +50,8 @@ class DicomSource:
     def __init__(self, path: Path) -> None:
         try:
             instances = _series(path)
-            self._frames = [_frames(instance) for instance in instances]
+            self._stored = [_frames(instance) for instance in instances]
+            self._frames = [frames for frames, _ in self._stored]
             full = instances[0].size
             self.metadata_mpp: Mpp | None = _mpp(instances[0].header, full)
         except DICOM_FAULTS as error:
@@ -59,6 +60,10 @@ class DicomSource:
             raise UnreadableError(f"dicom: a damaged header ({type(error).__name__}); copy the file again") from error
         self.levels = tuple(Level(frames.size, downsample_of(full, frames.size)) for frames in self._frames)
         self.bounds = Bounds(Point(0, 0), full)
+
+    def stored(self, level: int) -> tuple[Frames, NDArray[np.int64]]:
+        """Return the frames of a level, and how many bytes each has: 0 where none is stored."""
+        return self._stored[level]
 
     def shrinks(self, level: int, /) -> tuple[int, ...]:
         return self._frames[level].shrinks
@@ -82,7 +87,7 @@ class DicomSource:
             raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
 
     def close(self) -> None:
-        self._frames = []
+        self._frames, self._stored = [], []
 
 
 def _series(path: Path) -> list[_Instance]:
@@ -159,9 +164,10 @@ def _item(file: Any) -> tuple[int, int]:
     return file.tell(), struct.unpack("<I", head[4:])[0]
 
 
-def _frames(instance: _Instance) -> Frames:
+def _frames(instance: _Instance) -> tuple[Frames, NDArray[np.int64]]:
+    """Return the frames of a file, and how many bytes each has: 0 where none is stored."""
     header, frame = instance.header, Size(int(instance.header.Columns), int(instance.header.Rows))
-    columns = -(-instance.size.width // frame.width)
+    columns, rows = -(-instance.size.width // frame.width), -(-instance.size.height // frame.height)
     if header.get("DimensionOrganizationType") == "TILED_SPARSE":
         stored_as = {}
         for i, group in enumerate(header.PerFrameFunctionalGroupsSequence):
@@ -169,7 +175,8 @@ def _frames(instance: _Instance) -> Frames:
             x, y = place.ColumnPositionInTotalImagePixelMatrix - 1, place.RowPositionInTotalImagePixelMatrix - 1
             stored_as[y // frame.height * columns + x // frame.width] = i
     else:
-        stored_as = {i: i for i in range(columns * -(-instance.size.height // frame.height))}
+        stored_as = {i: i for i in range(min(columns * rows, len(instance.places)))}
+    counts = np.array([instance.places[stored_as[i]][1] if i in stored_as else 0 for i in range(columns * rows)])
     syntax = header.file_meta.TransferSyntaxUID
     jpeg = JpegFrames(b"", "RGB" if header.PhotometricInterpretation == "RGB" else None)
 
@@ -195,8 +202,8 @@ def _frames(instance: _Instance) -> Frames:
         return np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
 
     if syntax != _JPEG:
-        return Frames(instance.size, frame, decode)
-    return Frames(instance.size, frame, decode, shrinks=SHRINKS, as_file=as_file)
+        return Frames(instance.size, frame, decode), counts
+    return Frames(instance.size, frame, decode, shrinks=SHRINKS, as_file=as_file), counts
 
 
 def _mpp(header: pydicom.Dataset, size: Size) -> Mpp | None:

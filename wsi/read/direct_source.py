@@ -9,14 +9,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi.errors import FormatError, RegionError, TooLargeError
+from wsi.errors import FormatError, RegionError, SlideError, TooLargeError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
 from wsi.read.frames import Frames
 from wsi.read.holes import MAX_PAGES, Holes, level_of
@@ -49,14 +49,13 @@ _FAULTS = (
 
 
 class DirectLevel:
-    """The frames of one level of a TIFF, and OpenSlide's view of it to hold them against."""
+    """The frames of one level, and OpenSlide's view of it to hold them against."""
 
-    def __init__(self, page: Any, level: int, inner: Source) -> None:
-        stored = stored_frames(page)
-        self.frames: Frames = tiff_frames(page, stored)
-        self._level, self._inner = level, inner
-        self._frame, self._counts = stored.size, stored.counts
-        columns, rows = -(-page.imagewidth // stored.size.width), -(-page.imagelength // stored.size.height)
+    def __init__(self, frames: Frames, counts: NDArray[np.int64], level: int, inner: Source) -> None:
+        """Take the frames and how many bytes each has; ValueError where they aren't as many as the level needs."""
+        self.frames, self._counts, self._level, self._inner = frames, counts, level, inner
+        self._frame, full = frames.frame_size, frames.size
+        columns, rows = -(-full.width // self._frame.width), -(-full.height // self._frame.height)
         if len(self._counts) != columns * rows:
             raise ValueError("a frame is missing, or there is one too many")
         self._columns = columns
@@ -136,10 +135,16 @@ def _blocks(pixels: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(whole.mean((1, 3)), np.float64)
 
 
+class Closing(Protocol):
+    """What the frames are read from."""
+
+    def close(self) -> None: ...
+
+
 class DirectSource:
     """A slide that OpenSlide opened; levels whose frames are proven equal are read without it."""
 
-    def __init__(self, inner: Source, file: tifffile.TiffFile, found: Mapping[int, DirectLevel]) -> None:
+    def __init__(self, inner: Source, file: Closing, found: Mapping[int, DirectLevel]) -> None:
         self._inner, self._file, self._found = inner, file, found
         self._lock = threading.RLock()
         self.reader = inner.reader
@@ -149,8 +154,8 @@ class DirectSource:
         self.properties: Mapping[str, str] = inner.properties
 
     def shrinks(self, level: int, /) -> tuple[int, ...]:
-        found = self._direct(level)
-        return found.frames.shrinks if found else (1,)
+        found = self._found.get(level)
+        return found.frames.shrinks if found and self._is_proven(found) else (1,)
 
     def frame_size(self, level: int, /) -> Size | None:
         found = self._found.get(level)
@@ -165,10 +170,12 @@ class DirectSource:
         return found.frames.inside(column, row) if found and not found.is_gap(column, row) else None
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
-        found = self._direct(region.level)
+        found = self._found.get(region.level)
         step = self.levels[region.level].downsample * region.shrink
         x, y = round(region.location.x / step), round(region.location.y / step)
-        if found is None or found.has_gap(region, x * region.shrink, y * region.shrink):
+        has_gap = found is None or found.has_gap(region, x * region.shrink, y * region.shrink)
+        is_dot = region.size.area == 1 == region.shrink  # asked for to see whether it opens: not worth a proof
+        if found is None or has_gap or is_dot or not self._is_proven(found):
             return self._through_openslide(region)
         try:
             return found.frames.read(x, y, region.size, shrink=region.shrink)
@@ -179,12 +186,9 @@ class DirectSource:
         self._inner.close()
         self._file.close()
 
-    def _direct(self, level: int) -> DirectLevel | None:
-        found = self._found.get(level)
-        if found is None:
-            return None
+    def _is_proven(self, found: DirectLevel) -> bool:
         with self._lock:
-            return found if found.is_proven else None
+            return found.is_proven
 
     def _placed(self, level: int) -> DirectLevel | None:
         found = self._found.get(level)
@@ -213,8 +217,26 @@ def direct(inner: Source, path: Path) -> Source:
         for page in itertools.islice(file.pages, MAX_PAGES):
             level = level_of(page, sizes)
             if level is not None and level not in found:
-                found[level] = DirectLevel(page, level, inner)
+                stored = stored_frames(page)
+                found[level] = DirectLevel(tiff_frames(page, stored), stored.counts, level, inner)
     except _FAULTS:
         file.close()
         return inner
     return DirectSource(inner, file, found)
+
+
+def direct_dicom(inner: Source, path: Path) -> Source:
+    """Return a view of OpenSlide's `inner`, the series of a DICOM file, that decodes frames itself; `inner` where it can't."""
+    from wsi.read.dicom_reader import DicomSource  # loads pydicom, which TIFFs have no use for
+
+    try:
+        series = DicomSource(path)
+    except SlideError:
+        return inner
+    ours = {level.size: number for number, level in enumerate(series.levels)}
+    found = {
+        number: DirectLevel(*series.stored(ours[level.size]), number, inner)
+        for number, level in enumerate(inner.levels)
+        if level.size in ours
+    }
+    return DirectSource(inner, series, found)

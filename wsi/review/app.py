@@ -1,10 +1,11 @@
 """The review page over OUT as a web application: which address gives what."""
 
+import asyncio
 import contextlib
 import functools
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,7 +84,7 @@ def make_app(
     ]
     handlers: Mapping[Any, Any] = {WsiError: _on_error, HTTPException: _on_status, Exception: _on_bug}
     middleware = [Middleware(Guard, door=Door(token, host, port))]
-    return Starlette(routes=routes, exception_handlers=handlers, middleware=middleware)
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=middleware, lifespan=pages.alive)
 
 
 def _on_error(_request: Request, error: Exception) -> Response:
@@ -108,9 +109,21 @@ class Pages:
     def __init__(self, desk: Desk, tiles: Tiles) -> None:
         self._desk = desk
         self._kept = Kept()
-        self._tiles = TileService(tiles, self._kept, lambda slide: self._wait(desk.look, slide))
+        self._tiles = TileService(
+            tiles,
+            self._kept,
+            look=lambda slide: self._wait(desk.look, slide),
+            prepare_next=lambda slide: self._wait(desk.prepare_next, slide),
+        )
         self._limit: anyio.CapacityLimiter | None = None
         self._files = {p.name: SERVED[p.suffix] for p in PAGE.iterdir() if p.suffix in SERVED and p.is_file()}
+
+    @contextlib.asynccontextmanager
+    async def alive(self, _app: Starlette) -> AsyncIterator[None]:
+        """Make the first slide ready as soon as the server runs."""
+        first = asyncio.create_task(self._tiles.prepare(None))
+        yield
+        first.cancel()
 
     async def index(self, request: Request) -> Response:
         return await self._page("index.html")

@@ -1,5 +1,6 @@
 """What the page shows of a slide, put together from OUT, the slide's px and the decisions; and what stays hidden."""
 
+import contextlib
 import json
 import os
 from dataclasses import asdict
@@ -11,7 +12,6 @@ from PIL import Image
 from wsi import __version__
 from wsi.errors import AbsentError, WsiError
 from wsi.export.cohort import Entry
-from wsi.export.overlay import NAME as OVERLAY
 from wsi.export.words import next_step
 from wsi.printable import printable
 from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, read_decisions
@@ -27,6 +27,8 @@ from wsi.review.tiles import Kept, Piece, TileKey, Tiles, View
 
 KEPT_BYTES = 64 << 20
 MAX_PANES = 50
+OVERLAY = "overlay.png"
+"""As wsi.export.overlay names it, which loads scipy."""
 VOLUME = (
     "A volume: three slices are shown, through the middle of what was marked. Look at all of them, with mask.nii.gz of "
     "the results, in a viewer of volumes."
@@ -178,9 +180,27 @@ class Desk:
         entry = self._folder.entry(slide)
         return _bytes_of(entry.folder / "thumbnail.jpg", entry)
 
-    def look(self, slide: str) -> View:
+    def look(self, slide: str, *, ahead: bool = False) -> View:
         """Return how a slide is shown; Refused where it can't be opened or isn't the one that was run."""
-        return self._look(self._folder.entry(slide))
+        return self._look(self._folder.entry(slide), ahead=ahead)
+
+    def prepare_next(self, slide: str | None) -> tuple[str, View] | None:
+        """Make ready what opens with the slide to review after this one (None: with the first of all).
+
+        Returns which it is and how it is shown; None where none is left.
+        """
+        rows = self.cases()
+        start = next((place for place, row in enumerate(rows, 1) if row["slide"] == slide), 0)
+        left = (row for row in rows[start:] + rows[: max(start - 1, 0)] if row["viewable"] and not row["reviewed"])
+        following = next((row["slide"] for row in left), None)
+        if following is None:
+            return None
+        view, case = self.look(following, ahead=True), self.case(following)
+        with contextlib.suppress(WsiError):  # whoever opens it is told
+            self.outlines(following)
+            for layer in (case["heat"] or {}).get("layers", ())[:1]:
+                self.heat(following, layer["id"])
+        return following, view
 
     def tile(self, key: TileKey) -> bytes:
         """Return a tile as a JPEG, which must be one of the slide's."""
@@ -193,12 +213,12 @@ class Desk:
             raise Refused(422, "E_RANGE", "The piece lies beyond the slide.", next="Reload the page.")
         return self._tiles.crop(slide, piece)
 
-    def _look(self, entry: Entry) -> View:
+    def _look(self, entry: Entry, *, ahead: bool = False) -> View:
         result, scale = entry.result, frame(entry.result)
         if is_volume(result):
             raise Refused(404, "E_VOLUME", VOLUME)
         try:
-            view = self._tiles.look(result.slide)
+            view = self._tiles.look(result.slide, ahead=ahead)
         except WsiError as error:
             raise refused(error, subject=printable(result.path)) from error
         if scale and (view.width, view.height) != (scale.width, scale.height):

@@ -167,7 +167,10 @@ class Guard:
             return
         self._waiting += 1
         try:
-            await asyncio.wait_for(self._places.acquire(), WAIT_S)
+            if self._places.locked():
+                await asyncio.wait_for(self._places.acquire(), WAIT_S)
+            else:
+                await self._places.acquire()
         except TimeoutError:
             await with_headers(refusal(_busy()))(scope, receive, send)
             return

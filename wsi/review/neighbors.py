@@ -27,6 +27,14 @@ def neighbors(view: View, asked: Sequence[TileKey], *, most: int) -> list[TileKe
     return list(found)[:most]
 
 
+def first_tiles(slide: str, view: View, *, most: int) -> list[TileKey]:
+    """Return the tiles of the finest level that has at most `most`, which a window shows first; [] where none has."""
+    for number, level in enumerate(view.levels):
+        if level.columns * level.rows <= most:
+            return [TileKey(slide, number, column, row) for row in range(level.rows) for column in range(level.columns)]
+    return []
+
+
 def _around(asked: Sequence[TileKey]) -> Iterator[TileKey]:
     """Yield the tiles around each, the nearest first, those around the last one before the others."""
     for ring in range(1, RINGS + 1):

@@ -28,11 +28,12 @@ NO_OUTLINES: dict[str, Any] = {"type": "FeatureCollection", "features": []}
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: cases, tiles, and tiles that couldn't be decoded."""
+    """What was written: cases, tiles, tiles that couldn't be decoded, and cases whose finest levels were left out."""
 
     cases: int
     tiles: int
     unreadable: int
+    coarse: int
 
 
 def write_static(desk: Desk, into: Path, *, mpx: float = DEFAULT_MPX) -> Written:
@@ -55,11 +56,11 @@ def write_static(desk: Desk, into: Path, *, mpx: float = DEFAULT_MPX) -> Written
 
 
 def _write(desk: Desk, into: Path, mpx: float) -> Written:
-    rows, tiles, unreadable = desk.cases(), 0, 0
+    rows, tiles, unreadable, coarse = desk.cases(), 0, 0, 0
     (into / DATA).mkdir(parents=True, exist_ok=True)
     for row in rows:
-        made, lost = _write_case(desk, row["slide"], into / DATA / row["slide"], mpx)
-        tiles, unreadable = tiles + made, unreadable + lost
+        made = _write_case(desk, row["slide"], into / DATA / row["slide"], mpx)
+        tiles, unreadable, coarse = tiles + made.tiles, unreadable + made.unreadable, coarse + made.coarse
     told = {"run": {**desk.run(), "read_only": True, "static": True}, "cases": rows, "slides": {}}
     _script(into / DATA / "index.js", "window.WSI_DATA", told)
     (into / PAGES).mkdir()
@@ -67,7 +68,7 @@ def _write(desk: Desk, into: Path, mpx: float) -> Written:
         if path.suffix in SERVED and path.name != INDEX:
             shutil.copyfile(path, into / PAGES / path.name)
     (into / INDEX).write_text(_index(), encoding="utf-8")
-    return Written(len(rows), tiles, unreadable)
+    return Written(len(rows), tiles, unreadable, coarse)
 
 
 def _index() -> str:
@@ -77,15 +78,17 @@ def _index() -> str:
     return text.replace(place, script if place == MARK else script + place, 1)
 
 
-def _write_case(desk: Desk, slide: str, folder: Path, mpx: float) -> tuple[int, int]:
-    """Write one slide; return how many tiles were written, and how many couldn't be decoded."""
+def _write_case(desk: Desk, slide: str, folder: Path, mpx: float) -> Written:
+    """Write one slide."""
     folder.mkdir()
     case = desk.case(slide)
-    tiles = unreadable = 0
+    tiles = unreadable = coarse = 0
     if case["view"] is not None:
         levels = case["view"]["levels"]
         kept = [level for level in levels if level["width"] * level["height"] <= mpx * 1e6] or levels[-1:]
         case["view"]["levels"] = [{**level, "id": number} for number, level in enumerate(kept)]
+        coarse = int(len(kept) < len(levels))
+        case["view"]["is_coarse"] = bool(coarse)
         for number, level in enumerate(kept):
             made, lost = _write_tiles(desk, slide, folder / "tiles" / str(number), level)
             tiles, unreadable = tiles + made, unreadable + lost
@@ -98,7 +101,7 @@ def _write_case(desk: Desk, slide: str, folder: Path, mpx: float) -> tuple[int, 
     if case["is_beside"]:
         told["beside"] = _results(desk, slide, desk.beside(slide), beside=True)
     _script(folder / "case.js", f"window.WSI_DATA.slides[{json.dumps(slide)}]", told)
-    return tiles, unreadable
+    return Written(1, tiles, unreadable, coarse)
 
 
 def _results(desk: Desk, slide: str, case: dict[str, Any], *, beside: bool) -> dict[str, Any]:

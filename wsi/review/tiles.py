@@ -84,8 +84,8 @@ class Tiles(Protocol):
         """Return whether the slide's place is known; nothing is opened."""
         ...
 
-    def look(self, slide: str, /) -> View:
-        """Return the slide's size, levels and scale."""
+    def look(self, slide: str, /, *, ahead: bool = False) -> View:
+        """Return the slide's size, levels and scale; with `ahead` nobody waits for it, so one process is enough."""
         ...
 
     def tile(self, key: TileKey, /) -> bytes:

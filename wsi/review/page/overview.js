@@ -78,14 +78,21 @@
       this.host.hidden = !view;
       if (!view) return;
       this.bar.hidden = !view.mpp;
-      if (!view.mpp) {
-        this.words.textContent = `${(camera.scale * 100).toFixed(0)} % of the file's px; no scale known`;
-        return;
-      }
-      const mpp = view.mpp / camera.scale;
+      const told = view.mpp ? this.measure(view.mpp / camera.scale) : `${(camera.scale * 100).toFixed(0)} % of the file's px; no scale known`;
+      this.words.textContent = told + (this.isBeyond() ? " · finer levels aren't in this folder" : "");
+    }
+
+    /** Draw the bar at so many µm a px and return what it says. */
+    measure(mpp) {
       const length = WSI.roundLength(WIDEST * mpp);
       this.bar.style.width = `${length / mpp}px`;
-      this.words.textContent = `${WSI.words.length(length)} · ${Number((UM_AT_1X / mpp).toPrecision(2))}×`;
+      return `${WSI.words.length(length)} · ${Number((UM_AT_1X / mpp).toPrecision(2))}×`;
+    }
+
+    /** Whether a finer level than the folder holds would be shown. */
+    isBeyond() {
+      const { view, camera, dense } = this.viewer;
+      return view.is_coarse && camera.scale * dense * view.levels[0].downsample > WSI.SOFTEST;
     }
   }
 

@@ -121,6 +121,7 @@
     }
   }
 
+  WSI.SOFTEST = SOFTEST;
   WSI.TileCache = TileCache;
   WSI.TileQueue = TileQueue;
 })();
