@@ -28,8 +28,8 @@ KINDS = re.compile(
     re.IGNORECASE,
 )
 """Kinds of examination and what they look at: one core reads all images, so no code may know them by name."""
-KNOW_KINDS = ("read", "tissue", "cli")
-"""Files say what they are, where they are read; the command line gives examples. A card's words come from its file."""
+KNOW_KINDS = ("read", "tissue")
+"""Files say what they are, where they are read. A card's words come from its file."""
 
 
 @dataclass(frozen=True, slots=True)

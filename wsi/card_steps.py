@@ -93,7 +93,7 @@ class Clahe(FromYaml):
 
 
 class Window(FromYaml):
-    """Values from `low` to `high` to 0-`top`, cut off at both ends: a CT's window, in its own units."""
+    """Values from `low` to `high` to 0-`top`, cut off at both ends: a scanner's window, in its own units."""
 
     op: Literal["window@1"]
     low: Finite

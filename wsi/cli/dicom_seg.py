@@ -16,8 +16,8 @@ def command(case: Path, series: Path, out: Path | None) -> int:
     """Write the mask of CASE (a folder OUT/slides/NAME) as a DICOM segmentation on the SERIES it was read from.
 
     \b
-      wsi-run CT -o OUT -m organs
-      wsi-run dicom-seg OUT/slides/NAME CT/SERIES -o organs.dcm
+      wsi-run SCANS -o OUT -m organs
+      wsi-run dicom-seg OUT/slides/NAME SCANS/SERIES -o organs.dcm
 
     The file carries the UIDs of study, series and slices, without which it couldn't lie on them: keep it as confidential
     as the series. Nothing else of the patient is copied, and `wsi-run` itself never writes it. Research use only.

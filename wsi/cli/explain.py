@@ -32,9 +32,9 @@ def command(
     """Show where in IMAGE a model's score comes from.
 
     \b
-      wsi-run explain eye.png -m retina-dr -o WHY
-      wsi-run explain eye.png -m retina-dr -o WHY --method occlusion --head referable
-      wsi-run explain eye.png -m retina-dr -o WHY --to severe
+      wsi-run explain a.png -m MODEL -o WHY
+      wsi-run explain a.png -m MODEL -o WHY --method occlusion --head NAME
+      wsi-run explain a.png -m MODEL -o WHY --to severe
 
     Writes NAME.METHOD.png, the picture with what speaks for (yellow) and against (blue), and NAME.METHOD.tiff, the same as
     float32 over the picture's own px. Only places within one map compare, and none is a probability. Research use only.

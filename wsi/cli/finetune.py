@@ -46,7 +46,7 @@ def command(**given: Any) -> int:
     With --pictures it makes a model of whole pictures, its own encoder in it, tested by cross-validation:
 
     \b
-      wsi-run finetune labels.csv --pictures PICTURES -c configs/skin.yaml -o models/mine
+      wsi-run finetune labels.csv --pictures PICTURES -c settings.yaml -o models/mine
     """
     from wsi.cli.picture_training import run_picture_training
     from wsi.cli.tuning import run_tuning

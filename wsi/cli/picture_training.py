@@ -48,7 +48,7 @@ def picture_config(given: dict[str, Any]) -> PictureConfig:
         UsageError: no settings file, or an option it can't have. ConfigError: a settings file that doesn't fit.
     """
     if given["config"] is None:
-        raise UsageError("--pictures: name a settings file with -c; configs/skin.yaml is an example")
+        raise UsageError("--pictures: name a settings file with -c; the folder configs has examples")
     base = read_yaml(find_config(given["config"]), PictureConfig)
     told = {name: given[name] for name in ("seed", "encoder") if given.get(name) is not None}
     fit = {name: given[name] for name in _OF_FIT if given.get(name) is not None}

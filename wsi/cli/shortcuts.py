@@ -54,7 +54,7 @@ def command(labels: Path, folder: Path, **given: Any) -> int:
     features), or holds features as CLAM and TRIDENT write them.
 
     \b
-      wsi-run shortcuts labels.csv PICTURES --target melanoma --patient lesion
+      wsi-run shortcuts labels.csv PICTURES --target malignant --patient lesion
       wsi-run shortcuts labels.csv OUT --target grade --site hospital
       wsi-run shortcuts labels.csv OUT --target tumor --model tumor
 

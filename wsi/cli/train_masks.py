@@ -11,7 +11,7 @@ _OPTIONS = [
     click.argument("images", type=FILE),
     click.argument("masks", type=FILE),
     click.option("-o", "--out", type=FILE, metavar="MODEL", help="Model folder to write; without it only the held-out figures are made."),
-    click.option("-c", "--config", type=FILE, help="Recipe: structures, preprocessing, network (configs/retina-vessels.yaml, configs/hippocampus.yaml)."),
+    click.option("-c", "--config", type=FILE, help="Recipe: structures, preprocessing, network (the folder configs has examples)."),
     click.option("--structures", metavar="A,B", help="Without a recipe: names of the structures; the first is value 1 of the masks."),
     click.option("--patient", metavar="REGEX", help="Regular expression over file names whose group is the patient: ^p(\\d+)_."),
     click.option("--run", "run_folder", type=FILE, metavar="RUN", help="Folder of the run: settings, folds, checkpoints, held-out scores; runs/NAME by default. Run again to go on."),
@@ -34,7 +34,7 @@ def command(**given: Any) -> int:
 
     \b
       wsi-run train-masks PICTURES MASKS --structures vessel -o models/mine
-      wsi-run train-masks images labels -c configs/hippocampus.yaml -o models/hippocampus
+      wsi-run train-masks images labels -c settings.yaml -o models/mine
       wsi-run train-masks images labels --structures liver,tumor --dry-run
       wsi-run NEW_IMAGES -o OUT -m models/mine
 
