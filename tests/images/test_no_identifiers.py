@@ -117,7 +117,7 @@ def test_radiograph_and_series_whose_every_tag_is_a_name(home: Path, caplog: pyt
     volumes = run_near(home / ABOVE / "ct", home / "OUT-CT", dense(home / "boxes", axes=3))
     for out, file, where in ((made, "mask.png", images), (volumes, "mask.nii.gz", home / ABOVE / "ct")):
         assert list(out.rglob(file)), [path.name for path in out.rglob("*")]
-        assert secrets_in(out, images=images) == []
+        assert secrets_in(out, images=where) == []
     assert not [secret for secret in SECRETS if secret in caplog.text.lower()]
 
 
