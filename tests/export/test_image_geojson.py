@@ -11,9 +11,8 @@ import shapely
 from numpy.typing import NDArray
 
 from tests.export.cases import make_result
-from wsi.export.explained_regions import FROM
+from wsi.export.explained_regions import FROM, MOST
 from wsi.export.image_geojson import write_image_geojson
-from wsi.export.regions import MAX_REGIONS
 from wsi.results import ImageFacts
 
 HEIGHT, WIDTH = 60, 80
@@ -90,6 +89,6 @@ def test_of_many_places_the_small_ones_share_an_object(tmp_path: Path) -> None:
     spots[2::4, 2::4] = 255
     spots[30:40, 30:40] = 255
     told = objects(tmp_path, spots)[1:]
-    assert len(told) == MAX_REGIONS
+    assert len(told) == MOST
     assert shape(told[0]).area == max(shape(one).area for one in told[:-1])
     assert sum(shape(one).area for one in told) == (spots == 255).sum() * SCALE**2
