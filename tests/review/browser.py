@@ -135,18 +135,16 @@ def picture(page: Page, kind: str, x: float, y: float) -> list[int]:
 
 
 def at_rest(page: Page) -> None:
-    """Wait until nothing moves and no tile is waited for."""
-    for _ in range(200):
-        idle = page.evaluate(
-            """() => { const { queue, panes } = WSI.desk.stage;
-              return !queue.underWay.size && !queue.waiting.length
-                && panes.every(({ viewer }) => !viewer.camera.isMoving && !viewer.isAwake); }"""
-        )
-        if idle:
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("the page didn't come to rest")
+    """Wait until nothing moves and no tile, heat or outline is waited for."""
+    page.wait_for_function(RESTING, polling=30)
 
+
+RESTING = """() => {
+  const { stage: { queue, panes } } = WSI.desk;
+  return !queue.underWay.size && !queue.waiting.length && panes.every(({ viewer, item, heat, outlines }) =>
+    !viewer.camera.isMoving && !viewer.isAwake && (!item?.heat || heat?.values) && (!item?.outlines || outlines));
+}"""
+"""Whether all that a page shows is there and still."""
 
 AS_NEW = """async () => {
   const { bar, decision, drafts, draw, list, stage } = WSI.desk;

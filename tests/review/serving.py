@@ -1,18 +1,22 @@
-"""A real server over a socket, and a client that sends bytes as they are."""
+"""Real servers over a socket, in a thread, and a client that sends bytes as they are."""
 
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from tests.review.cohort import TOKEN, DrawnTiles, open_folder
 from wsi.cli.review import listen, server_settings
-from wsi.review import make_app
+from wsi.engine import journal
+from wsi.engine.viewing import Viewing
+from wsi.review import ReviewFolder, make_app, slide_places, slides_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +68,57 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(out: Path, tiles: DrawnTiles | None = None, *, host: str = "127.0.0.1") -> Iterator[Served]:
-    """Yield a server over `out` that runs in a thread until the block ends."""
+def running(make: Callable[[int], Starlette], *, host: str = "127.0.0.1", keep_alive_s: int = 20) -> Iterator[int]:
+    """Yield the port of a server that runs in a thread until the block ends; `make` makes its application for a port."""
     listening = listen(host, 0)
     port = int(listening.getsockname()[1])
-    app = make_app(open_folder(out), tiles or DrawnTiles(), token=TOKEN, host=host, port=port)
-    settings = server_settings(app)
-    settings.timeout_keep_alive = 1  # an answer is read until the server closes
+    settings = server_settings(make(port))
+    settings.timeout_keep_alive = keep_alive_s
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
         while not server.started:
             time.sleep(0.01)
-        entered = Served(port, "").send(f"GET /?token={TOKEN} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n".encode())  # fmt: skip
-        cookie = entered.head.lower().split(b"set-cookie: ")[1].split(b";")[0].decode()
-        yield Served(port, cookie)
+        yield port
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+@contextlib.contextmanager
+def served(out: Path, tiles: DrawnTiles | None = None, *, host: str = "127.0.0.1") -> Iterator[Served]:
+    """Yield a server over `out`, whose link was followed already."""
+
+    def make(port: int) -> Starlette:
+        return make_app(open_folder(out), tiles or DrawnTiles(), token=TOKEN, host=host, port=port)
+
+    with running(make, host=host, keep_alive_s=1) as port:  # an answer is read until the server closes
+        entered = Served(port, "").send(f"GET /?token={TOKEN} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n".encode())  # fmt: skip
+        cookie = entered.head.lower().split(b"set-cookie: ")[1].split(b";")[0].decode()
+        yield Served(port, cookie)
+
+
+@contextlib.contextmanager
+def reviewed(
+    out: Path,
+    *,
+    slides: Path | None = None,
+    beside: Path | None = None,
+    model: Path | None = None,
+    blind: bool = False,
+    reviewer: str = "",
+) -> Iterator[str]:
+    """Yield the link of a server over a real run and its slides, as `wsi-run review` with these options starts it."""
+    models = [str(model)] if model else []
+    folder = ReviewFolder(out, lambda: journal.read(out), models=models)
+    other = ReviewFolder(beside, lambda: journal.read(beside), models=models) if beside else None
+    found = slides_below(slides, folder.records()) if slides else {}
+    viewing = Viewing(slide_places(out) | found, is_picture=folder.is_picture, workers=1)
+    viewing.warm()
+    given: dict[str, Any] = {"token": TOKEN, "beside": other, "blind": blind, "reviewer": reviewer}
+    try:
+        with running(lambda port: make_app(folder, viewing, port=port, **given)) as port:
+            yield f"http://127.0.0.1:{port}/?token={TOKEN}"
+    finally:
+        viewing.close()

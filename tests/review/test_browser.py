@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.review.browser import (
     picture,
     run,
 )
+from tests.review.serving import reviewed
 from wsi.export.words import probability
 from wsi.results import Result
 
@@ -106,7 +108,7 @@ def page(window: Browser) -> Iterator[Page]:
 def lasting(window: Browser, shared: Server) -> Iterator[tuple[Page, list[str]]]:
     """A page that stays open for those who only look."""
     found, complaints = open_page(window)
-    enter(found, shared)
+    enter(found, shared.link)
     yield found, complaints
     found.context.close()
 
@@ -122,12 +124,11 @@ def look(lasting: tuple[Page, list[str]]) -> Iterator[Page]:
     assert complaints == []
 
 
-def enter(page: Page, server: Server, slide: str = "a.svs") -> None:
+def enter(page: Page, link: str, slide: str = "a.svs") -> None:
     """Come in by the link, open a case and wait until its tiles and heat are there."""
-    page.goto(server.link)
+    page.goto(link)
     row(page, slide).click()
     expect(page.locator("#case-title")).to_contain_text(slide)
-    page.wait_for_load_state("networkidle")
     at_rest(page)
 
 
@@ -137,7 +138,7 @@ def row(page: Page, name: str) -> Locator:
 
 def leave(page: Page) -> None:
     """Ask nothing more of a server that ends."""
-    page.wait_for_load_state("networkidle")
+    at_rest(page)
     page.goto("about:blank")
 
 
@@ -174,7 +175,7 @@ def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
 def test_link_opens_the_worklist_with_research_use_only_and_what_was_refused(
     page: Page, shared: Server, shots: Path
 ) -> None:
-    enter(page, shared)
+    enter(page, shared.link)
     assert "token" not in page.url
     expect(page.get_by_text("Research use only. Not for diagnosis.")).to_be_visible()
     assert page.locator(".case").count() == 4
@@ -335,10 +336,10 @@ def split(page: Page) -> None:
 
 
 def test_other_model_stands_beside_over_the_same_px_and_moves_along(
-    page: Page, home: Path, finished: Path, other: tuple[Path, Path], shots: Path
+    page: Page, finished: Path, other: tuple[Path, Path], shots: Path
 ) -> None:
-    with Server(home, finished, "--beside", other[0], "-m", other[1]) as server:
-        enter(page, server)
+    with reviewed(finished, beside=other[0], model=other[1]) as link:
+        enter(page, link)
         page.keyboard.press("2")
         page.wait_for_timeout(100)
         at_rest(page)
@@ -371,9 +372,9 @@ def test_other_model_stands_beside_over_the_same_px_and_moves_along(
         leave(page)
 
 
-def test_blind_review_hides_the_other_model_too(page: Page, home: Path, out: Path, other: tuple[Path, Path]) -> None:
-    with Server(home, out, "--beside", other[0], "--blind", "--reviewer", "B. Blind") as server:
-        enter(page, server)
+def test_blind_review_hides_the_other_model_too(page: Page, out: Path, other: tuple[Path, Path]) -> None:
+    with reviewed(out, beside=other[0], blind=True, reviewer="B. Blind") as link:
+        enter(page, link)
         split(page)
         expect(page.locator(".caption").last).to_contain_text("AI hidden until your own read")
         assert page.evaluate("() => WSI.desk.stage.other.heat") is None
@@ -385,9 +386,9 @@ def test_blind_review_hides_the_other_model_too(page: Page, home: Path, out: Pat
         leave(page)
 
 
-def test_blind_review_hides_the_ai_until_the_own_read(page: Page, home: Path, out: Path, shots: Path) -> None:
-    with Server(home, out, "--blind", "--reviewer", "B. Blind") as server:
-        enter(page, server)
+def test_blind_review_hides_the_ai_until_the_own_read(page: Page, out: Path, shots: Path) -> None:
+    with reviewed(out, blind=True, reviewer="B. Blind") as link:
+        enter(page, link)
         text = page.locator("body").inner_text()
         hidden = Result.model_validate_json((out / "slides" / slide_id(page) / "result.json").read_bytes())
         told = [probability(one.probability) for one in hidden.classes]
@@ -410,8 +411,8 @@ def test_drawn_disagreement_survives_a_restart_and_reaches_qupath(
     page: Page, home: Path, out: Path, slides: Path, shots: Path
 ) -> None:
     ring = [(500.0, 600.0), (900.0, 520.0), (1100.0, 900.0), (600.0, 1000.0)]
-    with Server(home, out, "--slides", slides) as server:
-        enter(page, server)
+    with reviewed(out, slides=slides) as link:
+        enter(page, link)
         slide = slide_id(page)
         page.keyboard.press("x")
         page.keyboard.press("d")
@@ -428,8 +429,8 @@ def test_drawn_disagreement_survives_a_restart_and_reaches_qupath(
         expect(page.locator("#messages")).to_contain_text("Recorded as no. 1")
         expect(row(page, "a.svs")).to_contain_text("disagreed")
         leave(page)
-    with Server(home, out, "--slides", slides) as server:
-        enter(page, server)
+    with reviewed(out, slides=slides) as link:
+        enter(page, link)
         expect(page.locator(".history")).to_contain_text("A. Miller disagreed: not malignant · 1 outline")
         expect(page.locator(".history")).to_contain_text("Reactive; see outline <1>.")
         page.screenshot(path=shots / "after-restart.png")
@@ -452,9 +453,9 @@ def drawn_objects(out: Path, slide: str) -> list[dict[str, Any]]:
     return [one for one in content["features"] if one["properties"].get("name", "").startswith("Drawn")]
 
 
-def test_case_is_reviewed_with_keys_alone(page: Page, home: Path, out: Path) -> None:
-    with Server(home, out, "--reviewer", "K. Board") as server:
-        page.goto(server.link)
+def test_case_is_reviewed_with_keys_alone(page: Page, out: Path) -> None:
+    with reviewed(out, reviewer="K. Board") as link:
+        page.goto(link)
         expect(page.locator("#case-title")).to_contain_text("case/")
         first = slide_id(page)
         page.keyboard.press("d")
@@ -500,7 +501,7 @@ def test_controls_have_names_and_texts_have_contrast(
     window: Browser, shared: Server, shots: Path, scheme: Literal["light", "dark"]
 ) -> None:
     page, complaints = open_page(window, color_scheme=scheme)
-    enter(page, shared)
+    enter(page, shared.link)
     page.keyboard.press("x")
     page.locator("details.model summary").click()
     page.locator("details.filters summary").click()
@@ -632,7 +633,7 @@ def test_second_finger_makes_a_pinch_of_what_began_as_drawing(tablet: Page) -> N
 
 
 def test_search_and_filters_leave_what_was_asked_for(page: Page, shared: Server) -> None:
-    enter(page, shared)
+    enter(page, shared.link)
     page.keyboard.press("/")
     page.keyboard.type("no-scale")
     assert page.locator(".case").count() == 1
@@ -689,16 +690,20 @@ def test_pointer_over_a_tile_tells_its_score_and_beside_the_tissue_nothing(look:
 
 def test_slow_disk_is_told_of_while_it_lasts(page: Page, shared: Server) -> None:
     held: list[Route] = []
-    enter(page, shared)
-    page.route("**/tiles/**", lambda route: held.append(route))
+    is_slow = True
+
+    def serve(route: Route) -> None:
+        held.append(route) if is_slow else route.continue_()
+
+    enter(page, shared.link)
+    page.route(re.compile("/tiles/|/api/cases/[^/]+$"), serve)
     page.keyboard.press("4")
     expect(page.locator(".waiting")).to_contain_text("The disk is slow; what is there stays usable")
-    page.route("**/api/cases/*", lambda route: held.append(route))
     row(page, "b.svs").click()
     expect(page.locator(".empty-stage")).to_contain_text("Opening the case. The disk takes its time")
-    page.unroute_all()
-    for one in held:
-        one.continue_()
+    is_slow = False
+    for route in held:
+        route.continue_()
     expect(page.locator("#case-title")).to_contain_text("b.svs")
     at_rest(page)
     expect(page.locator(".waiting")).to_be_hidden()
@@ -769,24 +774,24 @@ def test_folder_opens_from_the_disk_and_hands_the_decision_out(
     assert (entry["who"], entry["verdict"], entry["stage"]) == ("S. Tick", "agree", "final")
 
 
-def test_empty_folder_says_what_to_do(page: Page, home: Path, tmp_path: Path, shots: Path) -> None:
+def test_empty_folder_says_what_to_do(page: Page, tmp_path: Path, shots: Path) -> None:
     (tmp_path / "EMPTY").mkdir()
-    with Server(home, tmp_path / "EMPTY") as server:
-        page.goto(server.link)
+    with reviewed(tmp_path / "EMPTY") as link:
+        page.goto(link)
         expect(page.locator("#worklist")).to_contain_text("This folder holds no case yet. Run wsi-run SLIDES -o OUT")
         page.screenshot(path=shots / "empty.png")
 
 
 def test_vanished_slide_and_lost_server_are_told_of_and_nothing_typed_is_lost(
-    window: Browser, home: Path, out: Path, slides: Path, tmp_path: Path, shots: Path
+    window: Browser, out: Path, slides: Path, tmp_path: Path, shots: Path
 ) -> None:
     page, _complaints = open_page(window)
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(slides, elsewhere)
     (elsewhere / "case" / "a.svs").unlink()
     shutil.rmtree(out / "qupath")
-    with Server(home, out, "--slides", elsewhere) as server:
-        enter(page, server)
+    with reviewed(out, slides=elsewhere) as link:
+        enter(page, link)
         expect(page.locator("#evidence .trouble")).to_contain_text("Bring the slide back to its place")
         thumbnail = picture(page, "tiles", 700, 800)
         assert thumbnail[0] > thumbnail[1] + 20, "the overview's tissue, pink, stands in for the tiles"

@@ -22,7 +22,8 @@ from starlette.testclient import TestClient
 from tests.images.command import run
 from tests.images.near import run_near
 from tests.images.tiny_models import dense, graded, photograph, scan
-from tests.review.browser import Server, at_rest, browser, chromium, open_page, picture
+from tests.review import serving
+from tests.review.browser import at_rest, browser, chromium, open_page, picture
 from tests.review.cohort import PORT, SQUARE, TOKEN, decide, drawn, open_folder
 from wsi.engine.viewing import Viewing
 from wsi.export import overlay
@@ -285,9 +286,8 @@ def seen(outs: dict[str, Path], halves: Path) -> Iterator[dict[str, Page]]:
         window = stack.enter_context(browser(CHROMIUM))
         pages = {}
         for name, out in {**outs, "pictures": halves}.items():
-            server = stack.enter_context(Server(out.parent, out))
             page, complaints = open_page(window)
-            page.goto(server.link)
+            page.goto(stack.enter_context(serving.reviewed(out)))
             expect(page.locator("#case-title")).to_be_visible()
             at_rest(page)
             pages[name] = page
