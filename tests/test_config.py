@@ -175,7 +175,14 @@ def test_every_field_survives_the_round_trip(tmp_path: Path) -> None:
         "read": {"reader": "dicom", "mpp": 0.25, "mpp_table": "µ table.csv", "mpp_override": True, "scaled": False},
         "tissue": {"mpp": 4.0, "min_area_mm2": 0.1, "min_hole_mm2": 0.2, "polygons": "drawn"},
         "tile": {"tile_px": 256, "mpp": 0.5, "overlap": 0.25, "min_tissue": 0.5, "max_unreadable": 0.0},
-        "encode": {"encoder": "x", "weights": "w", "precision": "bf16", "batch_size": 8, "device": "cuda:1"},
+        "encode": {
+            "encoder": "x",
+            "weights": "w",
+            "precision": "bf16",
+            "backend": "openvino",
+            "batch_size": 8,
+            "device": "cuda:1",
+        },
         "export": {"origin": "level0", "heatmap_px": 800, "top_tiles": 0},
         "engine": {"jobs": 2, "threads": 3, "decode_threads": 2, "reader_memory_gb": 1.5, "stall_s": 5.0},
     }
