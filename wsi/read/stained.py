@@ -43,5 +43,5 @@ def check_stained(source: Source, slide: str) -> None:
         return
     raise ModalityError(
         f"{slide}: no slide by its look: {found}; expected stained tissue. Choose a model of such pictures (`wsi-run models "
-        "list`); if it is a slide all the same, open it with --reader image"
+        f"list`); if it is a slide all the same, name its reader: --reader {source.reader}"
     )
