@@ -117,6 +117,13 @@ def test_pictures_of_one_layout_and_other_detail_are_no_copies() -> None:
     assert near(*pictures, pictures[4] // 2) == [("i4", "i12")]
 
 
+def test_one_strong_edge_makes_no_copies() -> None:
+    pictures = [scene(seed, side=256) for seed in range(12)]
+    for picture in pictures:
+        picture[110:140] = 250
+    assert near(*pictures) == []
+
+
 DATA = Path(os.environ.get("WSI_DATA", "/nowhere")) / "images" / "retina"
 
 
