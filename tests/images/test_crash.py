@@ -25,7 +25,7 @@ def test_pictures_that_kill_or_stop_their_decoder_fail_and_the_others_are_read(
     Image.new("L", (37, 23), 9).save(folder / "a-kills.png")
     Image.new("L", (41, 23), 9).save(folder / "c-stops.png")
     model = dense(tmp_path / "spots", axes=2, channels=["gray"], preprocess=SCALE)
-    (tmp_path / "run.yaml").write_text("engine:\n  stall_s: 4.0\n")
+    (tmp_path / "run.yaml").write_text("engine:\n  stall_s: 2.0\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (HARM, CHECKOUT))))
     status, told = run(folder, "-o", out, "-m", model, "-c", tmp_path / "run.yaml", "-q")
     records = Ran(status, told, out).records

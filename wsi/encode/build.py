@@ -5,17 +5,15 @@ come from a closed list, and `pretrained` stays off.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when timm imports the hub's client
-import timm
 import torch
-from timm.layers.mlp import SwiGLUPacked
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from wsi.card import Architecture, EncoderCard, EncoderInput, Licence, Transform, Weights
+from wsi.encode.light_timm import SwiGLUPacked, timm
 from wsi.encode.sources import require_timm
 from wsi.errors import ModelError, did_you_mean
 
@@ -41,6 +39,15 @@ ARGUMENTS = (
 LAYERS: dict[str, Any] = {"SwiGLUPacked": SwiGLUPacked, "SiLU": nn.SiLU, "GELU": nn.GELU}
 PLACEHOLDER_MPP = 0.5
 """µm per px for timm:NAME, whose publishers saw no slides; --mpp says otherwise."""
+
+
+class Undrawn(TorchFunctionMode):
+    """Draws no numbers for weights to start from: on the meta device they go nowhere, and torch loads its compiler for it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.__name__ in ("erfinv_", "normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 class Pooled(nn.Module):
@@ -74,7 +81,7 @@ def build(architecture: Architecture) -> nn.Module:
         hint = did_you_mean(architecture.name, timm.list_models())
         raise ModelError(f"{architecture.name!r} is no network of timm {timm.__version__}.{hint}")
     arguments = {key: _argument(key, value) for key, value in architecture.arguments.items()}
-    with _explained(architecture), torch.device("meta"):
+    with _explained(architecture), torch.device("meta"), Undrawn():
         network = timm.create_model(architecture.name, pretrained=False, num_classes=0, **arguments)
     if {name for name, _ in network.named_buffers()} - set(network.state_dict()):
         network = timm.create_model(architecture.name, pretrained=False, num_classes=0, **arguments)

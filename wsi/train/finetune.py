@@ -14,13 +14,13 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from timm.models import group_parameters
 from torch import Tensor, distributed, nn
 
 from wsi.card import EncoderCard
 from wsi.config import Positive, Share, Strict
 from wsi.encode.build import Pooled
 from wsi.encode.device import find_device
+from wsi.encode.light_timm import timm
 from wsi.encode.transform import prepare
 from wsi.errors import ModelError, UsageError
 from wsi.train.augment import Jitter, Pixels, view
@@ -128,7 +128,7 @@ def layer_groups(network: nn.Module, classifier: nn.Module, config: LayerRates) 
     matcher = getattr(network, "group_matcher", None)
     if matcher is None:
         raise UsageError("timm doesn't tell the blocks of this network; it can't be fine-tuned block by block")
-    depth: dict[str, int] = group_parameters(network, matcher(coarse=False), reverse=True)
+    depth: dict[str, int] = timm.models.group_parameters(network, matcher(coarse=False), reverse=True)
     top = max(depth.values())
     first = top - config.blocks + 1 if config.train == "last" else 0
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
