@@ -41,13 +41,20 @@ PLACEHOLDER_MPP = 0.5
 """µm per px for timm:NAME, whose publishers saw no slides; --mpp says otherwise."""
 
 
+STARTS = {"add_", "clamp_", "erfinv_", "mul_", "normal_", "uniform_"}
+"""What weights are drawn by."""
+
+
 class Undrawn(TorchFunctionMode):
-    """Draws no numbers for weights to start from: on the meta device they go nowhere, and torch loads its compiler for it."""
+    """Draws no weights on the meta device, where they go nowhere, and where torch loads its compiler for them."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.__name__ in ("erfinv_", "normal_", "uniform_"):
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
+        named = kwargs or {}
+        if func.__name__ in STARTS:
+            weights = args[0] if args else named["tensor"]  # by name to torch.nn.init
+            if weights.is_meta:
+                return weights
+        return func(*args, **named)
 
 
 class Pooled(nn.Module):
