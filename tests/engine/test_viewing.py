@@ -4,8 +4,8 @@ import io
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
@@ -18,6 +18,7 @@ from tests import make
 from tests.make_dicom import write_dicom
 from tests.make_ndpi import write_ndpi
 from tests.traps import PLUGINS, write_trap
+from wsi.engine.view_pool import Question
 from wsi.engine.viewing import STALL_S, Viewing
 from wsi.errors import AbsentError, ChildError, RegionError, TimeoutExceeded, UnreadableError
 from wsi.geometry import Point, Region, Size
@@ -229,6 +230,29 @@ def test_file_that_was_only_touched_must_be_looked_at_again(viewing: Callable[..
     path.unlink()
     with pytest.raises(AbsentError, match="isn't where it lay"):
         shown.tile_soon(key).result(STALL_S)
+
+
+def test_each_process_reads_each_level_once_before_it_is_needed(
+    viewing: Callable[..., Viewing], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make.write_svs(tmp_path / "slide.svs", PICTURE)
+    slide, shown = only(tmp_path), viewing(tmp_path, workers=2)
+    asked: list[Question] = []
+    plain = shown._pool.ask_ahead
+
+    def noted(questions: Iterable[Question]) -> list[tuple[Hashable, Future[bytes]]]:
+        asked.extend(one for one in questions if one.message["do"] == "tile")
+        answers = plain(asked)
+        for _, answer in answers:
+            answer.result(STALL_S)
+        return answers
+
+    monkeypatch.setattr(shown._pool, "ask_ahead", noted)
+    levels = len(shown.look(slide).levels)
+    assert [(one.lane, one.is_bound) for one in asked] == [(0, True), (1, True)] * levels
+    asked.clear()
+    shown.tiles_ahead([TileKey(slide, 0, 0, 0)], lambda *_: None)
+    assert [one.is_bound for one in asked] == [False]
 
 
 def test_tiles_asked_for_ahead_come_by_themselves(viewing: Callable[..., Viewing], tmp_path: Path) -> None:

@@ -199,6 +199,13 @@ def test_nearest_tiles_come_first_then_the_coarser_ones_then_the_middle_of_the_f
     assert max(max(abs(key.column - 42), abs(key.row - 42)) for key in finer) == 4
 
 
+def test_levels_of_few_tiles_are_wanted_whole() -> None:
+    asked = [TileKey("s", 1, 0, 0)]
+    found = set(neighbors(SMALL, asked, most=500))
+    assert found == {TileKey("s", 0, c, r) for c in range(8) for r in range(6)} | {TileKey("s", 1, c, r) for c in range(2) for r in range(2)} - set(asked)  # fmt: skip
+    assert len(neighbors(VIEW, asked, most=500)) < 120, "400 and 6,400 tiles are too many"
+
+
 def test_neighbors_lie_on_the_slide_are_new_and_no_more_than_asked_for() -> None:
     corner = [TileKey("s", 1, 19, 19)]
     found = neighbors(VIEW, corner, most=500)

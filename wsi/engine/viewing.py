@@ -1,9 +1,10 @@
 """Slides to look at: their tiles decoded by supervised processes, which may die without taking the server along."""
 
+import functools
 import json
 import os
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Viewing:
         self._found: dict[str, _Found] = {}
         self._views: dict[str, tuple[_Found, View]] = {}
         self._whole_frames: set[tuple[str, int]] = set()
+        self._warm: set[Hashable] = set()
 
     def warm(self) -> None:
         """Start the processes, so that the first slide needn't wait for them."""
@@ -80,7 +82,7 @@ class Viewing:
             self._whole_frames |= {(slide, number) for number in told["framed"]}
             known = self._views[slide] = found, View(told["width"], told["height"], levels, told["mpp"])
             if not ahead:
-                self._pool.ask_ahead(self._first_tiles(slide, levels))
+                self._warm_up([slide])
         return known[1]
 
     def tile(self, key: TileKey, /) -> bytes:
@@ -91,12 +93,9 @@ class Viewing:
         return self._pool.ask(self._tile(key))
 
     def tiles_ahead(self, keys: Sequence[TileKey], take: Callable[[TileKey, bytes], object], /) -> None:
-        asked: dict[Hashable, TileKey] = {}
-        questions = []
-        for key in keys:
-            questions.append(self._tile(key))
-            asked[questions[-1].key] = key
-        for name, answer in self._pool.ask_ahead(questions):
+        questions = [self._tile(key) for key in keys]
+        asked = {question.key: key for question, key in zip(questions, keys, strict=True)}
+        for name, answer in self._warm_up({key.slide for key in keys}, questions):
             answer.add_done_callback(_handing_on(asked[name], take))
 
     def crop(self, slide: str, piece: Piece, /) -> bytes:
@@ -105,11 +104,33 @@ class Viewing:
         asked = self._question(slide, message, piece, lane=hash((slide, piece.y // BAND_PX)), is_minor=True)
         return self._waited(self._pool.ask(asked))
 
-    def _first_tiles(self, slide: str, levels: Sequence[ViewLevel]) -> Iterator[Question]:
-        """Yield a tile of each level for each process, the coarsest first: what a level needs once is done then."""
+    def _warm_up(
+        self, slides: Iterable[str], questions: Sequence[Question] = ()
+    ) -> list[tuple[Hashable, Future[bytes]]]:
+        """Ask ahead for a tile of each level of these slides that a process has never read, and then for the others.
+
+        Returns the answers to come to the others. What a level needs once, such as proof of its frames, is done then.
+        """
+        cold = [one for slide in slides for one in self._cold(slide)]
+        names = {one.key for one in cold}
+        answers = self._pool.ask_ahead([*cold, *questions])
+        for name, answer in answers:
+            if name in names:
+                answer.add_done_callback(functools.partial(self._note_warm, name))
+        return [(name, answer) for name, answer in answers if name not in names]
+
+    def _note_warm(self, name: Hashable, answer: Future[bytes]) -> None:
+        if not answer.cancelled():
+            self._warm.add(name)
+
+    def _cold(self, slide: str) -> Iterator[Question]:
+        """Yield a tile of each level for each process that has never read it, the coarsest first."""
+        levels = self._views[slide][1].levels if slide in self._views else ()
         for number, level in reversed(list(enumerate(levels))):
             place = {"level": number, "column": level.columns // 2, "row": level.rows // 2}
-            yield from self._on_each(slide, {"do": "tile", **place}, number)
+            for one in self._on_each(slide, {"do": "tile", **place}, number):
+                if one.key not in self._warm:
+                    yield one
 
     def _on_each(self, slide: str, message: Message, *what: object) -> Iterator[Question]:
         for lane in self._lanes:

@@ -9,6 +9,8 @@ RINGS = 2
 """Tiles in each direction from those that were asked for."""
 CLOSER = 4
 """Tiles of the next finer level in each direction from the middle: about a window after one step closer."""
+FEW = 320
+"""A level of no more tiles than that is wanted whole: it costs no more than some windows of another."""
 
 
 def neighbors(view: View, asked: Sequence[TileKey], *, most: int) -> list[TileKey]:
@@ -20,7 +22,7 @@ def neighbors(view: View, asked: Sequence[TileKey], *, most: int) -> list[TileKe
     if not asked:
         return []
     there = [key for key in asked if key.level == asked[-1].level]
-    likely = itertools.chain(_around(there), _coarser(view, there), _finer(view, there))
+    likely = itertools.chain(_around(there), _coarser(view, there), _finer(view, there), _whole(view, there))
     found = dict.fromkeys(key for key in likely if view.holds(key))
     for key in asked:
         found.pop(key, None)
@@ -29,10 +31,16 @@ def neighbors(view: View, asked: Sequence[TileKey], *, most: int) -> list[TileKe
 
 def first_tiles(slide: str, view: View, *, most: int) -> list[TileKey]:
     """Return the tiles of the finest level that has at most `most`, which a window shows first; [] where none has."""
-    for number, level in enumerate(view.levels):
-        if level.columns * level.rows <= most:
-            return [TileKey(slide, number, column, row) for row in range(level.rows) for column in range(level.columns)]
-    return []
+    found = (level_tiles(slide, view, level, most=most) for level in range(len(view.levels)))
+    return next(filter(None, found), [])
+
+
+def level_tiles(slide: str, view: View, number: int, *, most: int) -> list[TileKey]:
+    """Return all tiles of a level in rows; [] where there are more than `most`."""
+    level = view.levels[number]
+    if level.columns * level.rows > most:
+        return []
+    return [TileKey(slide, number, column, row) for row in range(level.rows) for column in range(level.columns)]
 
 
 def _around(asked: Sequence[TileKey]) -> Iterator[TileKey]:
@@ -61,6 +69,13 @@ def _finer(view: View, asked: Sequence[TileKey]) -> Iterator[TileKey]:
         column, row = (int(share * (mean + 0.5)) for mean in _middle(asked))
         for right, down in sorted(_steps(CLOSER), key=lambda step: step[0] ** 2 + step[1] ** 2):
             yield TileKey(asked[-1].slide, number, column + right, row + down)
+
+
+def _whole(view: View, asked: Sequence[TileKey]) -> Iterator[TileKey]:
+    """Yield all tiles of this level and of the next finer one, where they are few."""
+    slide, number = asked[-1].slide, asked[-1].level
+    for level in (number, number - 1) if number else (number,):
+        yield from level_tiles(slide, view, level, most=FEW)
 
 
 def _middle(asked: Sequence[TileKey]) -> tuple[float, float]:

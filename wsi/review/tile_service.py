@@ -12,8 +12,10 @@ from wsi.review.tiles import Kept, TileKey, Tiles, View
 
 PAUSE_S, REST_S = 0.02, 0.3
 """Without a question for so long, the neighbors of what was asked for last are decoded, and then the next slide."""
-WINDOW, AHEAD = 64, 192
+WINDOW, AHEAD = 64, 384
 """Tiles that a window shows, from which it is looked ahead, and tiles that are decoded ahead at most."""
+FIRST = 192
+"""Tiles that show a whole slide at most."""
 
 
 class TileService:
@@ -108,7 +110,7 @@ class TileService:
             if found is not None:
                 following, view = found
                 self._views[following] = view
-                self._decode_ahead(first_tiles(following, view, most=AHEAD))
+                self._decode_ahead(first_tiles(following, view, most=FIRST))
 
     def _decode_ahead(self, keys: Iterable[TileKey]) -> None:
         missing = [key for key in keys if self._kept.get(key) is None]
