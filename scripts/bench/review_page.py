@@ -4,22 +4,25 @@ The page is opened as a folder of files with one drawn case. Each time is taken 
 of all tiles, the drawing under the camera's transform and reading a px back, so that nothing is put off.
 """
 
-import base64
-import json
-import shutil
 import statistics
+import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from form import Claim, arguments, close, table
 from playwright.sync_api import Page, sync_playwright
 
-PAGE = Path(__file__).parents[2] / "wsi" / "review" / "page"
+from wsi.engine import journal
+from wsi.review import Desk, View, ViewLevel, write_static
+
+sys.path.insert(0, str(Path(__file__).absolute().parents[2]))
 SIDE = 320
 """Tiles along each side: 102,400 in all."""
 STEP = 448
+PX = SIDE * STEP
+COARSE = 64
 FRAME_MS = 1000 / 60
 SLACK_MS = 0.5
 """What the clock of the page is coarse by, and a screen's 60 Hz isn't exact by."""
@@ -57,37 +60,27 @@ FRAMES = """async (times) => {
 
 
 def write_case(folder: Path) -> None:
-    """Write a folder that the page opens: one slide of SIDE x SIDE tiles without px, and its heat."""
-    heat = np.random.default_rng(0).integers(1, 256, (SIDE, SIDE), np.uint8)
-    px = SIDE * STEP
-    layer = {"id": "score", "name": "P(tumor)", "kind": "score", "low": 0.0, "high": 1.0}
-    place = {"columns": SIDE, "rows": SIDE, "x0": 0, "y0": 0, "step_x": STEP, "step_y": STEP}
-    row: dict[str, Any] = {
-        "slide": "s", "name": "s.svs", "status": "ok", "code": "", "reason": "", "thumbnail": False, "viewable": True,
-        "refer": False, "refer_reason": "", "flags": [], "out_of_distribution": None, "quality": {}, "tissue_mm2": 100.0,
-        "tiles": {"wanted": SIDE * SIDE, "read": SIDE * SIDE, "unreadable": 0}, "suspicion": 0.9, "decision": None,
-        "reviewed": False, "ai": {"label": "tumor", "probability": 0.9, "confidence": 0.9, "probabilities": {}},
-    }  # fmt: skip
-    case = {
-        **row, "view": {"width": px, "height": px, "levels": [], "mpp": 0.25}, "view_problem": "", "words": "tumor",
-        "hidden": False, "top": [], "bottom": [], "heat": {**place, "layers": [layer]}, "outlines": False,
-        "decisions": [], "panes": [], "is_beside": False,
-    }  # fmt: skip
-    run = {
-        "notice": "Research use only.",
-        "blind": False,
-        "reviewer": "",
-        "model": None,
-        "beside": None,
-        "classes": [],
-        "structures": [],
-    }
-    whole = {"case": case, "outlines": None, "heat": {"score": base64.b64encode(heat.tobytes()).decode()}}
-    shutil.copytree(PAGE, folder / "page")
-    start = f"window.WSI_DATA = {json.dumps({'run': run, 'cases': [row], 'slides': {'s': whole}})};"
-    (folder / "data.js").write_text(start)
-    page = (PAGE / "index.html").read_text()
-    (folder / "index.html").write_text(page.replace("<!-- data -->", '<script defer src="data.js"></script>'))
+    """Write a run's folder with one slide of SIDE x SIDE tiles, and the page of it."""
+    from tests.export import cases
+    from tests.review import cohort
+
+    @dataclass
+    class Glass(cohort.DrawnTiles):
+        """A slide of which the coarsest level alone is stored."""
+
+        def look(self, slide: str, /, *, ahead: bool = False) -> View:
+            del slide, ahead
+            return View(PX, PX, (ViewLevel(PX // COARSE, PX // COARSE, float(COARSE), 256),), 0.25)
+
+    out = folder / "OUT"
+    scale = cases.make_scale(size=(PX, PX))
+    result = cohort.graded(cohort.SUSPICIOUS, "s.svs", 0.93, scale=scale)
+    score = np.random.default_rng(0).random(SIDE * SIDE)
+    cases.make_case(
+        out / "slides" / result.slide, result, cases.make_scores(cases.grid_coords(SIDE, SIDE, step=STEP), score)
+    )
+    journal.append(out, cases.make_record(result))
+    write_static(Desk(cohort.open_folder(out), Glass()), folder / "page")
 
 
 def measured(page: Page, times: int) -> tuple[list[float], list[float]]:
@@ -104,7 +97,7 @@ def recolor_claims(chromium: str, *, times: int = 240) -> list[Claim]:
         write_case(Path(name))
         browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto((Path(name) / "index.html").as_uri())
+        page.goto((Path(name) / "page" / "index.html").as_uri())
         recolors, frames = measured(page, times)
         version = browser.version
         browser.close()
