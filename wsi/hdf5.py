@@ -138,7 +138,7 @@ def read_arrays(path: Path) -> Iterator[h5py.File]:
     """
     try:
         _refuse_endless_heaps(path)
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:  # published files never change; NFS may lack locks
             _refuse_outside(file, path)
             yield file
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # TypeError: of a type NumPy lacks

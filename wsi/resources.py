@@ -1,9 +1,11 @@
-"""Where the shipped models and recipes lie, inside the wheel or beside `wsi/` in a checkout; and the user's folders."""
+"""Where the shipped models and recipes lie, inside the wheel or beside `wsi/` in a checkout; the user's folders; the cores."""
 
 import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""µs of CPU time that a container gets, and in how many µs."""
 
 
 def shipped(kind: str) -> Path:
@@ -18,6 +20,16 @@ def home() -> Path:
         return Path.home()
     except RuntimeError:
         return Path("/")
+
+
+def cores() -> int:
+    """Return how many cores this process may use: those it is bound to, as by Slurm, and no more than its container has."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+        return min(bound, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no container, or "max": no limit
+        return bound
 
 
 def cache_folder() -> Path:

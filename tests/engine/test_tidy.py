@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from wsi.engine.book import BOOK
-from wsi.engine.locks import lock
 from wsi.engine.tidy import remove_own, remove_slide
+from wsi.locks import lock
 from wsi.results import ARTIFACTS
 
 OWN = (*ARTIFACTS, BOOK, "a.geojson.gz")

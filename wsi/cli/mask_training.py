@@ -12,8 +12,8 @@ from wsi.cli.options import put
 from wsi.cli.progress import plain
 from wsi.cli.settings import find_config
 from wsi.config import read_yaml
-from wsi.engine.locks import lock
 from wsi.errors import UsageError
+from wsi.locks import lock
 from wsi.train.checkpoint import Epoch
 from wsi.train.dense_plan import spec_of
 from wsi.train.dense_run import MasksFinished, train_masks

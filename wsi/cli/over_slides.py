@@ -17,6 +17,7 @@ from wsi.engine.recipe import Stage, settle_recipe
 from wsi.engine.run import run_slides
 from wsi.errors import UsageError
 from wsi.read import Rejected, SlideFile, find_slides, read_mpp_table
+from wsi.resources import cores
 from wsi.results import Record
 
 
@@ -43,9 +44,8 @@ def over_slides(until: Stage, given: dict[str, Any]) -> int:
 
 def with_shares(config: Config) -> Config:
     """Say how many slides are worked on at once and share the cores among them, unless the settings do."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = config.engine.jobs or jobs_for(config.encode.device)
-    threads = config.engine.threads or max(1, cores // jobs)
+    threads = config.engine.threads or max(1, cores() // jobs)
     return config.model_copy(update={"engine": config.engine.model_copy(update={"jobs": jobs, "threads": threads})})
 
 

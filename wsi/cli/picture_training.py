@@ -8,8 +8,8 @@ import click
 from wsi.cli.progress import plain
 from wsi.cli.settings import find_config
 from wsi.config import read_yaml
-from wsi.engine.locks import lock
 from wsi.errors import UsageError
+from wsi.locks import lock
 from wsi.train.checkpoint import Epoch
 from wsi.train.picture_audit import audit_pictures
 from wsi.train.picture_folder import write_picture_model

@@ -13,8 +13,8 @@ from wsi.cli.options import put
 from wsi.cli.progress import REDRAW_S, plain
 from wsi.cli.settings import find_config
 from wsi.config import read_yaml
-from wsi.engine.locks import lock
 from wsi.errors import UsageError
+from wsi.locks import lock
 from wsi.train.checkpoint import Epoch
 from wsi.train.run import Asked, Finished, Planned, plan, train
 from wsi.train.settings import TrainConfig

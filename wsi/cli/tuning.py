@@ -8,8 +8,8 @@ import click
 from pydantic import ValidationError
 
 from wsi.config import read_yaml
-from wsi.engine.locks import lock
 from wsi.errors import UsageError
+from wsi.locks import lock
 from wsi.train.checkpoint import Epoch
 from wsi.train.finetune import TuneConfig, this_process
 from wsi.train.tiles import read_tiles

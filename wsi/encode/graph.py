@@ -4,10 +4,8 @@ To make one takes ten seconds, so graphs are kept in the user's cache folder; on
 """
 
 import contextlib
-import fcntl
 import importlib.metadata
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ from wsi.encode.encoder import CPU_GROUP
 from wsi.encode.identity import EncoderIdentity
 from wsi.encode.precision import fitted_probes
 from wsi.errors import ModelError
+from wsi.locks import lock
 from wsi.publish import TEMPORARY, sha256_bytes, sha256_file
 from wsi.resources import cache_folder
 
@@ -64,7 +63,7 @@ def open_graph(
         folder = _kept_folder(identity) if keep else None
         with contextlib.suppress(OSError):
             if folder is not None:
-                stack.enter_context(_alone(folder.parent))
+                stack.enter_context(lock(folder.parent, wait=True))  # one makes it, the others wait
                 if not is_whole(folder):
                     _renew(folder, identity, transform, network)
         if folder is None or not is_whole(folder):
@@ -87,18 +86,6 @@ def _kept_folder(identity: EncoderIdentity) -> Path:
     versions = [importlib.metadata.version(name) for name in MAKERS]
     key = json.dumps([FORMAT, CPU_GROUP, versions, told], sort_keys=True)
     return cache_folder() / "graphs" / sha256_bytes(key.encode())
-
-
-@contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the folder of graphs alone: of several workers one makes the graph, and the others wait for it."""
-    root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _renew(folder: Path, identity: EncoderIdentity, transform: Transform, network: Callable[[], nn.Module]) -> None:

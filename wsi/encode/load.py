@@ -1,7 +1,6 @@
 """An encoder by name, ready to run."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from wsi.encode.timm_card import timm_card
 from wsi.encode.torch_run import TorchRun
 from wsi.errors import ModelError
 from wsi.model_folder import encoder_card, find_folder
+from wsi.resources import cores
 
 PLUGINS = "wsi.encoders"
 TIMM = "timm:"
@@ -79,7 +79,7 @@ def load_encoder(
     """
     require_backend(backend, device=device, precision=precision)
     at = find_device(device) if backend == "torch" else torch.device("cpu")
-    threads = threads or os.cpu_count() or 1
+    threads = threads or cores()
     found = find_encoder(name, weights)
     card = retiled(found.card, tile_px=tile_px, mpp=mpp)
     known = partial(identify, card, weights_sha256=found.sha256, revision=found.revision, backend=backend)

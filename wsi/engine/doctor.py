@@ -1,7 +1,6 @@
 """What this tool needs of a machine, checked one by one."""
 
 import importlib.metadata
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from wsi.engine.child import Child
 from wsi.errors import WsiError
 from wsi.model_folder import CARD
-from wsi.resources import shipped
+from wsi.resources import cores, shipped
 
 FLOORS = {
     "openslide-python": (1, 4),
@@ -108,4 +107,4 @@ def _accelerator() -> Finding:
         return Finding("device", str(error), False, "install the package again: torch can't be loaded")
     if (device := find_device("auto")).type != "cpu":
         return Finding("device", f"{device.type}, found by torch", True)
-    return Finding("device", f"cpu, {os.cpu_count()} cores (no GPU found; large encoders will be slow)", True)
+    return Finding("device", f"cpu, {cores()} cores (no GPU found; large encoders will be slow)", True)

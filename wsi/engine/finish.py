@@ -11,10 +11,10 @@ from wsi import __version__
 from wsi.config import Config, EncodeConfig, Strict, read_yaml
 from wsi.engine import journal
 from wsi.engine.digests import remembered_digest
-from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.tidy import remove_slide
 from wsi.export import export_run
+from wsi.locks import LOCK, lock
 from wsi.publish import TEMPORARY, publish, sha256_bytes
 from wsi.read import Rejected, SlideFile
 from wsi.results import RESEARCH_USE, REVIEW, Record
@@ -153,7 +153,8 @@ def render_sums(out: Path, records: Sequence[Record]) -> bytes:
 def is_listed(path: Path, out: Path) -> bool:
     """Return whether a run answers for a file below `out`: what `wsi-run evaluate` and people add later is none of its."""
     inside = path.relative_to(out)
-    return path != out / SUMS and not path.name.startswith(TEMPORARY) and inside.parts[0] not in (EVALUATION, REVIEW)
+    is_passing = path.name == LOCK or path.name.startswith(TEMPORARY)
+    return path != out / SUMS and not is_passing and inside.parts[0] not in (EVALUATION, REVIEW)
 
 
 def listed_name(path: Path, out: Path) -> str:

@@ -13,11 +13,11 @@ from wsi.engine.decoder import Decoder
 from wsi.engine.describe import describe, record_of
 from wsi.engine.digests import identity, slide_digest
 from wsi.engine.field_stages import FIELD_CODE
-from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.stages import STAGE_CODE, run_stage
 from wsi.engine.tidy import remove_own
 from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
+from wsi.locks import lock
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
 from wsi.results import Record, last_final
 

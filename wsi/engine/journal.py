@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from wsi.engine.locks import lock
+from wsi.locks import lock
 from wsi.publish import append_line, publish
 from wsi.results import Record
 

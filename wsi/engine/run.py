@@ -14,10 +14,10 @@ from wsi.engine.child import Child, Message
 from wsi.engine.finish import finish
 from wsi.engine.gpus import device_of, jobs_for
 from wsi.engine.job import Task, close_book, export_again
-from wsi.engine.locks import lock
 from wsi.engine.recipe import Recipe
 from wsi.engine.worker import failure
 from wsi.errors import ChildError, CrashError, LockedError, TimeoutExceeded, UsageError, WsiError
+from wsi.locks import lock
 from wsi.publish import sweep
 from wsi.read import MppTable, Rejected, SlideFile
 from wsi.results import Record

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from wsi.engine.book import BOOK
-from wsi.engine.locks import lock
 from wsi.errors import LockedError
 from wsi.export import objects_name
+from wsi.locks import LOCK, lock
 from wsi.publish import sweep
 from wsi.results import ARTIFACTS
 
@@ -33,6 +33,7 @@ def remove_slide(folder: Path, path: str) -> bool:
         with lock(folder):
             sweep(folder)
             remove_own(folder, path)
+            (folder / LOCK).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
     except LockedError:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -13,9 +12,10 @@ from wsi.engine.child import Message
 from wsi.engine.view_pool import Question, ViewPool
 from wsi.errors import AbsentError, TimeoutExceeded, WsiError
 from wsi.read.find import fingerprint, mark_of
+from wsi.resources import cores
 from wsi.review.tiles import Piece, TileKey, View, ViewLevel
 
-WORKERS = min(4, max(2, os.cpu_count() or 2))
+WORKERS = min(4, max(2, cores()))
 STALL_S = 20.0
 """A process that says nothing for so long, over one tile, is stopped."""
 BAND_ROWS, BAND_PX = 2, 1024
