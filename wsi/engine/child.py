@@ -50,6 +50,7 @@ class Child:
             arguments = [str(theirs.fileno()), str(self._memory or 0), str(os.getpid()), *map(str, self._shared)]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-X", "faulthandler=0", "-m", self._module, *arguments],
+                env={"OPENBLAS_NUM_THREADS": "1", **os.environ},  # NumPy's: small products only wait for other threads
                 pass_fds=(theirs.fileno(), *self._shared),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -1,5 +1,6 @@
 """How much of the tissue is out of focus, from small fields read where the tissue is."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,12 +77,24 @@ def is_blurred(pixels: NDArray[np.uint8], *, shrink: float = 1.0) -> bool | None
     gray = (red + green + blue) / np.float32(3)
     size = (max(1, round(gray.shape[1] / shrink)), max(1, round(gray.shape[0] / shrink)))
     gray = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BOX))
-    smooth = [gray, *(ndimage.gaussian_filter(gray, sigma) for sigma in (FINE_PX, MIDDLE_PX, COARSE_PX))]
+    smooth = [gray, *(_blurred(gray, sigma) for sigma in (FINE_PX, MIDDLE_PX, COARSE_PX))]
     inner = slice(BORDER_PX, -BORDER_PX)
     fine, middle, coarse = (float(np.square(a - b)[inner, inner].mean()) for a, b in itertools.pairwise(smooth))
     if max(middle, coarse) < LEAST_CONTRAST**2:
         return None
     return fine < FINE_SHARE * middle or middle < MIDDLE_SHARE * coarse
+
+
+def _blurred(gray: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Return a small picture under a Gaussian: as products of matrices, which take a sixth of what wide kernels do."""
+    height, width = gray.shape
+    return np.asarray(_gaussian(height, sigma) @ gray @ _gaussian(width, sigma).T, np.float32)
+
+
+@functools.cache
+def _gaussian(side: int, sigma: float) -> NDArray[np.float32]:
+    """Return the matrix `(side, side)` that blurs a column."""
+    return np.asarray(ndimage.gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0), np.float32)
 
 
 def _places(polygons: shapely.MultiPolygon) -> list[tuple[float, float]]:
