@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer bags and folds: a look, not a measurement")
     parser.add_argument("--only", choices=("steps", "accuracy"), help="one half of it")
     parser.add_argument("--bags", type=int, default=200, help="bags of the steps (200)")
-    parser.add_argument("--repeats", type=int, default=2, choices=range(1, 6), help="rounds of 10 folds (2 of 5)")
+    parser.add_argument("--repeats", type=int, default=1, choices=range(1, 6), help="rounds of 10 folds (1 of 5)")
     parser.add_argument("--jobs", type=int, default=2, help="folds trained at once (2)")
     parser.add_argument("--work", type=Path, metavar="FILE", help="keep what came of each fold there")
     chosen = parser.parse_args()
