@@ -3,10 +3,10 @@
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from wsi.train.recipe import Recipe, rate_at
 from wsi.train.start import fit_standard, start_head
 
 SETS = ("musk1", "fox", "elephant")
+NORMAL = 1.96
+"""Standard errors from a published mean to either end of its 95 % interval."""
 ROUND = 10
 """Folds of a round: each bag is held back once."""
 MEMBERS = 5
@@ -35,7 +37,7 @@ PUBLISHED = {
 """Mean and standard error. Source: Ilse et al. 2018, table 1; DSMIL: Li et al. 2021, on the classical sets.
 
 The script that comes with DSMIL takes the best of all epochs, at the best threshold, on the bags that a fold tests. No model
-can be chosen so; `Trial.by_hindsight` is that rule, to compare like with like.
+can be chosen so; `Outcome.by_hindsight` is that rule, to compare like with like.
 """
 BESIDE = {"mean": "MI-Net", "max": "mi-Net", HINDSIGHT: HINDSIGHT}
 """Which of them a head is held against; the others against gated attention."""
@@ -62,24 +64,25 @@ STAND_IN = "gated-attention"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fold of one set for one head and setting.
-
-    by_hindsight: count the errors of the epoch and threshold that are best on the tested bags themselves.
-    """
+    """One fold of one set for one head and setting."""
 
     name: str
     head: str
     setting: str
     fold: int
-    by_hindsight: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Bags that a fold tested, those that its members' vote got wrong, and errors of the members on what they left out."""
+    """What came of a fold.
+
+    tested: its bags; wrong: those that its members' vote got wrong; by_hindsight: those that the vote of the epoch, at the
+    cut, that are best on the tested bags themselves got wrong; errors_inside: of the members on what they left out.
+    """
 
     tested: tuple[int, ...]
     wrong: tuple[int, ...]
+    by_hindsight: tuple[int, ...]
     errors_inside: int
 
 
@@ -124,9 +127,12 @@ def run_trial(folder: Path, trial: Trial) -> Outcome:
         told.append(1 / (1 + np.exp(-logits[:, : len(tested)])))
         errors_inside += int(np.sum((logits[-1, len(tested) :] > 0) != (bags.labels.numpy()[left] > 0.5)))
     votes = np.mean(told, axis=0)  # (epochs, tested)
-    epochs, cuts = (votes, [0.0, *votes.ravel()]) if trial.by_hindsight else (votes[-1:], [0.5])
-    missed = ((vote > cut) != (bags.labels.numpy()[tested] > 0.5) for vote in epochs for cut in cuts)
-    return Outcome(tuple(tested.tolist()), tuple(tested[min(missed, key=np.sum)].tolist()), errors_inside)
+    positive = bags.labels.numpy()[tested] > 0.5
+    missed = [(vote > cut) != positive for vote in votes for cut in (0.0, *votes.ravel())]
+    wrong, by_hindsight = (
+        tuple(tested[some].tolist()) for some in ((votes[-1] > 0.5) != positive, min(missed, key=np.sum))
+    )
+    return Outcome(tuple(tested.tolist()), wrong, by_hindsight, errors_inside)
 
 
 def deal(labels: NDArray[np.float32], *, seed: int) -> NDArray[np.int64]:
@@ -166,9 +172,9 @@ def train(
 
 
 def loss_of(head: Head, bags: Bags) -> Tensor:
-    loss = binary_cross_entropy_with_logits(head(bags.padded, bags.mask)[0][:, 0], bags.labels)
-    auxiliary = getattr(head, "auxiliary_loss", None)
-    return loss if auxiliary is None else loss + auxiliary(bags.padded, bags.mask, bags.labels[:, None])
+    labels = bags.labels[:, None]
+    logits, extra = head.forward_to_train(bags.padded, bags.mask, labels)
+    return binary_cross_entropy_with_logits(logits, labels) + extra
 
 
 class Trials:
@@ -179,9 +185,10 @@ class Trials:
         self.found: dict[Trial, Outcome] = {}
         if kept is not None and kept.exists():
             with kept.open() as file:
-                for name, head, setting, fold, by_hindsight, tested, wrong, errors in csv.reader(file):
-                    trial = Trial(name, head, setting, int(fold), by_hindsight == "True")
-                    self.found[trial] = Outcome(_numbers(tested), _numbers(wrong), int(errors))
+                for name, head, setting, fold, *bags, errors in csv.reader(file):
+                    tested, wrong, by_hindsight = (tuple(map(int, some.split())) for some in bags)
+                    trial = Trial(name, head, setting, int(fold))
+                    self.found[trial] = Outcome(tested, wrong, by_hindsight, int(errors))
 
     def run(self, trials: Sequence[Trial]) -> list[Outcome]:
         """Return what came of the trials, in their order."""
@@ -191,20 +198,18 @@ class Trials:
             for trial, outcome in zip(missing, found, strict=True):
                 self.found[trial] = outcome
                 if self.kept is not None:
-                    bags = (" ".join(map(str, some)) for some in (outcome.tested, outcome.wrong))
+                    *bags, errors = astuple(outcome)
                     with self.kept.open("a", newline="") as file:
-                        csv.writer(file).writerow((*astuple(trial), *bags, outcome.errors_inside))
+                        csv.writer(file).writerow(
+                            (*astuple(trial), *(" ".join(map(str, some)) for some in bags), errors)
+                        )
         return [self.found[trial] for trial in trials]
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split()))
-
-
-def right(outcomes: Sequence[Outcome]) -> tuple[float, float]:
+def right(tested: Iterable[int], wrong: Iterable[int]) -> tuple[float, float]:
     """Return the share of bags that were right and its standard error, over the bags: rounds test the same ones again."""
-    tested, wrong = (Counter(bag for one in outcomes for bag in getattr(one, side)) for side in ("tested", "wrong"))
-    shares = np.array([1 - wrong[bag] / times for bag, times in tested.items()])
+    times, missed = Counter(tested), Counter(wrong)
+    shares = np.array([1 - missed[bag] / times[bag] for bag in times])
     return float(shares.mean()), float(shares.std(ddof=1)) / math.sqrt(len(shares))
 
 
@@ -220,18 +225,19 @@ def choose(trials: Trials, name: str, *, folds: int) -> list[str]:
 def accuracy(
     folder: Path, *, folds: int, jobs: int, kept: Path | None = None
 ) -> tuple[list[str], list[list[str]], list[Claim]]:
-    """Return the table's head and rows, and the claims: no more errors than published plus one standard error."""
+    """Return the table's head and rows, and the claims: no more errors than the published figure's 95 % interval allows."""
     trials = Trials(folder, jobs=jobs, kept=kept)
     chosen = {name: choose(trials, name, folds=folds) for name in SETS}
     claims, cells = [], {}
     for name, head in product(SETS, (*HEADS, HINDSIGHT)):
         by_hindsight = head == HINDSIGHT
         asked = "dsmil" if by_hindsight else head
-        outcomes = trials.run([Trial(name, asked, s, k, by_hindsight) for k, s in enumerate(chosen[name])])
-        mean, error = right(outcomes)
+        outcomes = trials.run([Trial(name, asked, setting, k) for k, setting in enumerate(chosen[name])])
+        wrong = (one.by_hindsight if by_hindsight else one.wrong for one in outcomes)
+        mean, error = right(chain.from_iterable(one.tested for one in outcomes), chain.from_iterable(wrong))
         cells[head, name] = f"{mean:.3f} ± {error:.3f}"
         published, spread = PUBLISHED[BESIDE.get(head, "gated attention")][name]
-        claims.append(Claim(f"{name}, {head}: share of bags wrong", 1 - mean, 1 - published + spread))
+        claims.append(Claim(f"{name}, {head}: share of bags wrong", 1 - mean, 1 - published + NORMAL * spread))
         print(f"{name} {head} {cells[head, name]}", flush=True)
     rows = [[head, *(cells[head, name] for name in SETS)] for head in (*HEADS, HINDSIGHT)]
     return ["head", *SETS], [*rows, *_published(), _told(chosen)], claims

@@ -63,12 +63,11 @@ def plain_step(network: PlainGated) -> Step:
 
 def head_step(head: Head) -> Step:
     optimizer = torch.optim.Adam(head.parameters(), 1e-4)
-    auxiliary = getattr(head, "auxiliary_loss", None)
 
     def step(bag: Tensor, label: Tensor) -> None:
         optimizer.zero_grad()
-        loss = binary_cross_entropy_with_logits(head(bag[None])[0], label)
-        torch.autograd.backward(loss if auxiliary is None else loss + auxiliary(bag[None], None, label))
+        logits, extra = head.forward_to_train(bag[None], None, label)
+        torch.autograd.backward(binary_cross_entropy_with_logits(logits, label) + extra)
         optimizer.step()
 
     return step

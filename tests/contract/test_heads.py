@@ -161,22 +161,16 @@ def test_a_bag_without_a_real_tile_is_refused(spec: HeadSpec, n: int) -> None:
         both = torch.cat([torch.ones_like(mask), mask])
         with pytest.raises(EmptyBagError, match="no tile"):
             made(torch.stack([bag(n), bag(n)]), both)
-    auxiliary = getattr(made, "auxiliary_loss", None)
-    if auxiliary is not None:
-        with pytest.raises(EmptyBagError, match="no tile"):
-            auxiliary(bag(n)[None], mask, labels_of(spec, 1))
+    with pytest.raises(EmptyBagError, match="no tile"):
+        made.forward_to_train(bag(n)[None], mask, labels_of(spec, 1))
 
 
 @every_head
 def test_gradients_are_finite_reach_every_weight_and_never_the_padding(spec: HeadSpec) -> None:
     made, (features, mask) = drawn(spec).train(), padded(float("nan"))
     features.requires_grad_()
-    logits, _ = made(features, mask)
-    loss = logits.square().sum()
-    auxiliary = getattr(made, "auxiliary_loss", None)
-    if auxiliary is not None:
-        loss = loss + auxiliary(features, mask, labels_of(spec, len(SIZES)))
-    loss.backward()
+    logits, extra = made.forward_to_train(features, mask, labels_of(spec, len(SIZES)))
+    (logits.square().sum() + extra).backward()
     for name, parameter in made.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -184,6 +178,14 @@ def test_gradients_are_finite_reach_every_weight_and_never_the_padding(spec: Hea
     assert features.grad is not None
     assert (features.grad[~mask] == 0).all()
     assert features.grad[mask].abs().sum() > 0
+
+
+@every_head
+def test_a_head_learns_by_the_logits_that_it_reads_with(spec: HeadSpec) -> None:
+    made, (features, mask) = drawn(spec), padded(0.0)
+    logits, extra = made.forward_to_train(features, mask, labels_of(spec, len(SIZES)))
+    assert torch.equal(logits, made(features, mask)[0])
+    assert extra.ndim == 0
 
 
 @every_name
@@ -222,14 +224,11 @@ def test_training_on_bag_labels_tells_bags_with_a_telling_tile_from_bags_without
     features, labels = torch.randn(40, 12, DIM), torch.arange(40)[:, None] % 2
     features[labels[:, 0] == 1, 4, 0] += 8  # the fifth tile of each positive bag
     made = make_head(HeadSpec(spec.aggregate, hidden=16, width=8, heads=2, instances=2), DIM)
-    auxiliary = getattr(made, "auxiliary_loss", None)
     optimizer = torch.optim.Adam(made.parameters(), lr=0.02)
     for _ in range(60):
         optimizer.zero_grad()
-        logits, _ = made(features)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
-        loss = loss if auxiliary is None else loss + auxiliary(features, None, labels.float())
-        torch.autograd.backward(loss)
+        logits, extra = made.forward_to_train(features, None, labels.float())
+        torch.autograd.backward(torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float()) + extra)
         optimizer.step()
     with torch.no_grad():
         logits, _ = made.eval()(features)

@@ -22,7 +22,7 @@ def spec(name: str, kind: Kind = "multiclass", classes: int = 3, loss: InstanceL
 
 def auxiliary(head: Head, features: Tensor, labels: list[list[float]], mask: Tensor | None = None) -> float:
     assert isinstance(head, ClamSingle | ClamMulti)
-    return head.auxiliary_loss(features, mask, torch.tensor(labels, dtype=torch.float64)).item()
+    return head.forward_to_train(features, mask, torch.tensor(labels, dtype=torch.float64))[1].item()
 
 
 def test_one_branch_is_gated_attention() -> None:
@@ -115,31 +115,45 @@ def test_bags_of_one_tile_or_without_a_label_add_nothing(name: str) -> None:
     assert auxiliary(head, bag(9)[None], [[math.nan]]) == 0
 
 
+def told(scores: Tensor, claims: list[float], *, count: int) -> list[list[tuple[int, int]]]:
+    """Return what each class of one bag of scores `(N, M)` takes which tiles for."""
+    real = torch.ones(1, len(scores), dtype=torch.bool)
+    found = pseudo_labels(scores[None], torch.tensor([claims]), real=real, count=count)
+    pairs = torch.stack([found.tiles[0], found.targets[0]], dim=-1)  # (t, K, 2)
+    return [[(i, y) for i, y in pairs[found.counts[0, :, k], k].tolist()] for k in range(len(claims))]
+
+
 def test_a_small_bag_gives_half_its_tiles_each_way_and_none_twice() -> None:
     scores = torch.tensor([[0.1], [0.9], [0.5], [0.7], [0.3]])
-    (found,) = pseudo_labels(scores, [True], count=8)
-    assert found.tiles.tolist() == [1, 3, 4, 0]
-    assert found.targets.tolist() == [1, 1, 0, 0]
+    assert told(scores, [1.0], count=8) == [[(1, 1), (3, 1), (4, 0), (0, 0)]]
 
 
 def test_the_most_attended_tiles_speak_against_a_class_that_the_bag_is_not_of() -> None:
     scores = torch.tensor([[0.1, 9.0], [0.9, 1.0], [0.5, 5.0], [0.7, 7.0]])
-    first, second = pseudo_labels(scores, [True, False], count=2)
-    assert (first.of_class, first.tiles.tolist(), first.targets.tolist()) == (0, [1, 3, 2, 0], [1, 1, 0, 0])
-    assert (second.of_class, second.tiles.tolist(), second.targets.tolist()) == (1, [0, 3], [0, 0])
+    first, second = told(scores, [1.0, 0.0], count=2)
+    assert first == [(1, 1), (3, 1), (2, 0), (0, 0)]
+    assert second == [(0, 0), (3, 0)]
+
+
+def test_of_bags_of_several_sizes_each_gives_by_its_own_and_one_tile_alone_gives_nothing() -> None:
+    scores, real = torch.arange(18.0).reshape(3, 6, 1), torch.arange(6) < torch.tensor([[6], [3], [1]])
+    found = pseudo_labels(scores, torch.ones(3, 1), real=real, count=2)
+    given = [found.tiles[i, found.counts[i, :, 0], 0].tolist() for i in range(3)]
+    assert given == [[5, 4, 1, 0], [2, 0], []]
 
 
 def test_scores_that_part_by_nothing_cost_log_of_one_plus_e() -> None:
     found = instance_loss(torch.zeros(4, 2), torch.tensor([0, 1, 1, 0]), spec("clam-sb"))
-    assert found.item() == pytest.approx(math.log(1 + math.e), abs=1e-6)
+    assert found.tolist() == pytest.approx([math.log(1 + math.e)] * 4, abs=1e-6)
     plain = instance_loss(torch.zeros(4, 2), torch.tensor([0, 1, 1, 0]), spec("clam-sb", loss="cross-entropy"))
-    assert plain.item() == pytest.approx(math.log(2), abs=1e-6)
+    assert plain.tolist() == pytest.approx([math.log(2)] * 4, abs=1e-6)
 
 
 def test_no_gradient_of_the_clustering_reaches_the_attention() -> None:
     head, _ = drawn(spec("clam-mb"))
     assert isinstance(head, ClamMulti)
-    head.auxiliary_loss(bag(17)[None], None, torch.tensor([[1.0]])).backward()
+    _, extra = head.forward_to_train(bag(17)[None], None, torch.tensor([[1.0]]))
+    extra.backward()
     assert all(p.grad is None for p in head.attention.parameters())
     assert head.embed.weight.grad is not None
     assert head.clusters.classifier.weight.grad is not None
@@ -152,9 +166,9 @@ def test_training_by_the_clustering_loss_parts_the_most_from_the_least_attended_
     head.float()
     features, label = torch.randn(1, 40, 6), torch.ones(1, 1)
     optimizer = torch.optim.Adam([*head.clusters.parameters(), *head.embed.parameters()], lr=0.01)
-    before = head.auxiliary_loss(features, None, label).item()
+    before = head.forward_to_train(features, None, label)[1].item()
     for _ in range(60):
         optimizer.zero_grad()
-        torch.autograd.backward(head.auxiliary_loss(features, None, label))
+        torch.autograd.backward(head.forward_to_train(features, None, label)[1])
         optimizer.step()
-    assert head.auxiliary_loss(features, None, label).item() < before / 3
+    assert head.forward_to_train(features, None, label)[1].item() < before / 3

@@ -80,7 +80,7 @@ def test_clam_clusters_tiles_as_theirs(label: float) -> None:
         embedded = head.embedded(features)
         logit, scores = other(embedded, return_att=True)
         theirs = other.compute_inst_loss(scores, embedded, labels)
-        ours = head.auxiliary_loss(features, None, labels)
+        _, ours = head.forward_to_train(features, None, labels)
     assert torch.allclose(head.read(features[0]).logits, logit, atol=1e-12)
     assert float(ours) == pytest.approx(float(theirs) / 2, rel=1e-6)  # theirs is the sum over both classes, in float32
 

@@ -161,15 +161,15 @@ def test_drawn_tiles_are_those_of_the_bag_and_differ_between_epochs() -> None:
 
 
 class WithAside(GatedAttention):
-    """A head whose auxiliary loss is told by its attention's bias alone."""
+    """A head that adds to the loss what its attention's bias alone tells."""
 
-    def auxiliary_loss(self, features: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
+    def forward_to_train(self, features: Tensor, mask: Tensor | None, labels: Tensor) -> tuple[Tensor, Tensor]:
         assert features.ndim == 3
         assert labels.shape == (len(features), 1)
-        return (self.attention.tanh.bias**2).sum() * 100
+        return self(features, mask)[0], (self.attention.tanh.bias**2).sum() * 100
 
 
-def test_auxiliary_loss_of_a_head_is_part_of_the_loss(tmp_path: Path) -> None:
+def test_what_a_head_adds_to_the_loss_is_learned(tmp_path: Path) -> None:
     cases = two_classes(6)
     bias = []
     for kind in (GatedAttention, WithAside):

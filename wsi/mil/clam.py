@@ -24,21 +24,13 @@ class ClamSingle(GatedAttention):
         super().__init__(spec, dim)
         self.clusters = InstanceClusters(spec)
 
-    def auxiliary_loss(self, features: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
-        """Return the mean clustering loss of the bags times its weight, a scalar.
-
-        Args:
-            features: `(B, N, D)`.
-            mask: `(B, N)` bool, True = a real tile. None: all are.
-            labels: `(B, 1)` place of the class, or `(B, K)` 0 and 1 for several labels; NaN where unknown.
-
-        Raises:
-            EmptyBagError: a bag has no real tile.
-        """
+    def forward_to_train(self, features: Tensor, mask: Tensor | None, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits and the clustering loss; see `Head.forward_to_train` and `InstanceClusters.loss`."""
+        embedded = self.embedded(features, mask)  # (B, N, H)
+        scores = self.score(embedded)  # (B, N)
+        logits, _ = self.pool(embedded, scores, mask)
         real = real_tiles(features, mask)
-        with torch.no_grad():
-            scores = self.score(self.embedded(features, mask))[..., None]  # (B, N, 1)
-        return self.clusters.loss(self.embedded, features, real=real, scores=scores, labels=labels)
+        return logits, self.clusters.loss(embedded, real=real, scores=scores[..., None], labels=labels)
 
 
 class ClamMulti(Head):
@@ -62,10 +54,7 @@ class ClamMulti(Head):
     def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Read padded bags; see `Head.forward`."""
         embedded = self.embedded(features, mask)  # (B, N, H)
-        scores: Tensor = self.attention(embedded)  # (B, N, M)
-        real = real_tiles(features, mask)[:, None].expand(-1, scores.shape[-1], -1)  # (B, M, N)
-        weights = attention_weights(scores.transpose(1, 2), real)  # (B, M, N)
-        return self._logits(classify_own(self.classifier, weights @ embedded)), weights.mean(dim=1)
+        return self._pool(embedded, self.attention(embedded), real_tiles(features, mask))
 
     @torch.inference_mode()
     def read(self, features: Tensor, *, block: int = BLOCK) -> Reading:
@@ -82,12 +71,18 @@ class ClamMulti(Head):
         logits = self._logits(classify_own(self.classifier, pooled))  # (C,)
         return Reading(logits, attention.mean(dim=0).float(), torch.cat(tile_logits))
 
-    def auxiliary_loss(self, features: Tensor, mask: Tensor | None, labels: Tensor) -> Tensor:
-        """Return the mean clustering loss of the bags times its weight; see `ClamSingle.auxiliary_loss`."""
-        real = real_tiles(features, mask)
-        with torch.no_grad():
-            scores: Tensor = self.attention(self.embedded(features, mask))  # (B, N, K)
-        return self.clusters.loss(self.embedded, features, real=real, scores=scores, labels=labels)
+    def forward_to_train(self, features: Tensor, mask: Tensor | None, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits and the clustering loss; see `Head.forward_to_train` and `InstanceClusters.loss`."""
+        embedded, real = self.embedded(features, mask), real_tiles(features, mask)  # (B, N, H), (B, N)
+        scores: Tensor = self.attention(embedded)  # (B, N, M)
+        logits, _ = self._pool(embedded, scores, real)
+        return logits, self.clusters.loss(embedded, real=real, scores=scores, labels=labels)
+
+    def _pool(self, embedded: Tensor, scores: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits `(B, C)` and the shown attention `(B, N)`; scores `(B, N, M)`, real `(B, N)`."""
+        scores = scores.mT  # (B, M, N)
+        weights = attention_weights(scores, real[:, None].expand_as(scores))
+        return self._logits(classify_own(self.classifier, weights @ embedded)), weights.mean(dim=1)
 
     def _logits(self, scores: Tensor) -> Tensor:
         """Return the logits `(..., C)` of the scores of the classes, `(..., K)`."""

@@ -1,7 +1,5 @@
 """CLAM's instance-level clustering: the most attended tiles speak for a class, the least attended against it."""
 
-import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +14,15 @@ MARGIN = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PseudoLabels:
-    """What tiles of a bag are taken for, for one class: tiles `(t,)` places in the bag, targets `(t,)` 1 for it, 0 against."""
+    """What tiles of bags are taken for by each class, all `(B, t, K)`.
 
-    of_class: int
+    tiles: places in the bag; targets: 1 for the class, 0 against it; counts: bool, False fills up where a bag and class
+    have fewer.
+    """
+
     tiles: Tensor
     targets: Tensor
+    counts: Tensor
 
 
 class InstanceClusters(nn.Module):
@@ -38,72 +40,68 @@ class InstanceClusters(nn.Module):
         scores: Tensor = self.classifier(embedded)  # (..., 2 K)
         return scores.reshape(*scores.shape[:-1], self.spec.classes, 2)  # (..., K, 2)
 
-    def loss(
-        self, embed: Callable[[Tensor], Tensor], features: Tensor, *, real: Tensor, scores: Tensor, labels: Tensor
-    ) -> Tensor:
+    def loss(self, embedded: Tensor, *, real: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over the bags of their clustering loss times its weight, a scalar.
 
-        A bag's is the mean over the classes that it is or isn't of. Only the tiles that get a pseudo-label are embedded
-        with a gradient, all at once.
+        A bag's is the mean over the classes that it is or isn't of; a class's the mean over its pseudo-labels.
 
         Args:
-            embed: from features `(t, D)` to embedded tiles `(t, H)`.
-            features: `(B, N, D)`.
+            embedded: `(B, N, H)`.
             real: `(B, N)` bool.
-            scores: `(B, N, M)` of the attention, M = 1 for all classes or K.
+            scores: `(B, N, M)` of the attention, M = 1 for all classes or K; no gradient flows to them.
             labels: `(B, 1)` place of the class, or `(B, K)` 0 and 1; NaN where unknown: it adds nothing.
         """
-        kept = [(bag[keep], score[keep]) for bag, keep, score in zip(features, real, scores, strict=True)]
-        chosen = [
-            list(pseudo_labels(score, _claims(label, self.spec), count=self.spec.instances))
-            for (_, score), label in zip(kept, labels, strict=True)
-        ]
-        tiles = [bag[pseudo.tiles] for (bag, _), found in zip(kept, chosen, strict=True) for pseudo in found]
-        if not tiles:
-            return features.new_zeros(())
-        tile_scores = iter(self(embed(torch.cat(tiles))).split([len(some) for some in tiles]))  # (t, K, 2) each
-        total = features.new_zeros(())
-        for found in chosen:
-            each = [instance_loss(next(tile_scores)[:, one.of_class], one.targets, self.spec) for one in found]
-            total = total + (torch.stack(each).mean() if each else 0.0)
-        return self.spec.instance_weight * total / len(features)
+        pseudo = pseudo_labels(scores, _claims(labels, self.spec), real=real, count=self.spec.instances)
+        places = pseudo.tiles[..., None].expand(-1, -1, -1, 2)  # (B, t, K, 2)
+        losses = instance_loss(self(embedded).gather(1, places), pseudo.targets, self.spec)  # (B, t, K)
+        classes = _mean(losses, pseudo.counts)  # (B, K)
+        return self.spec.instance_weight * _mean(classes, pseudo.counts.any(dim=1)).mean()
 
 
-def _claims(label: Tensor, spec: HeadSpec) -> list[bool | None]:
-    """Return for each class whether the bag is of it; None where that is unknown."""
-    told: list[float] = label.tolist()
+def _claims(labels: Tensor, spec: HeadSpec) -> Tensor:
+    """Return for each bag and class whether the bag is of it, `(B, K)` 1 or 0; NaN where that is unknown."""
     if spec.kind == "multilabel":
-        return [None if math.isnan(one) else one > 0 for one in told]
-    return [None if math.isnan(told[0]) else place == told[0] for place in range(spec.classes)]
+        return labels
+    told = (labels == torch.arange(spec.classes, device=labels.device)).to(labels.dtype)  # (B, K)
+    return told.masked_fill(labels.isnan(), torch.nan)
 
 
-def pseudo_labels(scores: Tensor, claims: list[bool | None], *, count: int) -> Iterator[PseudoLabels]:
-    """Yield the pseudo-labels of a bag's tiles.
+def _mean(values: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean over dim 1 of those that count; 0 where none does."""
+    return values.where(counts, 0.0).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
+
+
+def pseudo_labels(scores: Tensor, claims: Tensor, *, real: Tensor, count: int) -> PseudoLabels:
+    """Return the pseudo-labels of bags' tiles.
 
     Of a class that the bag is of, the `count` most attended tiles are for it and the `count` least attended against
     it; of one that it isn't of, the most attended are against it. A bag of fewer than twice as many tiles gives half.
 
     Args:
-        scores: `(n, M)` of the attention, M = 1 for all classes or one a class.
-        claims: whether the bag is of each class; None: unknown, nothing is yielded.
+        scores: `(B, N, M)` of the attention, M = 1 for all classes or one a class.
+        claims: `(B, K)` whether the bag is of each class; NaN: unknown, nothing counts.
+        real: `(B, N)` bool.
 
     Source: Lu et al. 2021, "Instance-level clustering".
     """
-    count = min(count, len(scores) // 2)
-    for place, claim in enumerate(claims if count else []):
-        if claim is None:
-            continue
-        order = torch.argsort(scores[:, place % scores.shape[1]], descending=True)  # (n,)
-        most, least = order[:count], order[-count:]
-        ones, zeros = torch.ones_like(most), torch.zeros_like(most)
-        if claim:
-            yield PseudoLabels(place, torch.cat([most, least]), torch.cat([ones, zeros]))
-        else:
-            yield PseudoLabels(place, most, zeros)
+    hidden = scores.masked_fill(~real[..., None], -torch.inf).expand(-1, -1, claims.shape[1])
+    order = torch.argsort(hidden, dim=1, descending=True)  # (B, N, K), padding last
+    sizes = real.sum(dim=1)[:, None, None]  # (B, 1, 1)
+    counts = (sizes // 2).clamp(max=count)
+    steps = torch.arange(int(counts.max()), device=scores.device)[None, :, None]  # (1, t / 2, 1)
+    most = order[:, : steps.shape[1]]  # (B, t / 2, K)
+    least = order.gather(1, (sizes - counts + steps).clamp(max=order.shape[1] - 1).expand_as(most))
+    is_of = (claims == 1)[:, None].expand_as(most)
+    given = (steps < counts).expand_as(most)
+    return PseudoLabels(
+        torch.cat([most, least], dim=1),
+        torch.cat([is_of, torch.zeros_like(is_of)], dim=1).long(),
+        torch.cat([given & ~claims.isnan()[:, None], given & is_of], dim=1),
+    )
 
 
 def instance_loss(scores: Tensor, targets: Tensor, spec: HeadSpec) -> Tensor:
-    """Return the mean loss of scores `(t, 2)` for targets `(t,)` of 0 and 1.
+    """Return the losses `(...)` of scores `(..., 2)` for targets `(...)` of 0 and 1.
 
     smooth-svm: log sum_j exp(MARGIN [j != y] + s_j - s_y), which is cross entropy after each wrong score was raised.
 
@@ -111,4 +109,4 @@ def instance_loss(scores: Tensor, targets: Tensor, spec: HeadSpec) -> Tensor:
     """
     if spec.instance_loss == "smooth-svm":
         scores = scores + MARGIN * (1 - one_hot(targets, 2))
-    return cross_entropy(scores, targets)
+    return cross_entropy(scores.movedim(-1, 1), targets, reduction="none")

@@ -99,9 +99,6 @@ class Standardize(nn.Module):
 class Head(nn.Module):
     """Base of all heads: embeds the tiles; what is made of them is the subclass's.
 
-    A head may also have `auxiliary_loss(features, mask, labels) -> Tensor`, a scalar that training adds to the bags'
-    loss.
-
     Class attributes: kinds, the targets it can be trained for; any_order, whether the order of a bag's tiles means
     nothing; attends, whether `forward` returns an attention; width_tensor, the name of a weight with `spec.width` rows,
     None where no weight has that width.
@@ -141,6 +138,23 @@ class Head(nn.Module):
         Raises:
             EmptyBagError: a bag has no real tile.
         """
+
+    def forward_to_train(self, features: Tensor, mask: Tensor | None, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Read padded bags whose labels are known, to learn from them.
+
+        Args:
+            features, mask: as in `forward`.
+            labels: `(B, W)`; NaN where unknown.
+
+        Returns:
+            logits `(B, C)`, and a scalar that is added to the bags' loss, the mean over the bags: 0 unless a head has more to
+            learn than the bags' labels.
+
+        Raises:
+            EmptyBagError: a bag has no real tile.
+        """
+        logits, _ = self(features, mask)
+        return logits, logits.new_zeros(())
 
     @abstractmethod
     def read(self, features: Tensor, *, block: int = BLOCK) -> Reading:

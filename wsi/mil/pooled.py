@@ -25,7 +25,11 @@ class PooledHead(Head):
     def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Read padded bags; see `Head.forward`."""
         embedded = self.embedded(features, mask)  # (B, N, H)
-        attention = attention_weights(self.score(embedded), mask)  # (B, N)
+        return self.pool(embedded, self.score(embedded), mask)
+
+    def pool(self, embedded: Tensor, scores: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the logits `(B, C)` and attention `(B, N)` of embedded tiles `(B, N, H)` and their scores `(B, N)`."""
+        attention = attention_weights(scores, mask)  # (B, N)
         pooled = torch.einsum("bn,bnh->bh", attention, embedded)  # (B, H)
         return self.classifier(pooled), attention
 

@@ -133,17 +133,10 @@ class Fit:
         return told, weight
 
     def _forward(self, places: list[int], bags: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits `(B, C)` of bags `(B, N, D)` and the head's auxiliary loss, 0 where it has none."""
+        """Return the logits `(B, C)` of bags `(B, N, D)` and what the head adds to their loss."""
         dtype = self._dtype()
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32):
-            logits, _ = self.head(bags.to(self.device))
-            auxiliary = getattr(self.head, "auxiliary_loss", None)
-            extra = (
-                logits.new_zeros(())
-                if auxiliary is None
-                else auxiliary(bags.to(self.device), None, self._labels(places))
-            )
-        return logits, extra
+            return self.head.forward_to_train(bags.to(self.device), None, self._labels(places))
 
     def _validate(self) -> float:
         """Return the mean loss over the validation bags; NaN when there is nothing to judge by."""
