@@ -22,8 +22,8 @@ TIME = {
     "mean": 1.15,
     "max": 1.15,
     "gated-attention": 1.2,
-    "clam-sb": 1.8,
-    "clam-mb": 1.8,
+    "clam-sb": 1.2,
+    "clam-mb": 1.2,
     "dsmil": 1.8,
     "transmil": 8.0,
 }
