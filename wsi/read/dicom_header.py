@@ -1,5 +1,6 @@
 """Read a DICOM file's header, whatever is wrong with it."""
 
+import logging
 import struct
 import warnings
 from collections.abc import Sequence
@@ -9,6 +10,9 @@ from typing import BinaryIO
 import pydicom
 
 from wsi.errors import UnreadableError
+
+# Its warnings quote values, which may be a patient's; what is wrong with a file is told by our errors.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 DICOM_FAULTS = (
     pydicom.errors.InvalidDicomError,

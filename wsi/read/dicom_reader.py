@@ -11,10 +11,11 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
-from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
+from wsi.errors import FormatError, SlideError, UnreadableError
+from wsi.geometry import Mpp, Size
 from wsi.read.dicom_header import DICOM_FAULTS, read_header
 from wsi.read.frame_cache import Memory
+from wsi.read.framed_source import FramedSource
 from wsi.read.frames import Frames, check_stored
 from wsi.read.jpeg import SHRINKS, JpegFrames
 from wsi.read.sniff import is_dicom, read_head
@@ -41,7 +42,7 @@ class _Instance:
         return Size(int(self.header.TotalPixelMatrixColumns), int(self.header.TotalPixelMatrixRows))
 
 
-class DicomSource:
+class DicomSource(FramedSource):
     """The levels of one series, each a file in the folder of the one that was named."""
 
     reader = NAME
@@ -51,43 +52,20 @@ class DicomSource:
         try:
             instances = _series(path)
             self._stored = [_frames(instance) for instance in instances]
-            self._frames = [frames for frames, _ in self._stored]
-            full = instances[0].size
-            self.metadata_mpp: Mpp | None = _mpp(instances[0].header, full)
+            self.metadata_mpp: Mpp | None = _mpp(instances[0].header, instances[0].size)
         except DICOM_FAULTS as error:
             if isinstance(error, SlideError):
                 raise
             raise UnreadableError(f"dicom: a damaged header ({type(error).__name__}); copy the file again") from error
-        self.levels = tuple(Level(frames.size, downsample_of(full, frames.size)) for frames in self._frames)
-        self.bounds = Bounds(Point(0, 0), full)
+        super().__init__([frames for frames, _ in self._stored])
 
     def stored(self, level: int) -> tuple[Frames, NDArray[np.int64]]:
         """Return the frames of a level, and how many bytes each has: 0 where none is stored."""
         return self._stored[level]
 
-    def shrinks(self, level: int, /) -> tuple[int, ...]:
-        return self._frames[level].shrinks
-
-    def frame_size(self, level: int, /) -> Size | None:
-        return self._frames[level].frame_size
-
-    def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
-        return self._frames[level].jpeg_file(column, row)
-
-    def frame_px(self, level: int, column: int, row: int, /) -> NDArray[np.uint8] | None:
-        return self._frames[level].inside(column, row)
-
-    def read_region(self, region: Region, /) -> NDArray[np.uint8]:
-        frames, downsample = self._frames[region.level], self.levels[region.level].downsample
-        step = downsample * region.shrink
-        x, y = round(region.location.x / step), round(region.location.y / step)
-        try:
-            return frames.read(x, y, region.size, shrink=region.shrink)
-        except RegionError as error:
-            raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
-
     def close(self) -> None:
-        self._frames, self._stored = [], []
+        super().close()
+        self._stored = []
 
 
 def _series(path: Path) -> list[_Instance]:

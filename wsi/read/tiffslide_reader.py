@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tifffile
 import tiffslide
-from numpy.typing import NDArray
 
-from wsi.errors import FormatError, RegionError, SlideError, UnreadableError
-from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
+from wsi.errors import FormatError, SlideError, UnreadableError
+from wsi.geometry import Mpp
+from wsi.read.framed_source import FramedSource
 from wsi.read.scale import stated_mpp, tiff_tag_mpp
 from wsi.read.source import KEPT_PROPERTIES
 from wsi.read.stored import stored_frames
@@ -37,7 +36,7 @@ _FAULTS = (
 _UM = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
-class TiffSlideSource:
+class TiffSlideSource(FramedSource):
     """A slide that tiffslide opened; its frames are decoded here, so that a damaged one is noticed."""
 
     reader = NAME
@@ -46,13 +45,10 @@ class TiffSlideSource:
         self._file = path.open("rb")
         try:
             self._slide, found, pages = _opened(self._file)
-            self._frames = [tiff_frames(page, stored_frames(page)) for page in pages]
+            super().__init__([tiff_frames(page, stored_frames(page)) for page in pages])
         except SlideError:
             self._file.close()
             raise
-        full = self._frames[0].size
-        self.levels = tuple(Level(frames.size, downsample_of(full, frames.size)) for frames in self._frames)
-        self.bounds = Bounds(Point(0, 0), full)
         named = {f"openslide.{k.removeprefix('tiffslide.')}": v for k, v in found.items() if v is not None}
         self.properties: Mapping[str, str] = {k: str(named[k]) for k in KEPT_PROPERTIES if k in named}
         # tiffslide names the resolution tags among its properties where it took mpp from them.
@@ -60,28 +56,8 @@ class TiffSlideSource:
         stated = None if from_tags else stated_mpp(named, "openslide.mpp-x", "openslide.mpp-y")
         self.metadata_mpp: Mpp | None = _ome_mpp(self._slide) or stated or tiff_tag_mpp(path)
 
-    def shrinks(self, level: int, /) -> tuple[int, ...]:
-        return self._frames[level].shrinks
-
-    def frame_size(self, level: int, /) -> Size | None:
-        return self._frames[level].frame_size
-
-    def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
-        return self._frames[level].jpeg_file(column, row)
-
-    def frame_px(self, level: int, column: int, row: int, /) -> NDArray[np.uint8] | None:
-        return self._frames[level].inside(column, row)
-
-    def read_region(self, region: Region, /) -> NDArray[np.uint8]:
-        frames, downsample = self._frames[region.level], self.levels[region.level].downsample
-        step = downsample * region.shrink
-        x, y = round(region.location.x / step), round(region.location.y / step)
-        try:
-            return frames.read(x, y, region.size, shrink=region.shrink)
-        except RegionError as error:
-            raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
-
     def close(self) -> None:
+        super().close()
         self._slide.close()
         self._file.close()
 
