@@ -86,38 +86,45 @@ class TransMil(Head):
         self.classifier = make_classifier(spec.kind, spec.hidden, spec.classes, cuts=spec.cuts)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Read padded bags, those of one size together; see `Head.forward`. No gradient flows through the attention."""
+        """Read padded bags, those on squares of one size together; see `Head.forward`.
+
+        No gradient flows through the attention.
+        """
         real = real_tiles(features, mask)  # (B, N)
+        order = torch.argsort(real.to(torch.uint8), dim=1, descending=True, stable=True)  # (B, N), the real ones first
         sizes = real.sum(dim=1)  # (B,)
+        sides = sizes.double().sqrt().ceil().long()
         places, logits = [], []
         attention = features.new_zeros(real.shape)  # (B, N)
-        for n in torch.unique(sizes).tolist():
-            alike = (sizes == n).nonzero()[:, 0]  # (b,)
-            some = real & (sizes == n)[:, None]  # (B, N)
-            tokens, summary = self._tokens(features[some].reshape(len(alike), n, -1))  # (b, 1 + s * s, H)
+        for side in torch.unique(sides).tolist():
+            alike = (sides == side).nonzero()[:, 0]  # (b,)
+            laid = order[alike].gather(1, _square(side, sizes[alike]))  # (b, s * s)
+            tokens, summary = self._tokens(self.embedded(features[alike[:, None], laid]))  # (b, 1 + s * s, H)
             places.append(alike)
             logits.append(self._classify(tokens, summary))
             with torch.no_grad():
-                attention[some] = self._attention(tokens, summary, n).flatten().to(attention)
-        order = torch.argsort(torch.cat(places))  # (B,)
-        return torch.cat(logits)[order], attention
+                attention[alike] = self._attention(tokens, summary, laid, real.shape[1]).to(attention)
+        return torch.cat(logits)[torch.argsort(torch.cat(places))], attention
 
     @torch.inference_mode()
     def read(self, features: Tensor, *, block: int = BLOCK) -> Reading:
         """Read one bag of any size; memory holds its embedded tiles once. See `Head.read`."""
-        alone = [self._classify(*self._tokens(part[:, None])) for part in in_blocks(features, min(block, TOKENS))]
-        n = len(features)
+        blocks, n = in_blocks(features, min(block, TOKENS)), len(features)
+        alone = [self._classify(*self._tokens(self.embedded(part[:, None]))) for part in blocks]
+        laid = _square(math.isqrt(n - 1) + 1, torch.tensor([n], device=features.device))  # (1, s * s)
         if n < max(block, self.spec.landmarks):
-            tokens, summary = self._tokens(features[None])
+            tokens, summary = self._tokens(self.embedded(features)[laid])
         else:
             tokens, summary = self._tokens_by_block(features, block)
-        attention = self._attention(tokens, summary, n)[0]  # (N,)
+        attention = self._attention(tokens, summary, laid, n)[0]  # (N,)
         return Reading(self._classify(tokens, summary)[0], attention.float(), torch.cat(alone))
 
-    def _tokens(self, features: Tensor) -> tuple[Tensor, Summary]:
-        """Return the class token and the tiles `(B, 1 + s * s, H)` before the second layer, and their summary there."""
-        tiles = self.embedded(features)  # (B, N, H)
-        tiles = torch.cat([tiles, tiles[:, : _missing(tiles.shape[1])]], dim=1)  # (B, s * s, H)
+    def _tokens(self, tiles: Tensor) -> tuple[Tensor, Summary]:
+        """Return the class token and embedded tiles that fill a square `(B, s * s, H)` before the second layer.
+
+        Returns:
+            tokens `(B, 1 + s * s, H)` and their summary in the second layer.
+        """
         tokens = torch.cat([self.token.expand(len(tiles), 1, -1), tiles], dim=1)  # (B, 1 + s * s, H)
         tokens = self.first(tokens)
         tokens = torch.cat([tokens[:, :1], self.position(tokens[:, 1:])], dim=1)
@@ -126,12 +133,13 @@ class TransMil(Head):
     def _tokens_by_block(self, features: Tensor, block: int) -> tuple[Tensor, Summary]:
         """Do as `_tokens` does for one bag `(N, D)`, in place."""
         n = len(features)
-        tokens = self.token.new_empty(1, 1 + n + _missing(n), len(self.token))  # (1, 1 + s * s, H)
+        missing = (math.isqrt(n - 1) + 1) ** 2 - n
+        tokens = self.token.new_empty(1, 1 + n + missing, len(self.token))  # (1, 1 + s * s, H)
         tokens[0, 0], start = self.token, 1
         for part in in_blocks(features, block):
             tokens[0, start : start + len(part)] = self.embedded(part)
             start += len(part)
-        tokens[0, start:] = tokens[0, 1 : 1 + _missing(n)]
+        tokens[0, start:] = tokens[0, 1 : 1 + missing]
         size = min(block, TOKENS)
         summary = self.first.summarize_blocks(lambda: _blocks(tokens, size), tokens.shape[1])
         for some in _blocks(tokens, size):
@@ -144,17 +152,16 @@ class TransMil(Head):
         found: Tensor = self.classifier(self.last(self.second.attend(tokens[:, :1], summary)[:, 0]))
         return found
 
-    def _attention(self, tokens: Tensor, summary: Summary, n: int) -> Tensor:
-        """Return the attention `(B, n)` of the tiles of bags of one size, sums to 1; tokens `(B, 1 + s * s, H)`."""
+    def _attention(self, tokens: Tensor, summary: Summary, laid: Tensor, n: int) -> Tensor:
+        """Return the attention `(B, n)` of the tiles of bags, sums to 1; laid `(B, s * s)`: which tile each token was."""
         row = self.second.row(tokens[:, 0], summary, lambda: _blocks(tokens, TOKENS))[:, 1:].abs()  # (B, s * s)
-        attention = row[:, :n].clone()
-        attention[:, : row.shape[1] - n] += row[:, n:]
+        attention = row.new_zeros(len(row), n).scatter_add(1, laid, row)
         return attention / attention.sum(dim=1, keepdim=True)
 
 
-def _missing(n: int) -> int:
-    """Return how many tiles n lacks to fill a square."""
-    return (math.isqrt(n - 1) + 1) ** 2 - n
+def _square(side: int, sizes: Tensor) -> Tensor:
+    """Return which tile lies where on a square, `(B, side * side)`: all of each bag in order, then its first ones again."""
+    return torch.arange(side * side, device=sizes.device) % sizes[:, None]
 
 
 def _blocks(tokens: Tensor, size: int) -> Iterator[Tensor]:
