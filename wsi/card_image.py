@@ -9,7 +9,7 @@ from wsi.card_steps import Step
 from wsi.config import Positive, Share
 
 __all__ = [
-    "AcceptsField", "Fill", "LargestComponent", "LeastSize", "MaskSelftest", "Network", "Postprocess", "Structure",
+    "AcceptsField", "Fill", "InsideRoundView", "LargestComponent", "LeastSize", "MaskSelftest", "Network", "Postprocess", "Structure",
 ]  # fmt: skip
 
 Side = Annotated[int, Field(ge=1, le=8192)]
@@ -127,7 +127,19 @@ class Fill(FromYaml):
     structures: list[str] = []
 
 
-Postprocess = Annotated[LargestComponent | LeastSize | Fill, Field(discriminator="op")]
+class InsideRoundView(FromYaml):
+    """Drop what lies outside of a picture's round field of view, and pieces that lie along its edge as a whole.
+
+    Vessels and the like that reach further in stay up to the edge. A picture without a round view stays as it is.
+    """
+
+    op: Literal["inside-round-view@1"]
+    margin: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """How far from the edge a piece must reach, as a share of the radius."""
+    structures: list[str] = []
+
+
+Postprocess = Annotated[LargestComponent | LeastSize | Fill | InsideRoundView, Field(discriminator="op")]
 
 
 class MaskSelftest(FromYaml):

@@ -38,6 +38,15 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Circle:
+    """A circle in a picture, in px: row and column of its center, counted from the center of the first px."""
+
+    row: float
+    column: float
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
 class Region:
     """A box in a slide, in OpenSlide's order and meaning.
 

@@ -118,6 +118,29 @@ def test_marks_of_a_picture_are_in_its_own_px(mixed: Path, ran: dict[str, Ran]) 
     assert told["wsi_run"]["origin_px0"] == [0, 0]
 
 
+def test_bits_along_the_edge_of_a_round_view_are_not_marked(tmp_path: Path) -> None:
+    """A bright bar inside of the circle is marked, one along its edge isn't: the run knows where the circle lies."""
+    y, x = np.indices((150, 150)) - 74.5
+    light = np.where(np.hypot(y, x) < 65, 60, 0)
+    light[(np.hypot(y, x) > 62) & (np.hypot(y, x) < 65) & (x < -55)] = 200
+    light[60:90, 70:76] = 200
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.fromarray(light.astype(np.uint8)).save(images / "round.png")
+    bright = [{"op": "window@1", "low": 100.0, "high": 200.0}]
+    marked = []
+    for name, then in (("whole", []), ("inside", [{"op": "inside-round-view@1", "margin": 0.1}])):
+        model = dense(
+            tmp_path / name, axes=2, then=then, channels=["gray"], preprocess=bright, window=[160, 160], pad=0.0
+        )
+        ran = Ran(0, "", run_near(images, tmp_path / f"{name} OUT", model))
+        with Image.open(ran.folder("round.png") / "mask.png") as file:
+            marked.append(np.asarray(file) == 1)
+    assert np.array_equal(marked[0], light == 200)
+    light[:, :60] = 0
+    assert np.array_equal(marked[1], light == 200)
+
+
 def objects(folder: Path) -> list[dict[str, Any]]:
     (path,) = folder.glob("*.geojson.gz")
     return list(json.loads(gzip.decompress(path.read_bytes()))["features"])

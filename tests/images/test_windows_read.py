@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_windows_outside_of_a_round_field_of_view_are_neither_read_nor_told(give
     pixels = np.where(np.hypot(rows - 47.5, columns - 47.5) < 40, 150, 0).astype(np.uint8)
     (tmp_path / "in").mkdir()
     Image.fromarray(pixels).save(tmp_path / "in" / "round.png")
-    limits = {"foreground": "field-of-view", "min_foreground": 0.02, "overlap": 0.0}
+    limits: dict[str, Any] = {"foreground": "field-of-view", "min_foreground": 0.02, "overlap": 0.0}
     model = dense(tmp_path / "spots", axes=2, channels=["gray"], **limits)
     tiles = read_of(run_near(tmp_path / "in", tmp_path / "OUT", model))
     assert tiles["wanted"] == tiles["read"] == sum(given) - SELFTEST == 36 - 4

@@ -5,6 +5,7 @@ mean brightness; its head says "bright" above a half. The dense model's network 
 """
 
 import hashlib
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from wsi.segment import UNet, UNetSpec, make_unet
 
 SIDE = 32
 DIM = 96
+LARGEST = ({"op": "largest-component@1"},)
 ABOUT: dict[str, Any] = {
     "version": "1",
     "title": "Drawn for tests",
@@ -137,8 +139,12 @@ def _encoder(folder: Path) -> str:
     return digest
 
 
-def dense(folder: Path, *, axes: int, **accepts: Any) -> Path:
-    """Write a model that marks what is brighter than half of the brightest, in pictures (axes 2) or volumes (3)."""
+def dense(folder: Path, *, axes: int, then: Sequence[dict[str, Any]] = LARGEST, **accepts: Any) -> Path:
+    """Write a model that marks what is brighter than half of the brightest, in pictures (axes 2) or volumes (3).
+
+    Args:
+        then: what is done to its mask.
+    """
     eats = {
         "axes": axes,
         "channels": ["R", "G", "B"] if axes == 2 else ["value"],
@@ -169,7 +175,7 @@ def dense(folder: Path, *, axes: int, **accepts: Any) -> Path:
                 "unit": "ml" if axes == 3 else "px",
             }
         ],
-        "postprocess": [{"op": "largest-component@1"}],
+        "postprocess": list(then),
         "weights_sha256": _saved(tensors, folder / "weights.safetensors"),
         "selftest": {"file": "selftest.safetensors", "samples": [8**axes], "tolerance": 0.05},
     }

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wsi.card_image import Fill, LargestComponent, LeastSize, Postprocess
+from wsi.card_image import Fill, InsideRoundView, LargestComponent, LeastSize, Postprocess
+from wsi.geometry import Circle
 from wsi.segment.postprocess import filled, largest_component, postprocessed, without_small
 
 PICTURE = """
@@ -53,6 +54,25 @@ def test_step_for_one_structure_leaves_the_others() -> None:
 @pytest.mark.parametrize(("least", "left"), [(1, 9), (2, 8), (8, 8), (9, 0)])
 def test_pieces_of_fewer_samples_are_dropped(least: int, left: int) -> None:
     assert without_small(labels() == 1, least).sum() == left
+
+
+def test_bits_along_the_edge_of_a_round_view_are_dropped_and_what_reaches_in_stays() -> None:
+    drawn = np.zeros((41, 41), np.uint8)
+    drawn[20, 15:41] = 1  # from inside of the circle, whose last px is at column 38, to beyond it
+    drawn[16:25, 2] = 1  # along the edge
+    view = Circle(20.0, 20.0, 18.0)
+    step = InsideRoundView(op="inside-round-view@1", margin=0.1)
+    found = postprocessed(drawn, [step], ["a"], view=view)
+    assert np.argwhere(found).tolist() == [[20, column] for column in range(15, 39)]
+    assert (postprocessed(drawn, [step], ["a"]) == drawn).all()  # a picture without a round view
+
+
+def test_margin_is_a_share_of_the_radius() -> None:
+    drawn = np.zeros((101, 101), np.uint8)
+    drawn[50, 86:88] = 1  # 36 and 37 px from the center: 0.72 and 0.74 of the radius
+    for margin, left in ((0.25, 2), (0.27, 2), (0.29, 0)):
+        step = InsideRoundView(op="inside-round-view@1", margin=margin)
+        assert postprocessed(drawn, [step], ["a"], view=Circle(50.0, 50.0, 50.0)).sum() == left
 
 
 def test_steps_are_taken_in_their_order() -> None:

@@ -30,7 +30,7 @@ def settings(**more: Any) -> MaskConfig:
         "data": {"patient": r"^p(\d+)"},
         "structures": [{"name": "disc", "color": [255, 0, 0], "unit": "px"}],
         "network": {"widths": [4, 8], "stem": 2},
-        "fit": {"epochs": 12, "windows": 6, "batch": 4, "learning_rate": 0.02, "precision": "fp32"},
+        "fit": {"epochs": 12, "windows": 6, "batch": 4, "learning_rate": 0.02, "precision": "fp32", "keep": 0.8},
         "views": {"flips": [0, 1], "noise": 0.0, "gamma": 0.0},
         "folds": 2,
     }

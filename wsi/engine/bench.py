@@ -17,6 +17,7 @@ from wsi.engine.field_facts import FieldFacts
 from wsi.engine.recipe import Recipe
 from wsi.engine.slide_info import SlideInfo
 from wsi.field import Field
+from wsi.geometry import Circle
 from wsi.predict import Model
 from wsi.tile import TilePlan
 from wsi.tissue import find_annotation
@@ -45,6 +46,7 @@ class Marks(Protocol):
         prepared: Field,
         original: Field,
         *,
+        view: Circle | None = None,
         plan: Windows | None = None,
         beat: Callable[[], None] | None = None,
     ) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from wsi.preprocess import apply
 from wsi.read.accepted import accepted
 from wsi.read.field_reader import read_field
 from wsi.read.looks import look_at
-from wsi.read.round_view import find_round_view
+from wsi.read.round_view import round_view
 from wsi.read.whole_slide import refuse_slide
 from wsi.regrid import onto
 from wsi.tissue.view import view
@@ -51,7 +51,7 @@ def prepare(files: list[Path], accepts: AcceptsField, name: str) -> Prepared:
     found = _foreground(field, accepts)
     prepared = apply(field, accepts.preprocess)
     _check_step(prepared, accepts)
-    info = reading.info
+    info, circle = reading.info, round_view(field)
     facts = FieldFacts(
         reader=info.format,
         modality=info.modality,
@@ -61,7 +61,7 @@ def prepare(files: list[Path], accepts: AcceptsField, name: str) -> Prepared:
         looks=looks,
         read=Grid.of(field),
         prepared=Grid.of(prepared),
-        round_view=_round_view(field),
+        round_view=None if circle is None else [circle.row, circle.column, circle.radius],
         foreground=1.0 if found is None else float(found.mean()),
     )
     mask = (
@@ -85,12 +85,6 @@ def _foreground(field: Field, accepts: AcceptsField) -> NDArray[np.bool_] | None
             return body(field)
         case _:
             return None
-
-
-def _round_view(field: Field) -> list[float] | None:
-    """Return row, column and radius of a picture's round field of view; None where there is none."""
-    view = find_round_view(field) if len(field.axes) == 2 else None
-    return [view.row, view.column, view.radius] if view is not None and view.is_found else None
 
 
 def _check_step(field: Field, accepts: AcceptsField) -> None:

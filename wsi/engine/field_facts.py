@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from wsi.config import Strict
 from wsi.field import Axis, Field
+from wsi.geometry import Circle
 from wsi.results import ImageFacts
 
 
@@ -55,6 +56,11 @@ class FieldFacts(Strict):
     """Row, column and radius of a round field of view, in px as read; None where there is none."""
     foreground: float
     """Share of the samples as read that are foreground."""
+
+    @property
+    def circle(self) -> Circle | None:
+        """The round field of view, if there is one."""
+        return None if self.round_view is None else Circle(*self.round_view)
 
     @property
     def image(self) -> ImageFacts:

@@ -158,10 +158,10 @@ def on_thumbnail(heat: Field, facts: FieldFacts, shape: tuple[int, int]) -> NDAr
     """Return a picture's heat at the px of its thumbnail `(h, w)`; NaN outside of a round field of view."""
     small = onto(heat, *_shrunk(facts.read, shape), order=1)
     values: NDArray[np.float32] = small.values[0]
-    if facts.round_view is not None:
-        row, column, radius = facts.round_view
+    view = facts.circle
+    if view is not None:
         places = small.to_world(np.moveaxis(np.indices(shape, np.float64), 0, -1))
-        values[np.hypot(places[..., 0] - row, places[..., 1] - column) > radius] = np.nan
+        values[np.hypot(places[..., 0] - view.row, places[..., 1] - view.column) > view.radius] = np.nan
     return values
 
 
@@ -181,7 +181,9 @@ def mark_image(book: Book, bench: Bench) -> Entry:
     prepared, _ = bench.samples()
     plan, original = read_windows(bench.folder / "coords.h5"), facts.read.empty()
     with bench.clock.time("predict: network"):
-        labels = marker.mark(prepared, original, plan=plan, beat=lambda: bench.report("predict", 0, 0))
+        labels = marker.mark(
+            prepared, original, view=facts.circle, plan=plan, beat=lambda: bench.report("predict", 0, 0)
+        )
     mask = Mask(labels, original.affine, original.steps, tuple(facts.read.axes), facts.read.unit)
     structures, found = _verdict(marker, mask, facts, bench.recipe, plan)
     artifacts = {

@@ -11,6 +11,7 @@ from wsi.card import MaskCard, ModelCard
 from wsi.encode.device import find_device
 from wsi.errors import ModelError, WeightsError
 from wsi.field import Axis, Field
+from wsi.geometry import Circle
 from wsi.model_folder import any_card, find_folder
 from wsi.predict.model import load_model
 from wsi.predict.weights import read_tensors, sound
@@ -33,6 +34,7 @@ class MaskModel:
         prepared: Field,
         original: Field,
         *,
+        view: Circle | None = None,
         plan: Windows | None = None,
         beat: Callable[[], None] | None = None,
     ) -> NDArray[np.uint8]:
@@ -41,6 +43,7 @@ class MaskModel:
         Args:
             prepared: the image after the card's steps.
             original: the grid that it was read on; its values aren't looked at.
+            view: the picture's round field of view, in px of `original`; None: it has none.
             plan: the windows of `prepared` to look at; None: all that the card asks for.
             beat: called now and then, as a sign of life.
 
@@ -63,7 +66,7 @@ class MaskModel:
         found = probabilities(self._network, values, reading, plan=plan, beat=beat)
         names = tuple(str(label) for label in range(len(found)))
         labels = labels_on(prepared.with_values(found, channels=names), original, threshold=card.threshold)
-        return postprocessed(labels, card.postprocess, [one.name for one in card.structures])
+        return postprocessed(labels, card.postprocess, [one.name for one in card.structures], view=view)
 
 
 def load_mask_model(name: str | Path, *, device: str = "auto", threads: int | None = None) -> MaskModel:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsi.field import Field
+from wsi.geometry import Circle
 
 SIDE = 320
 """The circle is looked for on about this many rows or columns; its radius is then right to about 0.3 %."""
@@ -25,16 +26,13 @@ GREATEST = 99.5
 
 
 @dataclass(frozen=True, slots=True)
-class RoundView:
-    """A circle in px of the picture, and how sure it is.
+class RoundView(Circle):
+    """The circle of a round field of view, and how sure it is.
 
     roundness: share of the edge between light and surround that lies on it. arc: share of the circle's directions in
     which the edge is seen. surround: share of the picture that is dark and reaches its border.
     """
 
-    row: float
-    column: float
-    radius: float
     roundness: float
     arc: float
     surround: float
@@ -43,6 +41,12 @@ class RoundView:
     def is_found(self) -> bool:
         """Whether there is a round field of view: most of the edge is round, and enough of the circle is seen."""
         return self.roundness > 0.7 and self.arc > 0.35
+
+
+def round_view(field: Field) -> Circle | None:
+    """Return the circle of a picture's round field of view; None of other pictures, and of volumes."""
+    view = find_round_view(field) if len(field.axes) == 2 else None
+    return Circle(view.row, view.column, view.radius) if view is not None and view.is_found else None
 
 
 def find_round_view(field: Field, *, dark: float = DARK) -> RoundView:

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsi.field import Field
-from wsi.read.round_view import DARK, RoundView, find_round_view
+from wsi.geometry import Circle
+from wsi.read.round_view import DARK, find_round_view
 
 
 def field_of_view(field: Field, *, dark: float = DARK) -> NDArray[np.bool_]:
@@ -18,14 +19,14 @@ def field_of_view(field: Field, *, dark: float = DARK) -> NDArray[np.bool_]:
     return inside(view, field.shape) if view.is_found else np.ones(field.shape, bool)
 
 
-def inside(view: RoundView, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def inside(view: Circle, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return which px centers of a picture `(h, w)` lie in the circle."""
     rows = (np.arange(shape[0]) - view.row)[:, None]
     columns = (np.arange(shape[1]) - view.column)[None]
     return np.asarray(rows**2 + columns**2 <= view.radius**2, bool)
 
 
-def bounds(view: RoundView, shape: tuple[int, ...]) -> tuple[slice, slice]:
+def bounds(view: Circle, shape: tuple[int, ...]) -> tuple[slice, slice]:
     """Return the rows and columns that hold the whole circle, as far as the picture goes."""
     return _span(view.row, view.radius, shape[0]), _span(view.column, view.radius, shape[1])
 

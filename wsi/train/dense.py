@@ -6,7 +6,7 @@ epoch, image), so that a fit that was killed goes on from its last whole epoch a
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from wsi.train.dense_settings import MaskConfig
 from wsi.train.dense_views import drawn_window
 from wsi.train.recipe import rate_at
 from wsi.train.repeatable import repeatable
+from wsi.train.running_mean import remember
 
 Watch = Callable[[Epoch], None]
 
@@ -50,7 +51,7 @@ class MaskTraining:
         self.optimizer = torch.optim.AdamW(self.network.parameters(), fit.learning_rate, weight_decay=fit.weight_decay)
 
     def run(self, checkpoint: Path, *, key: str, watch: Watch | None = None) -> tuple[Epoch, ...]:
-        """Train the network, leave it ready to read, and return what each epoch gave.
+        """Train the network, leave it ready to read with the running mean of its weights, and return what each epoch gave.
 
         Args:
             checkpoint: file that is published after each epoch; found there, it is gone on from.
@@ -63,17 +64,20 @@ class MaskTraining:
         with repeatable(self.device, threads=self.config.fit.threads):
             snapshot = read_snapshot(checkpoint, key=key) or Snapshot.of(self.network, self.optimizer, scaler)
             snapshot.restore(self.network, self.optimizer, scaler)
+            mean = {name: tensor.to(self.device, copy=True) for name, tensor in snapshot.best.items()}
             while len(snapshot.epochs) < self.config.fit.epochs:
-                epoch = self._epoch(len(snapshot.epochs))
-                snapshot = snapshot.after(epoch, self.network, self.optimizer, scaler)
+                epoch = self._epoch(len(snapshot.epochs), mean)
+                after = snapshot.after(epoch, self.network, self.optimizer, scaler)
+                snapshot = replace(after, best={name: one.cpu().clone() for name, one in mean.items()})
                 write_snapshot(checkpoint, snapshot, key=key)
                 if watch is not None:
                     watch(epoch)
+            self.network.load_state_dict(dict(snapshot.best))
             self.network.eval()
         return snapshot.epochs
 
-    def _epoch(self, number: int) -> Epoch:
-        """Go once over the training images, `windows` views of each."""
+    def _epoch(self, number: int, mean: dict[str, Tensor]) -> Epoch:
+        """Go once over the training images, `windows` views of each; `mean` follows the weights."""
         fit = self.config.fit
         order = np.random.default_rng([self.config.seed, number]).permutation(list(self.train) * fit.windows).tolist()
         batches = [order[at : at + fit.batch] for at in range(0, len(order), fit.batch)]
@@ -83,6 +87,7 @@ class MaskTraining:
             rate = rate_at(number * len(batches) + n, fit.epochs * len(batches), fit.recipe)
             views = [self._view(i, [self.config.seed, number, n, place]) for place, i in enumerate(batch)]
             total += self._step(views, rate) * len(batch)
+            remember(mean, self.network, keep=fit.keep, steps=number * len(batches) + n + 1)
         if not math.isfinite(total):
             raise UsageError(
                 f"the loss is {total} in epoch {number + 1}: training ran off; "

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from wsi.errors import LabelsError, LeakError, UsageError
 from wsi.field import Field
+from wsi.geometry import Circle
 from wsi.preprocess import apply
 from wsi.publish import sha256_bytes, sha256_file
 from wsi.read.field_reader import read_field
+from wsi.read.round_view import round_view
 from wsi.segment.grid import labels_under
 from wsi.segment.loss import IGNORED
 from wsi.train.cohort import Case, Cohort
@@ -43,7 +45,7 @@ class Prepared:
 
     values `(C, *shape)` float32 preprocessed; labels `(*shape)` on its grid, IGNORED beyond the image.
     grid: the preprocessed field without its values' memory shared; original: the field as read, one channel of it.
-    truth `(*original shape)`: labels as the file has them.
+    truth `(*original shape)`: labels as the file has them. view: the picture's round field of view, if it has one.
     """
 
     example: Example
@@ -51,6 +53,7 @@ class Prepared:
     labels: NDArray[np.uint8]
     original: Field
     truth: NDArray[np.uint8]
+    view: Circle | None
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -139,7 +142,7 @@ def prepare(example: Example, config: MaskConfig) -> Prepared:
     grid = apply(original, config.input.preprocess)
     labels = labels_under(truth, original, grid, classes=len(config.structures) + 1)
     thin = original.with_values(original.values[:1], channels=original.channels[:1])
-    return Prepared(example, grid, labels, thin, truth)
+    return Prepared(example, grid, labels, thin, truth, round_view(original))
 
 
 def read_truth(example: Example, original: Field, config: MaskConfig) -> NDArray[np.uint8]:

@@ -52,7 +52,7 @@ class MaskFit(Strict):
     """How a network is trained."""
 
     epochs: Count = 40
-    """All are gone through; the rate has fallen to nothing at the last, whose weights are kept."""
+    """All are gone through; the rate has fallen to nothing at the last. The running mean of the weights is what is kept."""
     windows: Count = 1
     """Views of each image in an epoch."""
     batch: Count = 2
@@ -64,6 +64,8 @@ class MaskFit(Strict):
     """Most length of the gradient of a step."""
     dice: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
     """Weight of soft Dice beside cross-entropy."""
+    keep: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the running mean of the weights that a step leaves; 0: the weights of the last step are kept."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where the processor or GPU computes in it by itself, else fp32."""
     device: str = "auto"

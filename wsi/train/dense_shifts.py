@@ -1,6 +1,7 @@
 """How much a model of masks loses on held-out pictures in other light, blurred, compressed or of fewer px."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def _shifted(image: Prepared, original: Field, change: Change, config: MaskConfi
     values = change(pixels).transpose(2, 0, 1)
     scales = [old / new for old, new in zip(original.shape, values.shape[1:], strict=True)]
     changed = original.moved(values, start=[(scale - 1) / 2 for scale in scales], scale=scales)
-    return Prepared(image.example, apply(changed, config.input.preprocess), image.labels, image.original, image.truth)
+    return replace(image, grid=apply(changed, config.input.preprocess))
 
 
 def shift_figures(found: Lost, config: MaskConfig) -> list[Figure]:

@@ -100,7 +100,7 @@ def marked(network: UNet, image: Prepared, config: MaskConfig) -> NDArray[np.uin
     names = [one.name for one in config.structures]
     found = image.grid.with_values(said, channels=("background", *names))
     labels = labels_on(found, image.original, threshold=config.threshold)
-    return postprocessed(labels, config.postprocess, names)
+    return postprocessed(labels, config.postprocess, names, view=image.view)
 
 
 @dataclass(frozen=True, slots=True)

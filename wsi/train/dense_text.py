@@ -69,11 +69,12 @@ def _training(plan: MaskPlanned, card: MaskCard) -> list[str]:
     config, network = plan.config, card.network
     assert config.input is not None
     steps = ", ".join(step.op for step in config.input.preprocess)
+    mean = f"; running mean of the weights ({config.fit.keep:g})" if config.fit.keep else ""
     return [
         f"U-Net of {network.axes} axes, widths {', '.join(map(str, network.widths))}, stem {network.stem}",
         f"Windows of {' x '.join(map(str, config.input.window or []))}; preprocessing: {steps or 'none'}",
         f"{config.fit.epochs} epochs of {config.fit.windows} views an image, batch {config.fit.batch}",
-        f"AdamW at {config.fit.learning_rate:g} falling to 0; cross-entropy and Dice",
+        f"AdamW at {config.fit.learning_rate:g} falling to 0; cross-entropy and Dice{mean}",
         f"Seed {config.seed}; data {card.training.data_digest[:16]}, splits {card.training.split_digest[:16]}",
         "Found in the data: " + "; ".join(plan.found.lines()),
     ]

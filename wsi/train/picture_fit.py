@@ -25,12 +25,11 @@ from wsi.train.picture_settings import PictureFit
 from wsi.train.picture_views import PictureViews, Pixels, views_of
 from wsi.train.recipe import rate_at
 from wsi.train.repeatable import repeatable
+from wsi.train.running_mean import remember
 from wsi.train.tasks import Floats, Task, loss_mass, loss_sum
 
 GROUP = 8
 """Pictures that go through the network at once on a CPU."""
-YOUNG = 10
-"""The running mean of the weights starts as that of the last few steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Fitting:
         for n, batch in enumerate(batches):
             rate = rate_at(epoch * len(batches) + n, self.config.epochs * len(batches), self.config.recipe)
             total += self._step(batch, epoch, rate, rng) * len(batch)
-            self._remember(mean)
+            remember(mean, self.network, keep=self.config.keep, steps=self.steps)
         if not math.isfinite(total):
             raise UsageError(f"the loss is {total} in epoch {epoch + 1}: lower learning_rate")
         return Epoch(epoch, total / len(order), math.nan, rate)
@@ -160,16 +159,6 @@ class Fitting:
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not torch.float32):
             embeddings = self.network.encoder(images)
         return self.network.read(embeddings)
-
-    def _remember(self, mean: dict[str, Tensor]) -> None:
-        """Move the running mean towards the weights of now; counts are those of now."""
-        keep = min(self.config.keep, (1 + self.steps) / (YOUNG + self.steps))
-        with torch.no_grad():
-            for name, tensor in self.network.state_dict().items():
-                if tensor.is_floating_point():
-                    mean[name].lerp_(tensor, 1 - keep)
-                else:
-                    mean[name].copy_(tensor)
 
     @torch.inference_mode()
     def embeddings(self, places: Sequence[int], *, read: Callable[[Sequence[int]], Pixels] | None = None) -> Floats:
