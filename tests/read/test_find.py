@@ -17,7 +17,9 @@ from tests import make
 from tests.make_dicom import write_dicom
 from tests.make_mirax import write_mirax
 from tests.make_radiology import dicom, series
-from wsi.read import Rejected, SlideFile, find_slides
+from wsi.errors import FormatError
+from wsi.read import Rejected, SlideFile, find_slides, open_slide
+from wsi.read.field_reader import read_field
 from wsi.read.sniff import is_dicom
 
 PICTURE = make.small_picture()[:256, :256]
@@ -295,6 +297,27 @@ def test_vms_and_the_jpegs_it_lists_are_one_slide(tmp_path: Path) -> None:
     listed = "[Virtual Microscope Specimen]\r\nImageFile=s.jpg\r\nMacroImage=macro.jpg\r\nImageFile(1,0)=../x.jpg\r\n"
     (tmp_path / "s.vms").write_text(listed)
     assert [slide.relative for slide in find_slides(tmp_path)] == ["other.jpg", "s.vms"]
+
+
+FOREIGN = {
+    "a.gif": (b"GIF89a\x10\0\x10\0", "the file is GIF.*magick"),
+    "a.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "the file is HEIC.*heif-convert"),
+    "a.avif": (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "the file is AVIF.*avifdec"),
+    "a.jxl": (b"\0\0\0\x0cJXL \r\n\x87\n", "the file is JPEG XL.*djxl"),
+    "a.nrrd": (b"NRRD0004\ntype: short\n", "the file is NRRD.*as 3D Slicer"),
+    "a.mha": (b"ObjectType = Image\nNDims = 3\n", "the file is MetaImage.*as 3D Slicer"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_image_of_another_format_is_refused_with_what_reads_it(tmp_path: Path, name: str) -> None:
+    """None is passed over, in a folder or by itself, for a model of slides or of other images."""
+    head, told = FOREIGN[name]
+    path = _put(tmp_path / name, head + b"\0" * 200)
+    assert [one.path for one in find_slides(tmp_path) if isinstance(one, SlideFile)] == [path]
+    for read in (open_slide, lambda one: read_field([one])):
+        with pytest.raises(FormatError, match=rf"^{name}: {told}"):
+            read(path)
 
 
 def test_one_file_is_found_by_its_name(tmp_path: Path, svs: bytes) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wsi.errors import FormatError, SlideError, UnreadableError
 from wsi.read.field_info import LIMIT_BYTES, FieldReading
-from wsi.read.sniff import describe_head, is_dicom, is_nifti, is_picture, is_tiff, read_head
+from wsi.read.sniff import describe_head, foreign, is_dicom, is_nifti, is_picture, is_tiff, read_head
 
 
 def read_field(files: Sequence[Path], *, limit: int = LIMIT_BYTES) -> FieldReading:
@@ -57,4 +57,6 @@ def _read(files: list[Path], limit: int) -> FieldReading:
             "no DICOM file header (the letters DICM at byte 128); write it as a DICOM Part 10 file, as "
             "`dcmconv +F` does"
         )
+    if told := foreign(head):
+        raise FormatError(told)
     raise UnreadableError(describe_head(head))

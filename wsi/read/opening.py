@@ -19,7 +19,7 @@ from wsi.errors import (
 from wsi.geometry import Point, Region, Size
 from wsi.read.frames import check_frame
 from wsi.read.modality import check_side, check_tiff
-from wsi.read.sniff import describe_head, is_dicom, is_nifti, is_picture, is_tiff, read_head
+from wsi.read.sniff import describe_head, foreign, is_dicom, is_nifti, is_picture, is_tiff, read_head
 from wsi.read.source import Reader, Source
 
 PLUGINS = "wsi.readers"
@@ -123,6 +123,8 @@ def _refuse_other_images(path: Path, head: bytes) -> None:
     """Refuse what says of itself that it is no slide, before readers of slides fail on it; ModalityError."""
     if is_nifti(path, head):
         raise ModalityError("a volume (NIfTI); expected a slide: choose a model of volumes")
+    if told := foreign(head):
+        raise FormatError(told)
     if is_dicom(head):
         with contextlib.suppress(UnreadableError, TooLargeError):  # the readers say it better
             _check_dicom(path)

@@ -19,6 +19,15 @@ _KNOWN = (*_TIFF, *_PICTURES, b"ZISRAWFILE", b"BM")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _NIFTI = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
 """The size of a NIfTI header, 1 or 2, in either byte order."""
+_FOREIGN = (
+    (rb"GIF8[79]a", "GIF", "PNG, as ImageMagick's `magick` does"),
+    (rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", "HEIC", "JPEG or PNG, as libheif's `heif-convert` does"),
+    (rb"....ftypavi[fs]", "AVIF", "PNG, as libavif's `avifdec` does"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL", "PNG, as libjxl's `djxl` does"),
+    (rb"NRRD000", "NRRD", "NIfTI, as 3D Slicer or SimpleITK does"),
+    (rb"(ObjectType|NDims) *=", "MetaImage", "NIfTI, as 3D Slicer or SimpleITK does"),
+)
+"""First bytes of images that aren't read here, what they are, and how they become what is."""
 _LFS = b"version https://git-lfs"
 
 
@@ -56,7 +65,21 @@ def is_slide(path: Path, head: bytes) -> bool:
     """Return whether a file is, or by its name wants to be, a slide or an image."""
     suffix = path.suffix.lower()
     known = head.startswith(_KNOWN[:-1]) or (head.startswith(b"BM") and suffix == ".bmp") or is_dicom(head)
-    return known or is_webp(head) or is_nifti(path, head) or suffix in SLIDE_SUFFIXES
+    return known or is_webp(head) or is_nifti(path, head) or suffix in SLIDE_SUFFIXES or bool(foreign(head))
+
+
+def foreign(head: bytes) -> str:
+    """Return what an image of a format that isn't read here is, and what reads it; "" of all else."""
+    told = (
+        f"the file is {name}, which isn't read here; write it as {way}"
+        for start, name, way in _FOREIGN
+        if _starts(start, head)
+    )
+    return next(told, "")
+
+
+def _starts(pattern: bytes, head: bytes) -> bool:
+    return re.match(pattern, head, re.DOTALL) is not None
 
 
 def describe_head(head: bytes) -> str:
