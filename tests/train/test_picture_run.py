@@ -70,7 +70,7 @@ def settings(encoder: Path, **more: object) -> PictureConfig:
         "folds": 2,
         "fit": {"epochs": 16, "batch": 6, "learning_rate": 0.01, "precision": "fp32", "dropout": 0.0, "keep": 0.5},
         "views": {"turn": 0.0, "blur": 0.0, "scale": 0.0},
-        "model": {"title": "Bars", "purpose": "To test", "licence": "CC0-1.0"},
+        "model": {"title": "Bars", "purpose": "To test", "licence": "CC0-1.0", "notes": ["Drawn with a ruler."]},
     }
     return PictureConfig.model_validate(yaml.safe_load(yaml.safe_dump({**told, **more})))
 

@@ -104,6 +104,8 @@ class PictureModel(Strict):
     citation: str | None = None
     data: list[str] = []
     data_licences: list[str] = []
+    notes: list[str] = []
+    """Sentences for the model card for people."""
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Share of error that the referral rule allows."""
     familiar: Share = 0.975

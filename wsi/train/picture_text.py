@@ -22,6 +22,7 @@ def picture_text(run: PictureRun, card: ModelCard, audit: Sequence[Line]) -> str
     Args:
         audit: what trivial traits tell alone.
     """
+    notes = run.plan.config.model.notes
     parts = [
         f"# {card.id}: {card.title}",
         "**Research use only.** Not a medical device, not for diagnosis or any decision about a patient.",
@@ -29,6 +30,7 @@ def picture_text(run: PictureRun, card: ModelCard, audit: Sequence[Line]) -> str
         "Not for:\n\n" + _bullets(card.use.not_for),
         "## Data\n\n" + _bullets(_data(run, card)),
         "## How good it is on pictures it never saw\n\n" + _figures(run),
+        *(["## To know\n\n" + _bullets(notes)] if notes else []),
         "## Decisions\n\n" + _bullets(_decisions(run, card)),
         *(["## What tells the answer without looking at it\n\n" + _audit(audit, run)] if audit else []),
         "## How it was trained\n\n" + _bullets(_training(run, card)),
