@@ -1,5 +1,6 @@
 """What a run is to do: the scale of its tiles, and what must be here for it."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_a_model_whose_terms_need_a_word_runs_only_with_it(tmp_path: Path) -> No
     folder = shutil.copytree(shipped("models") / "tumor", tmp_path / "mine")
     card = (folder / "model.yaml").read_text()
     terms = "licence:\n  weights: CC-BY-NC-4.0\n  consent: true\n"
-    (folder / "model.yaml").write_text(card.replace("licence:\n  weights: Apache-2.0\n", terms))
+    (folder / "model.yaml").write_text(re.sub(r"licence:\n(  .*\n)+", terms, card))
     with pytest.raises(UsageError, match=r"model tumor: .*CC-BY-NC-4\.0.*--accept-licence CC-BY-NC-4\.0"):
         settle_recipe(Config(model=str(folder)), "export")
     with pytest.raises(UsageError, match="--accept-licence"):

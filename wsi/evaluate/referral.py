@@ -89,8 +89,9 @@ def fit_referral(
         promise = f"at most {alpha:.0%} of patients that are not referred are wrong, with {1 - doubt:.0%} confidence"
     else:
         least = _conformal_limits(cases, alpha, by_class=by_class)
-        promise = f"the likely classes hold the true one in at least {1 - alpha:.0%} of cases" + (
-            " of each class" if by_class else ""
+        promise = (
+            f"not one class alone is likely; the likely ones hold the true one in at least {1 - alpha:.0%} of cases"
+            + (" of each class" if by_class else "")
         )
     chosen_on = frozenset(cases.owners)
     rule = ReferralRule(method, least, promise, Figure.not_estimable("Referred", "not made yet"), chosen_on)

@@ -32,7 +32,7 @@ def head_section(study: Study, final: Final, held: HeldOut, *, members: int) -> 
         "landmarks": spec.landmarks,
         "link": task.link if task.kind == "ordinal" else "cumulative",
         "classes": [
-            {"name": name, "color": list(color)}
+            {"name": name, "color": list(color), "code": study.config.model.codes.get(name)}
             for name, color in zip(task.classes, colors(len(task.classes)), strict=True)
         ],
     }

@@ -15,6 +15,7 @@ from wsi.train.checkpoint import Epoch
 from wsi.train.crossval import CHECKPOINT, FoldResult
 from wsi.train.decisions import Decisions, validation_of
 from wsi.train.heldout import decided
+from wsi.train.linear_head import LINEAR
 from wsi.train.study import Study
 
 REFIT = 1_000_000
@@ -47,7 +48,12 @@ def make_final(
     decisions = decided(study, _pooled(study, first))
     if study.config.model.final == "refit":
         trained, candidate = _refit(study, first, folder, watch)
-        told = f"one head, trained on all cases for {len(trained.epochs)} epochs, the folds' mean"
+        steps = (
+            "fitted to"
+            if study.config.head.aggregate == LINEAR
+            else f"{len(trained.epochs)} epochs, the folds' mean, on"
+        )
+        told = f"one head, {steps} all cases"
         return Final((_leveled(study, trained, candidate),), candidate, decisions, told)
     specs = {result.chosen.spec for result in first}
     if len(specs) > 1:

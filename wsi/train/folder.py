@@ -99,7 +99,7 @@ def write_model(
             "licence": {"weights": study.config.model.licence},
             "use": {
                 "purpose": study.config.model.purpose or f"Research on {study.target.name}",
-                "not_for": list(NOT_FOR),
+                "not_for": [*NOT_FOR, *study.config.model.not_for],
                 "status": "research use only",
             },
             "input": {"stain": study.config.model.stain, "tile_px": encoder.tile_px, "mpp": encoder.mpp},

@@ -20,6 +20,8 @@ OPEN = (
     "Ethics approval, funding, conflicts of interest, registration, protocol (CLAIM 40-42, TRIPOD+AI 18)",
     "Known failures: look at the cases that it got wrong (predictions.csv of the run) and describe them (CLAIM 36)",
 )
+SHOWN = 3
+"""Findings of one kind that are told one by one."""
 
 
 def model_text(study: Study, card: ModelCard, lines: Sequence[Line], held: HeldOut, *, made: str) -> str:
@@ -32,15 +34,17 @@ def model_text(study: Study, card: ModelCard, lines: Sequence[Line], held: HeldO
             f"It reads features of `{card.encoder.name}` (tiles of {card.slide_input.tile_px} px at {card.slide_input.mpp:g} µm/px).",
             "This card was drafted from what the run knows; a person must complete it (last section).",
         ),
+        "Not for:\n\n" + _bullets(card.use.not_for),
         "## Data\n\n" + _bullets(_data(study, card)),
         "## How good it is on cases it never saw\n\n" + _evaluation(study, lines),
         "## Decisions\n\n" + _bullets(_decisions(card)),
+        *(["## What else there is to know\n\n" + _bullets(notes)] if (notes := study.config.model.notes) else []),
         "## How it was trained\n\n" + _bullets(_training(study, card)),
         "## Open: for a person to write\n\n" + _bullets(OPEN),
     ]
     missing = len(study.cohort) - len(held.places)
     if missing:
-        parts.insert(5, f"{missing} of the cases were never tested: the figures say nothing of them.")
+        parts.insert(6, f"{missing} of the cases were never tested: the figures say nothing of them.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,7 +74,13 @@ def _data(study: Study, card: ModelCard) -> Iterator[str]:
     sites = Counter(case.site for case in study.cohort.cases if case.site)
     if sites:
         yield f"Sites: {len(sites)}, the largest with {max(sites.values())} cases"
-    yield from (finding.message for finding in study.cohort.findings)
+    found: dict[str, list[str]] = {}
+    for finding in study.cohort.findings:
+        found.setdefault(finding.code, []).append(finding.message)
+    for messages in found.values():
+        yield from messages[:SHOWN]
+        if len(messages) > SHOWN:
+            yield f"{len(messages) - SHOWN} more like the last (briefing.md of the run has all)"
 
 
 def _evaluation(study: Study, lines: Sequence[Line]) -> str:

@@ -126,6 +126,12 @@ class ModelConfig(Strict):
     data_licences: list[str] = []
     purpose: str | None = None
     """Intended use. None says: research on this target."""
+    not_for: list[str] = []
+    """What it isn't meant for, beside what no such model is."""
+    notes: list[str] = []
+    """What a person has to say of it in its README: choices, figures of other data, known failures."""
+    codes: dict[str, str] = {}
+    """Codes of classes, as SCT:1240414004; files for other tools carry them."""
     rule: str = "youden"
     """How the threshold of a binary target is chosen on validation cases: youden, sensitivity>=0.95, specificity>=0.9."""
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1

@@ -1,90 +1,105 @@
-"""What the model draws on whole slides, by heads that saw no slide of that patient."""
+"""What the model draws on whole slides, and what it draws when it never saw a slide of that patient.
 
-from collections.abc import Sequence
+python scripts/train/tumor/pictures.py --data DATA --work WORK --model models/tumor
+
+DATA is the folder that holds slides/, WORK what prepare.py wrote. Prints a line a slide, or part of one, for the notes of
+configs/tumor-training.yaml: mean score of its tiles, share of them at or above the threshold, probability of the slide.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from decide import Decision
-from features import embed, ready_network
-from folder import Trained
-from head import Head, Recipe, fit_head
-from logistic import Array, sigmoid
 from numpy.typing import NDArray
-from slides import read_whole
-from space import Sample
+from prepare import COLUMNS, read_table, write_table
 
+from wsi.model_folder import model_card
+from wsi.results import read_scores
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A slide to draw: its file, the cohort's group of that patient, µm per px where the file doesn't say it."""
-
-    file: str
-    group: str
-    truth: str
-    mpp: float | None = None
-    clot_share: float = 0.0
-    """This share of the width, from the left, is blood clot; the rest is tumor."""
-
-
-PICTURES = (
-    Wanted("lung-scc-HE3.tiff", "lung-squamous-cell-carcinoma", "blood clot", clot_share=0.4),
-    Wanted("lung-scc-HE3.tiff", "lung-squamous-cell-carcinoma", "solid tumor", clot_share=0.4),
-    Wanted("lung-scc-HE2.svs", "lung-squamous-cell-carcinoma", "malignant"),
-    Wanted("pdac-trucut-HE3-20x-dicom", "PDAC-tru-cut", "malignant"),
-    Wanted("crohn-HE4-10x.ome.tif", "crohn-colonoscopic-biopsy", "benign (Crohn disease)"),
-    Wanted("adenoma-HE-nompp.tiff", "tubularadenoma-flat", "dysplastic, not malignant; pixel size guessed", mpp=0.5),
-    Wanted("CMU-1-Small-Region.svs", "", "normal skin, never seen"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Mean tile score, share of tiles at or above the threshold, probability of the whole slide."""
-
-    score: float
-    hot: float
-    bag: float
+TARGET = "diagnosis:binary:not malignant,malignant"
+SETTINGS = Path(__file__).absolute().parents[3] / "configs" / "tumor-training.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a slide, or a part of it, gets from a head that never saw the patient, and from the shipped head."""
+    """A slide to draw: its file, the cohort's name of that patient, µm per px where the file doesn't say it.
 
-    name: str
+    part: of lung-scc-HE3, whose left 40 % are blood clot and whose rest is tumor.
+    """
+
+    file: str
+    patient: str
     truth: str
-    part: bool
-    tiles: int
-    unseen: Reading
-    shipped: Reading
-
-    def row(self) -> str:
-        """Return a line of the card's table."""
-        told = (f"{r.score:.2f} | {r.hot:.0%} | {r.bag:.2f}" for r in (self.unseen, self.shipped))
-        return f"| {self.name} | {self.truth} | {self.tiles} | {' | '.join(told)} |"
+    mpp: str = ""
+    part: str = ""
 
 
-def draw(
-    wanted: Wanted, slides: Sequence[Sample], trained: Trained, *, data: Path, weights: Path, recipe: Recipe
-) -> Picture:
-    """Return what a head fitted without the patient's slides, and the shipped one, say of a whole slide."""
-    whole = read_whole(data / "slides" / wanted.file, mpp=wanted.mpp)
-    features = embed(ready_network(weights), whole.tiles).astype(np.float64)
-    left = whole.across < wanted.clot_share
-    kept = left if wanted.truth == "blood clot" else ~left
-    unseen = fit_head([s for s in slides if s.bag.group != wanted.group], recipe)
-    name = wanted.file + (f", {wanted.truth}" if wanted.clot_share else "")
-    readings = [_read(head, trained.decision, features, kept) for head in (unseen, trained.head)]
-    picture = Picture(name, wanted.truth, wanted.clot_share > 0, int(kept.sum()), *readings)
-    print(picture.row(), flush=True)
-    return picture
+LUNG, CLOT_SHARE = "lung-squamous-cell-carcinoma", 0.4
+PICTURES = (
+    Picture("lung-scc-HE3.tiff", LUNG, "blood clot", part="left"),
+    Picture("lung-scc-HE3.tiff", LUNG, "solid tumor", part="right"),
+    Picture("lung-scc-HE2.svs", LUNG, "malignant"),
+    Picture("pdac-trucut-HE3-20x-dicom", "PDAC-tru-cut", "malignant"),
+    Picture("crohn-HE4-10x.ome.tif", "crohn-colonoscopic-biopsy", "benign (Crohn disease)"),
+    Picture("adenoma-HE-nompp.tiff", "tubularadenoma-flat", "dysplastic, not malignant; pixel size guessed", mpp="0.5"),
+    Picture("CMU-1-Small-Region.svs", "", "normal skin, never seen"),
+)
 
 
-def _read(head: Head, decision: Decision, features: Array, kept: NDArray[np.bool_]) -> Reading:
-    scores = _probability(decision, head.tile_logits(features))[kept]
-    bag = float(_probability(decision, np.asarray(head.bag_logit(features))))
-    return Reading(float(scores.mean()), float(np.mean(scores >= decision.threshold)), bag)
+def command(*arguments: str | Path, cwd: Path | None = None) -> None:
+    """Run `wsi-run`; it may refuse nothing here."""
+    subprocess.run(
+        [sys.executable, "-m", "wsi.cli", *map(str, arguments), "-q"], cwd=cwd, check=True, stdout=subprocess.DEVNULL
+    )
 
 
-def _probability(decision: Decision, logits: Array) -> Array:
-    return sigmoid(decision.slope * logits + decision.start)
+def without(patient: str, work: Path) -> Path:
+    """Return a model that was trained without a patient."""
+    model = work / "without" / patient
+    rows = [row for row in read_table(work / "labels.csv") if row["patient"] != patient]
+    labels = work / f"without-{patient}.csv"
+    write_table(labels, COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+    settings = ("-c", SETTINGS, "--background", "background", "--scheme", "k-fold")
+    command("train", labels.name, "--features", "features", "--target", TARGET, *settings, "-o", model, cwd=work)
+    return model
+
+
+def reading(picture: Picture, model: Path, data: Path, out: Path) -> tuple[int, str]:
+    """Return how many tiles there are, and what the model says of them."""
+    scale = ("--mpp", picture.mpp) if picture.mpp else ()
+    command(data / "slides" / picture.file, "-o", out, "-m", model, *scale)
+    folder = next((out / "slides").iterdir())
+    result, scores = json.loads((folder / "result.json").read_text()), read_scores(folder / "scores.h5")
+    kept: NDArray[np.bool_] = np.ones(len(scores.coords), bool)
+    if picture.part:
+        kept = (scores.coords[:, 0] < CLOT_SHARE * result["scale"]["width"]) == (picture.part == "left")
+    tiles, threshold = scores.score[kept], model_card(model).thresholds[0].value
+    whole = next(one["probability"] for one in result["classes"] if one["name"] == "malignant")
+    return int(kept.sum()), f"{tiles.mean():.2f}, {np.mean(tiles >= threshold):.0%} hot, slide {whole:.2f}"
+
+
+def main() -> None:
+    """Print the lines."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds slides/")
+    parser.add_argument("--work", type=Path, required=True, help="what prepare.py wrote")
+    parser.add_argument("--model", type=Path, required=True, help="the model that was trained on all")
+    chosen = parser.parse_args()
+    blind: dict[str, Path] = {}
+    for at, picture in enumerate(PICTURES):
+        if picture.patient and picture.patient not in blind:
+            blind[picture.patient] = without(picture.patient, chosen.work)
+        count, told = reading(picture, chosen.model.absolute(), chosen.data, chosen.work / "drawn" / f"{at}-shipped")
+        name = f"{picture.file} ({picture.truth}, {count} tiles): {told}"
+        if picture.patient:
+            model = blind[picture.patient]
+            name += f"; without that patient {reading(picture, model, chosen.data, chosen.work / 'drawn' / f'{at}-unseen')[1]}"
+        print(f"- {name}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
