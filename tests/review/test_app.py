@@ -68,7 +68,7 @@ def test_run_tells_model_classes_and_counts(out: Path) -> None:
 
 
 def test_model_that_is_here_is_told_by_its_card(tmp_path: Path) -> None:
-    from wsi.model_folder import find_folder, folder_digest
+    from wsi.model_folder import find_folder, folder_digest, model_card
 
     provenance = cases.make_result(None).provenance
     assert provenance is not None
@@ -77,7 +77,9 @@ def test_model_that_is_here_is_told_by_its_card(tmp_path: Path) -> None:
     browser = client(tmp_path)
     assert browser.get("/api/run").json()["model"]["licence"] == "Apache-2.0"
     words = browser.get(f"/api/cases/{SUSPICIOUS}").json()["words"]
-    assert words.startswith("Malignant, P(Malignant) = 0.90. The model's AUC was 0.77 (95 % interval 0.59 to 0.89")
+    told = model_card(find_folder("tumor", "model")).evaluation[0]
+    interval = f"{told.value:.2f} (95 % interval {told.low:.2f} to {told.high:.2f}"
+    assert words.startswith(f"Malignant, P(Malignant) = 0.90. The model's AUC was {interval}")
 
 
 def test_model_that_marks_structures_is_told_by_its_card_too(tmp_path: Path) -> None:
