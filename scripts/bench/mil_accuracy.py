@@ -25,8 +25,10 @@ NORMAL = 1.96
 """Standard errors from a published mean to either end of its 95 % interval."""
 ROUND = 10
 """Folds of a round: each bag is held back once."""
+PARTS = 5
+"""Parts of a fold's training bags: inside them a setting is tried on each part by a head that saw the others."""
 MEMBERS = 5
-"""Heads of a fold, each trained on four fifths of its training bags; they vote, as in a model folder of `wsi-run train`."""
+"""Heads of a fold that vote; each saw all training bags, as those of the published figures did, from weights of its own."""
 HINDSIGHT = "dsmil, best epoch and cut of each fold"
 PUBLISHED = {
     "mi-Net": {"musk1": (0.889, 0.039), "fox": (0.613, 0.035), "elephant": (0.858, 0.037)},
@@ -43,6 +45,10 @@ BESIDE = {"mean": "MI-Net", "max": "mi-Net", HINDSIGHT: HINDSIGHT}
 """Which of them a head is held against; the others against gated attention."""
 
 
+Places = NDArray[np.int64]
+"""Places of bags in a set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """How heads are trained: through all epochs, as no bag is put aside to stop by."""
@@ -57,33 +63,32 @@ class Setting:
 
 
 SETTINGS = {"light": Setting(1e-3, 1e-2, 0.25), "strong": Setting(3e-3, 1.0, 0.5)}
-"""In each fold one is taken for all heads: that with which gated attention is wrong on fewer of the training bags that a
-member left out. So nothing of a tested bag is in the choice."""
+"""In each fold one is taken for all heads: that with which gated attention is wrong on fewer of the training bags, each
+told by a head that didn't see it. So nothing of a tested bag is in the choice."""
 STAND_IN = "gated-attention"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fold of one set for one head and setting."""
+    """One fold of one set for one head and setting; inside: its training bags are what is tested."""
 
     name: str
     head: str
     setting: str
     fold: int
+    inside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a fold.
+    """Bags that were tested, and those that were wrong.
 
-    tested: its bags; wrong: those that its members' vote got wrong; by_hindsight: those that the vote of the epoch, at the
-    cut, that are best on the tested bags themselves got wrong; errors_inside: of the members on what they left out.
+    by_hindsight: those that the vote of the epoch, at the cut, that are best on the tested bags themselves got wrong.
     """
 
     tested: tuple[int, ...]
     wrong: tuple[int, ...]
-    by_hindsight: tuple[int, ...]
-    errors_inside: int
+    by_hindsight: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +99,14 @@ class Bags:
     mask: Tensor
     labels: Tensor
 
-    def __getitem__(self, places: NDArray[np.int64] | Tensor) -> "Bags":
+    def __getitem__(self, places: Places | Tensor) -> "Bags":
         """Return some of them, no longer than their longest."""
         at = torch.as_tensor(places)
         longest = int(self.mask[at].sum(dim=1).max())
         return Bags(self.padded[at, :longest], self.mask[at, :longest], self.labels[at])
+
+    def positive(self, places: Places) -> NDArray[np.bool_]:
+        return self.labels.numpy()[places] > 0.5
 
     def tiles(self, place: int) -> NDArray[np.float32]:
         found: NDArray[np.float32] = self.padded[place][self.mask[place]].numpy()
@@ -116,37 +124,43 @@ def read_bags(file: Path) -> tuple[Bags, NDArray[np.bool_]]:
 
 
 def run_trial(folder: Path, trial: Trial) -> Outcome:
-    """Train a fold's members and let them vote on the bags that it tests."""
+    """Train a fold's heads and test them."""
     bags, folds = read_bags(folder / f"{trial.name}.npz")
     training, tested = np.flatnonzero(folds[trial.fold]), np.flatnonzero(~folds[trial.fold])
-    part = deal(bags.labels.numpy()[training], seed=trial.fold)
-    told, errors_inside = [], 0
-    for member in range(MEMBERS):
+    return try_inside(trial, bags, training) if trial.inside else vote(trial, bags, training, tested)
+
+
+def try_inside(trial: Trial, bags: Bags, training: Places) -> Outcome:
+    """Tell each training bag by a head that saw the other parts."""
+    part, wrong = deal(bags.labels.numpy()[training], seed=trial.fold), []
+    for member in range(PARTS):
         seen, left = training[part != member], training[part == member]
-        logits = train(trial, bags, seen, read=np.concatenate([tested, left]), seed=MEMBERS * trial.fold + member)
-        told.append(1 / (1 + np.exp(-logits[:, : len(tested)])))
-        errors_inside += int(np.sum((logits[-1, len(tested) :] > 0) != (bags.labels.numpy()[left] > 0.5)))
-    votes = np.mean(told, axis=0)  # (epochs, tested)
-    positive = bags.labels.numpy()[tested] > 0.5
-    missed = [(vote > cut) != positive for vote in votes for cut in (0.0, *votes.ravel())]
-    wrong, by_hindsight = (
-        tuple(tested[some].tolist()) for some in ((votes[-1] > 0.5) != positive, min(missed, key=np.sum))
-    )
-    return Outcome(tuple(tested.tolist()), wrong, by_hindsight, errors_inside)
+        logits = train(trial, bags, seen, read=left, seed=PARTS * trial.fold + member)[-1]
+        wrong += left[(logits > 0) != bags.positive(left)].tolist()
+    return Outcome(tuple(training.tolist()), tuple(wrong))
 
 
-def deal(labels: NDArray[np.float32], *, seed: int) -> NDArray[np.int64]:
-    """Return the member that leaves out each training bag, the classes dealt alike."""
+def vote(trial: Trial, bags: Bags, training: Places, tested: Places) -> Outcome:
+    """Let heads that saw all training bags vote on those that the fold tests."""
+    seeds = range(MEMBERS * trial.fold, MEMBERS * (trial.fold + 1))
+    logits = np.stack([train(trial, bags, training, read=tested, seed=seed) for seed in seeds])  # (M, epochs, tested)
+    votes = np.mean(1 / (1 + np.exp(-logits)), axis=0)  # (epochs, tested)
+    missed = [(vote > cut) != bags.positive(tested) for vote in votes for cut in (0.0, *votes.ravel())]
+    last = (votes[-1] > 0.5) != bags.positive(tested)
+    wrong, by_hindsight = (tuple(tested[some].tolist()) for some in (last, min(missed, key=np.sum)))
+    return Outcome(tuple(tested.tolist()), wrong, by_hindsight)
+
+
+def deal(labels: NDArray[np.float32], *, seed: int) -> Places:
+    """Return the part of each training bag, the classes dealt alike."""
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     part = np.empty(len(labels), np.int64)
-    part[order] = np.arange(len(labels)) % MEMBERS
+    part[order] = np.arange(len(labels)) % PARTS
     return part
 
 
-def train(
-    trial: Trial, bags: Bags, seen: NDArray[np.int64], *, read: NDArray[np.int64], seed: int
-) -> NDArray[np.float64]:
+def train(trial: Trial, bags: Bags, seen: Places, *, read: Places, seed: int) -> NDArray[np.float64]:
     """Return the logits of the bags to read after each epoch, `(epochs, read)`; bags this small go through padded."""
     setting, recipe = SETTINGS[trial.setting], SETTINGS[trial.setting].recipe
     spec = HeadSpec(trial.head, hidden=128, width=64, dropout=setting.dropout, instances=2, heads=4, landmarks=64)
@@ -185,10 +199,9 @@ class Trials:
         self.found: dict[Trial, Outcome] = {}
         if kept is not None and kept.exists():
             with kept.open() as file:
-                for name, head, setting, fold, *bags, errors in csv.reader(file):
-                    tested, wrong, by_hindsight = (tuple(map(int, some.split())) for some in bags)
-                    trial = Trial(name, head, setting, int(fold))
-                    self.found[trial] = Outcome(tested, wrong, by_hindsight, int(errors))
+                for name, head, setting, fold, inside, *bags in csv.reader(file):
+                    trial = Trial(name, head, setting, int(fold), inside == "True")
+                    self.found[trial] = Outcome(*(tuple(map(int, some.split())) for some in bags))
 
     def run(self, trials: Sequence[Trial]) -> list[Outcome]:
         """Return what came of the trials, in their order."""
@@ -198,11 +211,9 @@ class Trials:
             for trial, outcome in zip(missing, found, strict=True):
                 self.found[trial] = outcome
                 if self.kept is not None:
-                    *bags, errors = astuple(outcome)
+                    bags = (" ".join(map(str, some)) for some in astuple(outcome))
                     with self.kept.open("a", newline="") as file:
-                        csv.writer(file).writerow(
-                            (*astuple(trial), *(" ".join(map(str, some)) for some in bags), errors)
-                        )
+                        csv.writer(file).writerow((*astuple(trial), *bags))
         return [self.found[trial] for trial in trials]
 
 
@@ -215,10 +226,8 @@ def right(tested: Iterable[int], wrong: Iterable[int]) -> tuple[float, float]:
 
 def choose(trials: Trials, name: str, *, folds: int) -> list[str]:
     """Return the setting of each fold: that with fewest errors inside its training bags."""
-    errors = {
-        setting: [one.errors_inside for one in trials.run([Trial(name, STAND_IN, setting, k) for k in range(folds)])]
-        for setting in SETTINGS
-    }
+    inside = {setting: [Trial(name, STAND_IN, setting, k, inside=True) for k in range(folds)] for setting in SETTINGS}
+    errors = {setting: [len(one.wrong) for one in trials.run(tried)] for setting, tried in inside.items()}
     return [min(SETTINGS, key=lambda setting: errors[setting][k]) for k in range(folds)]
 
 
