@@ -12,7 +12,11 @@ from pydantic import BaseModel
 
 from wsi.config import MAX_YAML_BYTES, Config, Strict, as_yaml, read_yaml
 from wsi.errors import ConfigError
+from wsi.train.dense_settings import MaskConfig
 from wsi.train.picture_settings import PictureConfig
+from wsi.train.settings import TrainConfig
+
+CHECKOUT = Path(__file__).parents[1]
 
 SECTIONS = {name: field.default for name, field in Config.model_fields.items() if isinstance(field.default, BaseModel)}
 FIELDS = [("", "model")] + [(name, key) for name, section in SECTIONS.items() for key in type(section).model_fields]
@@ -269,20 +273,26 @@ def test_settings_are_frozen() -> None:
         Config().tile.overlap = 0.5
 
 
-@pytest.mark.parametrize("name", ["tumor", "features"])
-def test_shipped_recipe_is_good_and_explained(name: str) -> None:
-    path = Path(__file__).parents[1] / "configs" / f"{name}.yaml"
-    read_yaml(path, Config)
-    assert sum(line.lstrip().startswith("#") for line in path.read_text().splitlines()) >= 3
+SHIPPED: dict[str, type[Strict]] = {
+    "chest": PictureConfig,
+    "features": Config,
+    "hippocampus": MaskConfig,
+    "retina": PictureConfig,
+    "retina-vessels": MaskConfig,
+    "skin": PictureConfig,
+    "train": TrainConfig,
+    "tumor": Config,
+    "tumor-training": TrainConfig,
+}
 
 
-@pytest.mark.parametrize("name", ["chest", "retina", "skin"])
-def test_shipped_recipe_of_pictures_is_good_explained_and_shown_whole(name: str, tmp_path: Path) -> None:
-    path = Path(__file__).parents[1] / "configs" / f"{name}.yaml"
-    config = read_yaml(path, PictureConfig)
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CHECKOUT / "configs").iterdir()))
+def test_shipped_recipe_is_good_explained_and_shown_whole(name: str, tmp_path: Path) -> None:
+    path = CHECKOUT / "configs" / f"{name}.yaml"
+    config = read_yaml(path, SHIPPED[name])
     assert sum(line.lstrip().startswith("#") for line in path.read_text().splitlines()) >= 3
     (tmp_path / "whole.yaml").write_text(as_yaml(config))
-    assert read_yaml(tmp_path / "whole.yaml", PictureConfig) == config
+    assert read_yaml(tmp_path / "whole.yaml", SHIPPED[name]) == config
 
 
 def test_every_field_is_explained() -> None:
