@@ -202,9 +202,11 @@ def test_slide_is_drawn_px_for_px_where_the_file_has_it(look: Page, slides: Path
 
 def test_heat_has_each_tiles_color_and_follows_threshold_opacity_and_map(look: Page, shots: Path) -> None:
     look.keyboard.press("o")
+    look.get_by_label("Layer of the heat").select_option("attention")
+    expect(look.locator("#heatbar")).to_contain_text("attention (where the model looked; not a probability)")
     told = look.evaluate(
         """async () => { const { item, stage } = WSI.desk; const grid = item.heat;
-          const bytes = [...await WSI.desk.store.heat(item, "score")];
+          const bytes = [...await WSI.desk.store.heat(item, "attention")];
           const hottest = bytes.indexOf(Math.max(...bytes));
           return { byte: bytes[hottest], x: grid.x0 + (hottest % grid.columns + 0.5) * grid.step_x,
             y: grid.y0 + (Math.floor(hottest / grid.columns) + 0.5) * grid.step_y }; }"""
@@ -229,8 +231,6 @@ def test_heat_has_each_tiles_color_and_follows_threshold_opacity_and_map(look: P
     look.keyboard.press(".")
     at_rest(look)
     assert picture(look, "lines", told["x"], told["y"])[3] == 0, "below it is clear"
-    look.get_by_label("Layer of the heat").select_option("attention")
-    expect(look.locator("#heatbar")).to_contain_text("attention (where the model looked; not a probability)")
 
 
 def test_heat_flicks_off_and_on_by_one_key(look: Page) -> None:
@@ -362,8 +362,8 @@ def test_other_model_stands_beside_over_the_same_px_and_moves_along(
         expect(captions.last).to_contain_text(f"{told.grade}, P(")
         expect(page.locator("details.model").last).to_contain_text("About the other model")
         page.screenshot(path=shots / "other-model.png")
-        page.keyboard.press("j")
-        expect(page.locator("#case-title")).not_to_contain_text("a.svs")
+        page.keyboard.press("k")
+        expect(page.locator("#case-title")).to_contain_text("b.svs")
         page.wait_for_function("() => WSI.desk.stage.other?.item?.slide === WSI.desk.item.slide")
         page.get_by_label("On the right").select_option(label="case/a.svs")
         expect(captions.first).to_contain_text("b.svs")
