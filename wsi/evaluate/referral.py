@@ -20,12 +20,13 @@ class ReferralRule:
     """Refer a case unless exactly one class is likely enough.
 
     least: `(K,)` probability that a class needs to stay in the set of likely ones. Above 1: no case tells it enough.
-    promise: what the rule keeps, in words.
+    promise: what the rule keeps, in words; reason: why a case is referred.
     """
 
     method: Method
     least: tuple[float, ...]
     promise: str
+    reason: str
     referred: Figure
     """Share of the validation cases that it refers."""
     chosen_on: frozenset[str]
@@ -89,14 +90,14 @@ def fit_referral(
         promise = f"at most {alpha:.0%} of patients that are not referred are wrong, with {1 - doubt:.0%} confidence"
     else:
         least = _conformal_limits(cases, alpha, by_class=by_class)
-        promise = (
-            f"not one class alone is likely; the likely ones hold the true one in at least {1 - alpha:.0%} of cases"
-            + (" of each class" if by_class else "")
+        promise = f"the likely classes hold the true one in at least {1 - alpha:.0%} of cases" + (
+            " of each class" if by_class else ""
         )
+    reason = f"too unsure for one class alone at the {1 - alpha:.0%} level"
     chosen_on = frozenset(cases.owners)
-    rule = ReferralRule(method, least, promise, Figure.not_estimable("Referred", "not made yet"), chosen_on)
+    rule = ReferralRule(method, least, promise, reason, Figure.not_estimable("Referred", "not made yet"), chosen_on)
     referred = share("Referred", rule.refer(cases), patients=cases.owners)
-    return ReferralRule(method, least, promise, referred, chosen_on)
+    return ReferralRule(method, least, promise, reason, referred, chosen_on)
 
 
 def _conformal_limits(cases: Validation, alpha: float, *, by_class: bool) -> tuple[float, ...]:

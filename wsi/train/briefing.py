@@ -1,6 +1,6 @@
 """What a person should read before a model is trained: who is in the cohort, how it was split, what looks wrong."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
 from wsi.table import SHOWN
-from wsi.train.cohort import Case, Cohort, Finding
+from wsi.train.cohort import Case, Cohort, told
 from wsi.train.labels import Target
 from wsi.train.seal import SIDES, Fold, Splits
 from wsi.train.sections import Section, as_markdown, as_text
@@ -51,7 +51,9 @@ def brief(cohort: Cohort, splits: Splits | None = None) -> Briefing:
         *([_bags(cohort)] if cohort.tiles else []),
         *([_sites(cohort)] if len(_sites_of(cohort.cases)) > 1 else []),
         *([_folds(cohort, splits)] if splits else []),
-        Section("Findings", (), tuple(_findings(cohort.findings)) or ("none",)),
+        Section(
+            "Findings", (), tuple(f"{code}: {text}" for code, text in told(cohort.findings, most=SHOWN)) or ("none",)
+        ),
     ]
     return Briefing(tuple(sections), warnings)
 
@@ -159,17 +161,6 @@ def _folds(cohort: Cohort, splits: Splits) -> Section:
     inner = sum(len(fold.inner) for fold in splits.folds)
     lines = [f"scheme {splits.scheme}, sha256 {splits.digest}"] + ([f"{inner} inner folds"] if inner else [])
     return Section("Folds (patients a class)", tuple(rows), tuple(lines))
-
-
-def _findings(findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield what was found, at most ten of a kind."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.code].append(finding.message)
-    for code, messages in groups.items():
-        yield from (f"{code}: {message}" for message in messages[:SHOWN])
-        if len(messages) > SHOWN:
-            yield f"{code}: … and {len(messages) - SHOWN} more"
 
 
 def _warnings(cohort: Cohort, splits: Splits | None) -> Iterator[str]:

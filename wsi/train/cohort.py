@@ -1,6 +1,6 @@
 """Cases with their labels: who is whose, what is known of each, and what looks wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,17 @@ class Finding:
     code: str
     message: str
     names: tuple[str, ...] = ()
+
+
+def told(findings: Iterable[Finding], *, most: int) -> Iterator[tuple[str, str]]:
+    """Yield code and sentence of findings, at most so many of a kind and then how many more there are."""
+    groups: dict[str, list[str]] = {}
+    for finding in findings:
+        groups.setdefault(finding.code, []).append(finding.message)
+    for code, messages in groups.items():
+        yield from ((code, message) for message in messages[:most])
+        if len(messages) > most:
+            yield code, f"… and {len(messages) - most} more"
 
 
 @dataclass(frozen=True, slots=True)

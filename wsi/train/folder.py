@@ -201,7 +201,7 @@ def decided_section(
         ]
     if referral is not None and referral.band is not None:
         low, high = referral.band
-        found["referral"] = {"low": round(low, 6), "high": round(high, 6), "reason": referral.promise}
+        found["referral"] = {"low": round(low, 6), "high": round(high, 6), "reason": referral.reason}
     return found
 
 

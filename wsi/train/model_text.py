@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from wsi.card import ModelCard
+from wsi.train.cohort import told
 from wsi.train.figures import Line
 from wsi.train.heldout import HeldOut
 from wsi.train.linear_head import LINEAR
@@ -21,7 +22,7 @@ OPEN = (
     "Known failures: look at the cases that it got wrong (predictions.csv of the run) and describe them (CLAIM 36)",
 )
 SHOWN = 3
-"""Findings of one kind that are told one by one."""
+"""Findings of one kind; briefing.md of the run has more."""
 
 
 def model_text(study: Study, card: ModelCard, lines: Sequence[Line], held: HeldOut, *, made: str) -> str:
@@ -37,8 +38,8 @@ def model_text(study: Study, card: ModelCard, lines: Sequence[Line], held: HeldO
         "Not for:\n\n" + _bullets(card.use.not_for),
         "## Data\n\n" + _bullets(_data(study, card)),
         "## How good it is on cases it never saw\n\n" + _evaluation(study, lines),
+        *(["## To know\n\n" + _bullets(notes)] if (notes := study.config.model.notes) else []),
         "## Decisions\n\n" + _bullets(_decisions(card)),
-        *(["## What else there is to know\n\n" + _bullets(notes)] if (notes := study.config.model.notes) else []),
         "## How it was trained\n\n" + _bullets(_training(study, card)),
         "## Open: for a person to write\n\n" + _bullets(OPEN),
     ]
@@ -74,13 +75,7 @@ def _data(study: Study, card: ModelCard) -> Iterator[str]:
     sites = Counter(case.site for case in study.cohort.cases if case.site)
     if sites:
         yield f"Sites: {len(sites)}, the largest with {max(sites.values())} cases"
-    found: dict[str, list[str]] = {}
-    for finding in study.cohort.findings:
-        found.setdefault(finding.code, []).append(finding.message)
-    for messages in found.values():
-        yield from messages[:SHOWN]
-        if len(messages) > SHOWN:
-            yield f"{len(messages) - SHOWN} more like the last (briefing.md of the run has all)"
+    yield from (text for _, text in told(study.cohort.findings, most=SHOWN))
 
 
 def _evaluation(study: Study, lines: Sequence[Line]) -> str:

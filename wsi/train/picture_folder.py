@@ -20,7 +20,7 @@ from wsi.train.figures import Line
 from wsi.train.folder import calibration_section, decided_section, evaluation_section, training_section
 from wsi.train.picture_network import as_head
 from wsi.train.picture_run import Learned, PictureRun, final_fitting
-from wsi.train.picture_settings import Asked
+from wsi.train.picture_settings import Asked, PictureConfig
 from wsi.train.picture_text import picture_text
 from wsi.train.tasks import Floats
 
@@ -58,22 +58,7 @@ def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = (
     section = _head(config.asked[0], heads[0])
     card = ModelCard.model_validate(
         {
-            "kind": "model",
-            "id": out.name,
-            "version": "1",
-            "title": config.model.title,
-            "citation": config.model.citation,
-            "licence": {
-                "weights": config.model.licence,
-                "note": config.model.licence_note,
-                "consent": config.model.consent,
-            },
-            "use": {
-                "purpose": config.model.purpose,
-                "not_for": ["diagnosis, screening or any decision about a patient", *config.model.not_for],
-                "status": "research use only",
-            },
-            "input": config.input.model_dump(exclude_none=True),
+            **_as_asked(config, out.name),
             "encoder": {"name": OWN_ENCODER, "sha256": encoder.weights.sha256},
             "head": section,
             "also": [
@@ -98,6 +83,25 @@ def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = (
     publish(out / "README.md", picture_text(run, card, audit).encode())
     publish(out / "model.yaml", _yaml(card.model_dump(mode="json", exclude_none=True)))
     return card
+
+
+def _as_asked(config: PictureConfig, name: str) -> dict[str, Any]:
+    """Return what the settings alone say of the model: its name, terms, use and input."""
+    model = config.model
+    return {
+        "kind": "model",
+        "id": name,
+        "version": "1",
+        "title": model.title,
+        "citation": model.citation,
+        "licence": {"weights": model.licence, "note": model.licence_note, "consent": model.consent},
+        "use": {
+            "purpose": model.purpose,
+            "not_for": ["diagnosis, screening or any decision about a patient", *model.not_for],
+            "status": "research use only",
+        },
+        "input": config.input.model_dump(exclude_none=True),
+    }
 
 
 def _yaml(told: dict[str, Any]) -> bytes:
