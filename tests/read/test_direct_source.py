@@ -264,17 +264,23 @@ def test_dicom_frames_are_openslides_and_handed_on_as_they_are(tmp_path: Path) -
     ours.close()
 
 
-def test_dicom_frames_in_a_wrong_place_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked_first", ["frame_px", "jpeg_frame"])
+def test_dicom_frames_in_a_wrong_place_are_not_believed(
+    asked_first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_dicom(tmp_path / "series", PICTURE, levels=1)[0]
-    plain = Frames.read
+    plain = Frames._whole
 
-    def shifted(self: Frames, x: int, y: int, size: Size, *, shrink: int = 1) -> NDArray[np.uint8]:
-        return plain(self, x + 40, y, size, shrink=shrink)
+    def shifted(self: Frames, index: int, shrink: int) -> NDArray[np.uint8]:
+        pixels = plain(self, index, shrink)
+        assert pixels is not None
+        return np.roll(pixels, 40, axis=1)
 
-    monkeypatch.setattr(Frames, "read", shifted)
+    monkeypatch.setattr(Frames, "_whole", shifted)
     theirs = OpenSlideSource(path)
     ours = direct_dicom(theirs, path)
     assert isinstance(ours, DirectSource)
+    assert getattr(ours, asked_first)(0, 1, 1) is None
     assert (ours.shrinks(0), ours.frame_px(0, 0, 0), ours.jpeg_frame(0, 0, 0)) == ((1,), None, None)
     region = Region(Point(100, 100), 0, Size(50, 40))
     assert np.array_equal(ours.read_region(region), theirs.read_region(region))

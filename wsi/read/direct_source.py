@@ -34,7 +34,9 @@ wrong place or in wrong colors differs by several gray levels. Level 0 must be e
 PROBED_PX = 1024
 """Of a frame that is probed as many px along a side at most, in its middle: some are as wide as the slide."""
 GLANCES, BLOCK, MIDDLE_PX = 2, 16, 64
-"""Frames of a level that are looked at before it is shown, of each MIDDLE_PX x MIDDLE_PX px, by blocks of BLOCK x BLOCK."""
+"""Frames of a level that are compared as they are shown, before any is believed: MIDDLE_PX x MIDDLE_PX px of each, by blocks
+of BLOCK x BLOCK. Only frames whose px differ by MIN_RANGE gray levels count: flat ones prove nothing."""
+MIN_RANGE = 16
 _FAULTS = (
     tifffile.TiffFileError,
     FormatError,
@@ -61,6 +63,7 @@ class DirectLevel:
         self._columns = columns
         self._gaps = Holes(self._frame, (self._counts == 0).reshape(rows, columns))
         self._has_gaps = bool((self._counts == 0).any())
+        self._glances, self.is_misplaced = 0, False
 
     def has_gap(self, region: Region, x: int, y: int) -> bool:
         """Return whether (x, y) in px of the level and what is right of and below it touches a frame without bytes."""
@@ -78,13 +81,27 @@ class DirectLevel:
         alike = [self._is_alike(index) for index in self._probes()]
         return True in alike and False not in alike
 
-    @cached_property
-    def is_placed(self) -> bool:
-        """Whether the frames that hold the most show in their middle what OpenSlide shows there, to within a px: enough
-        to look at, and quickly found."""
-        told = (alike for index in self._probes() if (alike := self._is_placed(index)) is not None)
-        first = list(itertools.islice(told, GLANCES))
-        return bool(first) and all(first)
+    def is_in_place(self, column: int, row: int, pixels: NDArray[np.uint8] | None = None) -> bool:
+        """Return whether a frame may be looked at: the first ones must show in their middle what OpenSlide shows there,
+        to within a px.
+
+        Args:
+            pixels: of the frame, where they are decoded already.
+        """
+        if self._glances >= GLANCES or self.is_misplaced:
+            return not self.is_misplaced
+        frame = self.frames.inside(column, row) if pixels is None else pixels
+        size = Size(min(MIDDLE_PX, frame.shape[1]), min(MIDDLE_PX, frame.shape[0]))
+        left, top = (frame.shape[1] - size.width) // 2, (frame.shape[0] - size.height) // 2
+        stored = frame[top : top + size.height, left : left + size.width].astype(np.int16)
+        try:
+            shown = self._shown(column * self._frame.width + left, row * self._frame.height + top, size)
+        except RegionError:
+            return False
+        # Parts of a px don't move the means of blocks.
+        self.is_misplaced = float(np.abs(_blocks(shown) - _blocks(stored)).mean()) > MAX_MEAN_GRAY_LEVELS
+        self._glances += int(np.ptp(stored) >= MIN_RANGE)
+        return not self.is_misplaced
 
     def _probes(self) -> Sequence[int]:
         """Return frames spread over the level, of each part the one with the most bytes: flat ones prove nothing."""
@@ -92,38 +109,26 @@ class DirectLevel:
         return [int(part[np.argmax(self._counts[part])]) for part in parts if len(part) and self._counts[part].max()]
 
     def _is_alike(self, index: int) -> bool | None:
-        """Return whether a frame is as OpenSlide shows it; None when it can't be decoded, by whomever."""
-        found = self._both(index, PROBED_PX)
-        if found is None:
-            return None
-        difference = np.abs(found[0] - found[1])
-        return not difference.any() if self._level == 0 else bool(difference.mean() <= MAX_MEAN_GRAY_LEVELS)
-
-    def _is_placed(self, index: int) -> bool | None:
-        """Return whether the middle of a frame is as OpenSlide shows it in the mean of blocks, which parts of a px
-        don't move; None when it can't be decoded, by whomever."""
-        found = self._both(index, MIDDLE_PX)
-        if found is None:
-            return None
-        return float(np.abs(_blocks(found[0]) - _blocks(found[1])).mean()) <= MAX_MEAN_GRAY_LEVELS
-
-    def _both(self, index: int, side: int) -> tuple[NDArray[np.int16], NDArray[np.int16]] | None:
-        """Return px of the middle of a frame as OpenSlide shows them and as they are stored; None where they can't be decoded, by
-        whomever, or lie beyond the level."""
-        size = Size(min(side, self._frame.width), min(side, self._frame.height))
+        """Return whether the middle of a frame is as OpenSlide shows it; None when it can't be decoded, by whomever, or
+        lies beyond the level."""
+        size = Size(min(PROBED_PX, self._frame.width), min(PROBED_PX, self._frame.height))
         x = index % self._columns * self._frame.width + (self._frame.width - size.width) // 2
         y = index // self._columns * self._frame.height + (self._frame.height - size.height) // 2
         full = self.frames.size
         if x >= full.width or y >= full.height:
             return None
         size = Size(min(size.width, full.width - x), min(size.height, full.height - y))
-        downsample = self._inner.levels[self._level].downsample
-        place = Point(round(x * downsample), round(y * downsample))
         try:
-            shown = self._inner.read_region(Region(place, self._level, size))
-            return shown.astype(np.int16), self.frames.read(x, y, size).astype(np.int16)
+            difference = np.abs(self._shown(x, y, size) - self.frames.read(x, y, size))
         except RegionError:
             return None
+        return not difference.any() if self._level == 0 else bool(difference.mean() <= MAX_MEAN_GRAY_LEVELS)
+
+    def _shown(self, x: int, y: int, size: Size) -> NDArray[np.int16]:
+        """Return px from (x, y) of the level as OpenSlide shows them; RegionError where it can't."""
+        downsample = self._inner.levels[self._level].downsample
+        place = Point(round(x * downsample), round(y * downsample))
+        return self._inner.read_region(Region(place, self._level, size)).astype(np.int16)
 
 
 def _blocks(pixels: NDArray[Any]) -> NDArray[np.float64]:
@@ -162,12 +167,20 @@ class DirectSource:
         return found.frames.frame_size if found else None
 
     def jpeg_frame(self, level: int, column: int, row: int, /) -> bytes | None:
-        found = self._placed(level)
-        return found.frames.jpeg_file(column, row) if found and not found.is_gap(column, row) else None
+        found = self._seen(level, column, row)
+        if found is None:
+            return None
+        with self._lock:
+            is_in_place = found.is_in_place(column, row)
+        return found.frames.jpeg_file(column, row) if is_in_place else None
 
     def frame_px(self, level: int, column: int, row: int, /) -> NDArray[np.uint8] | None:
-        found = self._placed(level)
-        return found.frames.inside(column, row) if found and not found.is_gap(column, row) else None
+        found = self._seen(level, column, row)
+        if found is None:
+            return None
+        pixels = found.frames.inside(column, row)
+        with self._lock:
+            return pixels if found.is_in_place(column, row, pixels) else None
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
         found = self._found.get(region.level)
@@ -190,12 +203,10 @@ class DirectSource:
         with self._lock:
             return found.is_proven
 
-    def _placed(self, level: int) -> DirectLevel | None:
+    def _seen(self, level: int, column: int, row: int) -> DirectLevel | None:
+        """Return the level of a frame that may be looked at as it is stored."""
         found = self._found.get(level)
-        if found is None:
-            return None
-        with self._lock:
-            return found if found.is_placed else None
+        return None if found is None or found.is_misplaced or found.is_gap(column, row) else found
 
     def _through_openslide(self, region: Region) -> NDArray[np.uint8]:
         size = Size(region.size.width * region.shrink, region.size.height * region.shrink)
