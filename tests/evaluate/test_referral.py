@@ -6,7 +6,7 @@ from scipy.special import expit, softmax
 from scipy.stats import binom
 
 from wsi.errors import UsageError
-from wsi.evaluate import Test, Validation, fit_referral
+from wsi.evaluate import Test, Threshold, Validation, fit_referral
 
 
 def draw(rng: np.random.Generator, n: int, classes: int, *, sharp: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
@@ -73,6 +73,28 @@ def test_binary_rule_is_a_band_of_probabilities() -> None:
     assert not rule.refer(test)[outside].any()
     assert rule.referred.value == pytest.approx(((expit(odds) > low) & (expit(odds) < high)).mean(), abs=0.01)
     assert "90%" in rule.promise
+
+
+@pytest.mark.parametrize(("sharp", "cut"), [(1.0, 0.1), (1.0, 0.5), (1.0, 0.93), (4.0, 0.02), (4.0, 0.5), (4.0, 0.98)])
+def test_nobody_is_called_what_the_rule_holds_unlikely(sharp: float, cut: float) -> None:
+    rng = np.random.default_rng(3)
+    odds = rng.normal(0, 2, 400)
+    truth = (rng.random(400) < expit(sharp * odds)).astype(float)
+    validation = Validation("binary", truth, odds[:, None], names("v", 400))
+    alone = fit_referral(validation, alpha=0.1)
+    rule = alone.with_calls(Threshold.stated(cut, by="a test"), validation)
+    test = Test("binary", np.zeros(999), np.linspace(-6, 6, 999)[:, None], names("t", 999))
+    called, kept = test.probabilities[:, 1] >= cut, ~rule.refer(test)
+    assert kept.any()
+    assert (rule.likely(test)[kept, 1] == called[kept]).all()
+    assert (rule.likely(test)[kept, 0] != called[kept]).all()
+    assert not (alone.refer(test) & kept).any()
+    assert rule.band is not None
+    low, high = rule.band
+    assert low <= cut <= high
+    chances = test.probabilities[:, 1]
+    assert ((chances > low) & (chances < high) <= ~kept).all()
+    assert rule.referred.value == pytest.approx(((expit(odds) > low) & (expit(odds) < high)).mean(), abs=0.01)
 
 
 def test_too_few_patients_refer_everyone() -> None:

@@ -111,7 +111,10 @@ def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any]) -> tu
     question = replace(_question(given), subgroups=())
     validation = read_study(given["validation"], given["validation_labels"] or labels, question).validation()
     rule = fit_referral(validation, alpha=given["alpha"])
-    return (choose_threshold(validation, rule=given["rule"]) if validation.kind == "binary" else None), rule
+    if validation.kind != "binary":
+        return None, rule
+    threshold = choose_threshold(validation, rule=given["rule"])
+    return threshold, rule.with_calls(threshold, validation)
 
 
 def _beside(predictions: Path) -> Path:

@@ -1,6 +1,6 @@
 """Which cases a person must decide: a rule made from validation cases that keeps what it states."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from wsi.evaluate.binary import Bools, Floats, Ints, patient_index
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.predictions import Predictions, Validation, need_validation, refuse_shared
 from wsi.evaluate.proportion import share
+from wsi.evaluate.threshold import Threshold
 
 Method = Literal["conformal", "risk"]
 
@@ -30,6 +31,8 @@ class ReferralRule:
     referred: Figure
     """Share of the validation cases that it refers."""
     chosen_on: frozenset[str]
+    cut: float | None = None
+    """Of two classes: the threshold by which cases are called. Who is called what the rule holds unlikely is referred."""
 
     def likely(self, predictions: Predictions) -> Bools:
         """Return which classes `(n, K)` each case may be of.
@@ -46,15 +49,28 @@ class ReferralRule:
 
     def refer(self, predictions: Predictions) -> Bools:
         """Return which cases `(n,)` a person must decide."""
-        return np.asarray(self.likely(predictions).sum(axis=1) != 1)
+        likely = self.likely(predictions)
+        referred = likely.sum(axis=1) != 1
+        if self.cut is not None:
+            referred |= (predictions.probabilities[:, 1] >= self.cut) != likely[:, 1]
+        return np.asarray(referred)
+
+    def with_calls(self, threshold: Threshold, validation: Validation) -> "ReferralRule":
+        """Return the rule for cases of two classes that are called by a threshold; `validation`: what it was made from.
+
+        A threshold that is to miss few may call a case positive that the rule alone would let pass as negative.
+        """
+        cases, rule = need_validation(validation, "a referral rule"), replace(self, cut=threshold.value)
+        return replace(rule, referred=share("Referred", rule.refer(cases), patients=cases.owners))
 
     @property
     def band(self) -> tuple[float, float] | None:
         """Probabilities of the positive class between which a case is referred; None unless there are two classes."""
         if len(self.least) != 2:
             return None
-        ends = sorted((max(0.0, 1 - self.least[0]), min(1.0, self.least[1])))
-        return ends[0], ends[1]
+        ends = [max(0.0, 1 - self.least[0]), min(1.0, self.least[1])]
+        ends += [] if self.cut is None else [self.cut]
+        return min(ends), max(ends)
 
 
 def fit_referral(

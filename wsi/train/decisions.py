@@ -75,6 +75,8 @@ def decide(validation: Validation | None, *, rule: str, alpha: float, calibrate:
         threshold = choose_threshold(calibrated, rule=rule) if stated is not None else None
     except UsageError as error:
         threshold, lacking = stated, str(error)
+    if threshold is not None:
+        referral = referral.with_calls(threshold, calibrated)
     return Decisions(temperature, threshold, referral, lacking)
 
 
