@@ -1,6 +1,7 @@
 """`wsi-run review` and `wsi-run audit verify` as a person starts them."""
 
 import http.client
+import ipaddress
 import json
 import os
 import re
@@ -8,14 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from tests.review.cohort import SUSPICIOUS, client, decide, make_out
 from tests.traps import environment
+from wsi.cli import review
 from wsi.cli.main import _run
 from wsi.cli.review import listen
 
@@ -74,6 +78,46 @@ def test_other_hosts_need_the_token_too_and_are_warned_of(out: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
         assert process.stderr is not None
         assert "--host 0.0.0.0: other machines can reach this page now" in process.stderr.read()
+
+
+def started(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[list[str], list[str]]:
+    """Return the links that the command prints and those that it gives to the browser; nothing is served."""
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: [one.close() for one in sockets])
+    status, told, _ = run(capsys, monkeypatch, "review", str(out), "--port", "0", *arguments)
+    assert status == 0
+    return told.splitlines(), opened
+
+
+def test_browser_gets_a_link_of_its_own_which_tells_nothing_of_the_printed_one(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (printed,), (opened,) = started(out, monkeypatch, capsys)
+    assert printed.split("token=")[0] == opened.split("token=")[0]
+    assert re.fullmatch(r"[\w-]{43}", opened.split("token=")[1])
+    assert opened.split("token=")[1] not in printed
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_link_for_other_machines_is_printed_too(
+    host: str, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(review, "addresses", lambda host: ["192.168.1.7", "2001:db8::7"])
+    monkeypatch.setattr(review, "listen", lambda host, port: listen("127.0.0.1", port))
+    printed, _ = started(out, monkeypatch, capsys, "--host", host, "--no-browser")
+    names = [re.sub(r"^http://(.*):\d+/\?token=.*$", r"\1", link) for link in printed]
+    assert names == ["127.0.0.1", "192.168.1.7", "[2001:db8::7]"]
+    assert len({link.split("token=")[1] for link in printed}) == 1
+
+
+def test_address_of_this_machine_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in review.addresses("::"):
+        assert not ipaddress.ip_address(address).is_unspecified
+    monkeypatch.setattr(socket.socket, "connect", lambda self, far: (_ for _ in ()).throw(OSError("no way out")))
+    assert review.addresses("0.0.0.0") == []
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:

@@ -1,17 +1,21 @@
 """Hostile requests over a real socket: each gets a fitting 4xx, and no answer holds a path of this machine."""
 
+import contextlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from starlette.testclient import TestClient
 
-from tests.review.cohort import BENIGN, SUSPICIOUS, TOKEN, DrawnTiles, client, decide, drawn, make_out
+from tests.review.cohort import BENIGN, SUSPICIOUS, TOKEN, DrawnTiles, client, decide, drawn, make_out, open_folder
 from tests.review.serving import Answer, Served, served
-from wsi.review import TileKey, guard, make_app
+from wsi.review import TileKey, guard, make_app, protocol
 from wsi.review.guard import Door
 from wsi.review.refusal import without_paths
 
@@ -253,6 +257,66 @@ def test_flood_is_answered_in_part_and_the_server_lives(out: Path, monkeypatch: 
         assert running.ask("/api/run").status == 200
 
 
+class Slow(DrawnTiles):
+    """Tiles that take twice as long as a head may."""
+
+    def tile_soon(self, key: TileKey, /) -> Future[bytes]:
+        found: Future[bytes] = Future()
+        threading.Timer(0.8, found.set_result, [self.tile(key)]).start()
+        return found
+
+
+def is_dropped(connection: socket.socket) -> bool:
+    """Return whether the server ends the connection, whatever it sends before."""
+    try:
+        while connection.recv(1 << 16):
+            pass
+        return True
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def test_connection_without_a_whole_head_is_dropped(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_S", 0.4)
+    with served(out, Slow()) as running, contextlib.ExitStack() as opened:
+
+        def connect(sent: bytes) -> socket.socket:
+            made = opened.enter_context(socket.create_connection(("127.0.0.1", running.port), 3))
+            made.sendall(sent)
+            return made
+
+        half = f"GET /api/run HTTP/1.1\r\nhost: {running.host}\r\n".encode()
+        silent, begun, trickling = connect(b""), connect(b"GET /api/r"), connect(half)
+        again = connect(half + f"cookie: {running.cookie}\r\n\r\n".encode())
+        assert again.recv(1 << 20).startswith(b"HTTP/1.1 200")
+        again.sendall(half)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(12):
+                trickling.sendall(b"x: y\r\n")
+                time.sleep(0.1)
+        assert [is_dropped(one) for one in (silent, begun, trickling, again)] == [True] * 4
+        assert running.ask(f"{CASE}/tiles/0/0/0").status == 200, "an answer may take longer than a head"
+
+
+def test_link_for_one_use_opens_the_page_once(out: Path) -> None:
+    app = make_app(open_folder(out), DrawnTiles(), token=TOKEN, once="read-by-others", port=80)
+    mine, theirs = (TestClient(app, base_url="http://127.0.0.1:80", follow_redirects=False) for _ in range(2))
+    assert mine.get("/?token=read-by-other").status_code == 403
+    assert mine.get("/?token=read-by-others").status_code == 303
+    assert mine.get("/api/run").status_code == 200
+    answer = theirs.get("/?token=read-by-others")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "E_TOKEN")
+    assert theirs.get("/api/run").status_code == 401
+    assert [theirs.get(f"/?token={TOKEN}").status_code for _ in range(2)] == [303, 303]
+
+
+def test_link_without_a_token_is_no_link_for_one_use(out: Path) -> None:
+    app = make_app(open_folder(out), DrawnTiles(), token=TOKEN, port=80)
+    assert TestClient(app, base_url="http://127.0.0.1:80").get("/?token=").status_code == 403
+
+
 def test_fault_of_ours_is_a_500_without_a_path(out: Path) -> None:
     class Broken(DrawnTiles):
         def has(self, slide: str, /) -> bool:
@@ -293,10 +357,6 @@ def test_decision_over_the_socket_is_kept(tmp_path: Path) -> None:
 
 
 def test_app_takes_any_host_it_is_told(out: Path) -> None:
-    from starlette.testclient import TestClient
-
-    from tests.review.cohort import open_folder
-
     app = make_app(open_folder(out), DrawnTiles(), token=TOKEN, host="0.0.0.0", port=80)
     browser = TestClient(app, base_url="http://192.168.1.7")
     assert browser.get("/api/run").status_code == 401

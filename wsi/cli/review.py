@@ -1,5 +1,6 @@
 """`wsi-run review`: the page on which people look at slides and decide."""
 
+import contextlib
 import socket
 import webbrowser
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from starlette.applications import Starlette
 
 from wsi.cli.options import FILE
 from wsi.review import Beside, Desk, ReviewFolder, Tiles, make_app, new_token, slide_places, slides_below, write_static
+from wsi.review.protocol import PromptProtocol
 from wsi.review.text import clean
 
 MAX_CONNECTIONS = 512
@@ -126,7 +128,7 @@ def _check(out: Path, given: dict[str, Any]) -> None:
 
 def serve(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
     """Serve the page until a signal ends it."""
-    host, token = given["host"], new_token()
+    host, token, once = given["host"], new_token(), new_token()
     listening = listen(host, given["port"])
     port = int(listening.getsockname()[1])
     reviewer = clean(given["reviewer"])
@@ -134,15 +136,16 @@ def serve(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
         folder,
         tiles,
         token=token,
+        once=once,
         host=host,
         port=port,
         beside=given["beside"],
         blind=given["blind"],
         reviewer=reviewer,
     )
-    name = "127.0.0.1" if host in _ANY else f"[{host}]" if ":" in host else host
-    link = f"http://{name}:{port}/?token={token}"
-    click.echo(link)
+    places = [f"http://{name}:{port}/?token=" for name in names_of(host)]
+    for place in places:
+        click.echo(place + token)
     if host not in LOCAL:
         click.echo(
             f"wsi-run: --host {host}: other machines can reach this page now, unencrypted; whoever has the link sees "
@@ -150,7 +153,7 @@ def serve(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
             err=True,
         )
     if not given["no_browser"]:
-        webbrowser.open(link)
+        webbrowser.open(places[0] + once)  # every user of this machine can read what a program was started with
     uvicorn.Server(server_settings(app)).run(sockets=[listening])
     return 0
 
@@ -172,10 +175,31 @@ def write(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
     return EXIT_NOT_OK if made.unreadable else 0
 
 
+def names_of(host: str) -> list[str]:
+    """Return how the server is reached in links: from this machine first, then from others where it has any address."""
+    known = ["127.0.0.1", *addresses(host)] if host in _ANY else [host]
+    return [f"[{name}]" if ":" in name else name for name in known]
+
+
+def addresses(host: str) -> list[str]:
+    """Return this machine's own addresses on the way out, of the kinds that "0.0.0.0" or "::" listens on.
+
+    Only the route is looked up, to an address kept for documents; nothing is sent.
+    """
+    ways = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")]
+    found = []
+    for family, far in ways if host == "::" else ways[:1]:
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as way:
+            way.connect((far, 9))
+            found.append(str(way.getsockname()[0]))
+    return found
+
+
 def server_settings(app: Starlette) -> uvicorn.Config:
-    """Return how the server runs: quiet, with an end to how many connections it holds."""
+    """Return how the server runs: quiet, with an end to how many connections it holds, and for how long in vain."""
     return uvicorn.Config(
         app,
+        http=PromptProtocol,
         log_level="warning",
         access_log=False,
         server_header=False,

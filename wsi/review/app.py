@@ -44,6 +44,7 @@ def make_app(
     tiles: Tiles,
     *,
     token: str,
+    once: str = "",
     host: str = "127.0.0.1",
     port: int = 0,
     beside: ReviewFolder | None = None,
@@ -55,6 +56,7 @@ def make_app(
     Args:
         tiles: the way to the px of the slides.
         token: what the link that opens the page holds.
+        once: what a link holds that opens the page one time; "" for none.
         host, port: what it listens on; a request by another name is refused.
         beside: another run over the same slides, whose results are seen beside.
         blind: show no verdict before the reviewer's own read of the case is written down; needs `reviewer`.
@@ -83,7 +85,7 @@ def make_app(
         Route("/api/cases/{slide}/decisions", pages.decide, methods=["POST"]),
     ]
     handlers: Mapping[Any, Any] = {WsiError: _on_error, HTTPException: _on_status, Exception: _on_bug}
-    middleware = [Middleware(Guard, door=Door(token, host, port))]
+    middleware = [Middleware(Guard, door=Door(token, host, port, once))]
     return Starlette(routes=routes, exception_handlers=handlers, middleware=middleware, lifespan=pages.alive)
 
 

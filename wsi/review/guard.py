@@ -59,12 +59,14 @@ _ENTRY = (
 class Door:
     """What opens the page: the token of the link, and the name by which the server is reached.
 
-    host: the address it listens on. port: tells the cookies of two servers apart.
+    host: the address it listens on. port: tells the cookies of two servers apart. once: a token that opens it one time,
+    for a link that others on this machine may read; "" is none.
     """
 
     token: str
     host: str
     port: int
+    once: str = ""
 
     @property
     def cookie(self) -> str:
@@ -93,7 +95,7 @@ class Guard:
     """An ASGI application around the page's own: it answers itself whatever may not pass."""
 
     def __init__(self, app: App, door: Door) -> None:
-        self._app, self._door = app, door
+        self._app, self._door, self._once = app, door, door.once
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._waiting = 0
 
@@ -146,11 +148,20 @@ class Guard:
             given = parse_qs(query.decode("ascii"), max_num_fields=4).get("token", [""])
         except (UnicodeDecodeError, ValueError) as error:
             raise _no(400, "E_TOKEN", "The link isn't whole.") from error
-        if len(given) != 1 or not hmac.compare_digest(given[0].encode(), self._door.token.encode()):
-            raise _no(403, "E_TOKEN", "The token in the link isn't this server's.")
+        if len(given) != 1 or not self._is_known(given[0]):
+            raise _no(403, "E_TOKEN", "The token in the link isn't this server's, or was used before.")
         answer = RedirectResponse("/", 303, headers={"cache-control": "no-store"})
         answer.set_cookie(self._door.cookie, self._door.session, path="/", httponly=True, samesite="strict")
         return answer
+
+    def _is_known(self, token: str) -> bool:
+        """Return whether a token opens the page; the one for one use does so only now."""
+        if hmac.compare_digest(token.encode(), self._door.token.encode()):
+            return True
+        if not self._once or not hmac.compare_digest(token.encode(), self._once.encode()):
+            return False
+        self._once = ""
+        return True
 
     def _check_cookie(self, lines: Iterable[str], *, link: bool) -> None:
         crumbs = [crumb.strip().partition("=") for line in lines for crumb in line.split(";")]
