@@ -37,10 +37,10 @@ def out(tmp_path: Path) -> Path:
     return make_out(tmp_path / "OUT")
 
 
-def test_worklist_shows_referred_then_suspicious_and_the_stopped_last(out: Path) -> None:
+def test_worklist_shows_the_suspicious_first_and_the_stopped_last(out: Path) -> None:
     rows = client(out).get("/api/cases").json()["cases"]
-    assert [row["slide"] for row in rows] == [UNSURE, SUSPICIOUS, BENIGN, REFUSED, FAILED]
-    first = rows[1]
+    assert [row["slide"] for row in rows] == [SUSPICIOUS, UNSURE, BENIGN, REFUSED, FAILED]
+    first = rows[0]
     assert (first["name"], first["ai"]["label"], first["ai"]["probability"]) == ("one/1.svs", "Malignant", 0.93)
     assert first["suspicion"] == 0.93
     assert rows[3]["ai"] is rows[3]["suspicion"] is None
@@ -51,7 +51,7 @@ def test_run_tells_model_classes_and_counts(out: Path) -> None:
     told = client(out).get("/api/run").json()
     assert told["notice"] == "Research use only. Not for diagnosis."
     assert told["model"] == {
-        "id": "tumor", "version": "1.0.0", "sha256": cases.MODEL_SHA256, "threshold": 0.5, "title": "", "kind": "",
+        "id": "tumor", "version": "1.0.0", "sha256": cases.MODEL_SHA256, "threshold": 0.5, "has_card": False, "title": "", "kind": "",
         "trained_on": [], "purpose": "", "not_for": [], "licence": "", "evaluation": [],
     }  # fmt: skip
     assert (told["beside"], told["structures"]) == (None, [])
@@ -75,7 +75,8 @@ def test_model_that_is_here_is_told_by_its_card(tmp_path: Path) -> None:
     made = provenance.model_copy(update={"model_sha256": folder_digest(find_folder("tumor", "model"))})
     write_case(tmp_path, graded(SUSPICIOUS, "1.svs", 0.9, provenance=made))
     browser = client(tmp_path)
-    assert browser.get("/api/run").json()["model"]["licence"] == "Apache-2.0"
+    told = browser.get("/api/run").json()["model"]
+    assert (told["has_card"], told["licence"]) == (True, "Apache-2.0")
     words = browser.get(f"/api/cases/{SUSPICIOUS}").json()["words"]
     told = model_card(find_folder("tumor", "model")).evaluation[0]
     interval = f"{told.value:.2f} (95 % interval {told.low:.2f} to {told.high:.2f}"
@@ -165,13 +166,14 @@ def test_next_slide_to_review_is_made_ready_and_the_reviewed_are_passed_over(out
         found = desk.prepare_next(slide)
         return found[0] if found else None
 
-    assert order[:3] == [UNSURE, SUSPICIOUS, BENIGN]
-    assert [following(slide) for slide in (None, UNSURE, SUSPICIOUS, BENIGN)] == [UNSURE, SUSPICIOUS, BENIGN, UNSURE]
-    decide(client(out), SUSPICIOUS)
-    assert following(UNSURE) == BENIGN
-    decide(client(out), BENIGN)
-    assert following(UNSURE) is None
+    assert order[:3] == [SUSPICIOUS, UNSURE, BENIGN]
+    ways = [following(slide) for slide in (None, SUSPICIOUS, UNSURE, BENIGN)]
+    assert ways == [SUSPICIOUS, UNSURE, BENIGN, SUSPICIOUS]
     decide(client(out), UNSURE)
+    assert [following(slide) for slide in (SUSPICIOUS, UNSURE, BENIGN)] == [BENIGN, SUSPICIOUS, SUSPICIOUS]
+    decide(client(out), BENIGN)
+    assert following(SUSPICIOUS) is None
+    decide(client(out), SUSPICIOUS)
     assert following(None) is None
 
 

@@ -61,10 +61,13 @@ def rows_of(text: str) -> list[dict[str, object]]:
     return found
 
 
+def names(browser: TestClient) -> list[str]:
+    return [row["name"] for row in browser.get("/api/cases").json()["cases"]]
+
+
 def test_order_and_counts_tell_nothing(out: Path) -> None:
     browser = blind(out)
-    names = [row["name"] for row in browser.get("/api/cases").json()["cases"]]
-    assert names == sorted(names)
+    assert names(browser) == ["one/1.svs", "one/2.svs", "three.svs", "five.svs", "four.svs"]
     assert browser.get("/api/run").json()["counts"]["referred"] is None
 
 
@@ -86,8 +89,7 @@ def test_own_read_opens_that_case_and_no_other(out: Path) -> None:
     assert len(browser.get(f"/api/cases/{SUSPICIOUS}/outlines").json()["features"]) == 2
     assert browser.get(f"/api/cases/{UNSURE}").json()["ai"] is None
     assert browser.get(f"/api/cases/{UNSURE}/heat/score").status_code == 403
-    names = [row["name"] for row in browser.get("/api/cases").json()["cases"]]
-    assert names == sorted(names)
+    assert names(browser) == ["one/1.svs", "one/2.svs", "three.svs", "five.svs", "four.svs"]
     assert blind(out).get(f"/api/cases/{SUSPICIOUS}").json()["ai"] is not None, "a restart keeps it open"
 
 
@@ -114,6 +116,21 @@ def test_another_persons_read_neither_opens_a_case_nor_is_shown(out: Path) -> No
         "B. Other",
         ME,
     ]
+
+
+def test_another_persons_final_leaves_a_case_to_the_named_reviewer(out: Path) -> None:
+    decide(client(out), SUSPICIOUS, who="B. Other")
+    for hidden in (True, False):
+        browser = client(out, blind=hidden, reviewer=ME)
+        decide(browser, SUSPICIOUS, who=ME, stage="own", verdict="unsure")
+        row = browser.get("/api/cases").json()["cases"][0]
+        assert (row["slide"], row["reviewed"]) == (SUSPICIOUS, False)
+        assert row["decision"]["who"] == ME
+        assert browser.get("/api/run").json()["counts"]["reviewed"] == 0
+    decide(browser, SUSPICIOUS, who=ME)
+    assert browser.get("/api/run").json()["counts"]["reviewed"] == 1
+    assert client(out).get("/api/run").json()["counts"]["reviewed"] == 1
+    assert names(blind(out)) == ["one/2.svs", "three.svs", "one/1.svs", "five.svs", "four.svs"]
 
 
 def test_blind_without_a_reviewer_is_no_review(out: Path) -> None:

@@ -10,7 +10,7 @@ from tests.review.cohort import graded, stopped
 from wsi.export.cohort import Entry
 from wsi.export.suspicion import suspicion
 from wsi.results import ClassScore, Result, Value
-from wsi.review.worklist import order, row
+from wsi.review.worklist import blind_order, order, row
 
 
 def scored(*probabilities: float, **changes: Any) -> Result:
@@ -52,12 +52,15 @@ def entry(result: Result) -> Entry:
     return Entry(cases.make_record(result), result, Path("nowhere"))
 
 
-def names(*results: Result) -> list[str]:
-    return [one.result.path for one in sorted(map(entry, results), key=order)]
+def names(*results: Result, reviewed: tuple[str, ...] = ()) -> list[str]:
+    entries = map(entry, results)
+    made = sorted(entries, key=lambda one: order(one, reviewed=one.result.path in reviewed))
+    return [one.result.path for one in made]
 
 
-def test_referred_and_unlike_slides_come_first_then_by_suspicion_then_the_stopped() -> None:
+def test_suspicious_slides_come_first_then_the_reviewed_then_the_stopped() -> None:
     found = names(
+        graded("h-1-00000000", "hot and reviewed", 0.99),
         stopped("a-1-00000000", "failed", "failed", "E_CRASH"),
         stopped("b-1-00000000", "refused", "refused", "E_FORMAT"),
         graded("c-1-00000000", "calm", 0.02),
@@ -65,8 +68,21 @@ def test_referred_and_unlike_slides_come_first_then_by_suspicion_then_the_stoppe
         graded("e-1-00000000", "unlike", 0.01, out_of_distribution=1.4),
         graded("f-1-00000000", "referred", 0.4, refer=True),
         stopped("g-1-00000000", "no verdict", "partial", "E_LOSS"),
+        reviewed=("hot and reviewed", "failed"),
     )
-    assert found == ["referred", "unlike", "hot", "calm", "no verdict", "refused", "failed"]
+    assert found == ["hot", "referred", "calm", "unlike", "no verdict", "hot and reviewed", "refused", "failed"]
+
+
+def test_blind_order_tells_nothing_of_the_model() -> None:
+    results = [
+        graded("a-1-00000000", "b", 0.99),
+        graded("b-1-00000000", "a", 0.01, refer=True),
+        stopped("c-1-00000000", "0", "failed", "E_CRASH"),
+    ]
+    found = sorted(map(entry, results), key=lambda one: blind_order(one, reviewed=False))
+    assert [one.result.path for one in found] == ["a", "b", "0"]
+    found = sorted(map(entry, results), key=lambda one: blind_order(one, reviewed=one.result.path == "a"))
+    assert [one.result.path for one in found] == ["b", "a", "0"]
 
 
 def test_values_beyond_the_scale_keep_their_order() -> None:
@@ -87,7 +103,8 @@ def test_text_of_strangers_is_made_visible_and_paths_are_left_out() -> None:
 
 
 def test_hidden_row_has_the_same_keys_as_an_open_one() -> None:
-    one = entry(graded("x-1-00000000", "x", 0.9, flags=["blur", "out-of-distribution"]))
+    flags = ["blur", "few-tiles", "out-of-distribution", "unusual-amount", "a-flag-of-a-later-model"]
+    one = entry(graded("x-1-00000000", "x", 0.9, flags=flags))
     hidden, shown = (row(one, viewable=True, hidden=hidden) for hidden in (True, False))
     assert hidden.keys() == shown.keys()
-    assert (hidden["flags"], shown["flags"]) == (["blur"], ["blur", "out-of-distribution"])
+    assert (hidden["flags"], shown["flags"]) == (["blur", "few-tiles"], flags)

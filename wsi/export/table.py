@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from wsi.export.cohort import Entry, publish_changes
 from wsi.printable import safe_cell
-from wsi.results import Decision, Result, last_finals, read_decisions
+from wsi.results import Decision, Result, read_decisions
 
 NAME = "predictions.csv"
 _COLUMNS = (
@@ -21,10 +21,14 @@ def write_predictions(out: Path, slides: Iterable[Entry]) -> None:
     """Write predictions.csv: a column for each class's probability, value and time of survival that any slide has.
 
     Once people have decided about slides, also what they decided last (review_status, review_grade, review_who,
-    review_when): with review_grade as target, the table is one of labels to train on.
+    review_when, review_reason, review_comment): with review_grade as target, the table is one of labels to train on.
+    review_conflict is "yes" where the last decisions of two people differ; own_grade is the last read before the
+    model's verdict was shown.
     """
-    finals = last_finals(read_decisions(out))
-    rows = [_row(entry) | _reviewed(finals.get(entry.result.slide), entry.result) for entry in slides]
+    decisions: dict[str, list[Decision]] = {}
+    for decision in read_decisions(out):
+        decisions.setdefault(decision.slide, []).append(decision)
+    rows = [_row(entry) | _reviewed(decisions.get(entry.result.slide, []), entry.result) for entry in slides]
     own = list(dict.fromkeys(name for row in rows for name in row if name not in (*_COLUMNS, *_LAST)))
     publish_changes(out / NAME, _lines(rows, [*_COLUMNS, *own, *_LAST]))
 
@@ -91,17 +95,30 @@ def _of_images(result: Result) -> dict[str, str]:
     return found
 
 
-def _reviewed(decision: Decision | None, result: Result) -> dict[str, str]:
-    """Return the last decision on a slide by column; one that agrees has the verdict's own grade."""
-    if decision is None:
-        return {}
+def _reviewed(decisions: Sequence[Decision], result: Result) -> dict[str, str]:
+    """Return what was decided about a slide last, by column."""
+    finals = {one.who: one for one in decisions if one.stage == "final"}
+    last = next((one for one in reversed(decisions) if one.stage == "final"), None)
+    told = {}
+    if last is not None:
+        opinions = {(one.verdict, _grade(one, result)) for one in finals.values()}
+        told = {
+            "review_status": last.verdict or "decided",
+            "review_grade": _grade(last, result),
+            "review_who": last.who,
+            "review_when": last.when,
+            "review_reason": last.reason,
+            "review_comment": last.comment,
+            "review_conflict": "yes" if len(opinions) > 1 else "no",
+        }
+    own = next((one for one in reversed(decisions) if one.stage == "own"), None)
+    return told | ({"own_grade": own.grade or ""} if own else {})
+
+
+def _grade(decision: Decision, result: Result) -> str:
+    """Return the grade of a decision; one that agrees has the verdict's own."""
     agreed = result.grade if decision.verdict == "agree" else None
-    return {
-        "review_status": decision.verdict or "decided",
-        "review_grade": decision.grade or agreed or "",
-        "review_who": decision.who,
-        "review_when": decision.when,
-    }
+    return decision.grade or agreed or ""
 
 
 def _number(value: float | None) -> str:

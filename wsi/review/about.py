@@ -11,7 +11,7 @@ Told = dict[str, Any]
 
 
 def about_model(folder: ReviewFolder) -> Told | None:
-    """Return the model of a run; None where nothing says which. Its card's words are empty where it isn't here."""
+    """Return the model of a run; None where nothing says which. Without `has_card` its card isn't here, and its words are empty."""
     made = folder.made()
     if made is None:
         return None
@@ -22,6 +22,7 @@ def about_model(folder: ReviewFolder) -> Told | None:
         "version": printable(made.model_version),
         "sha256": made.model_sha256,
         "threshold": graded.threshold if graded else None,
+        "has_card": card is not None,
         **(_of_card(card) if card else _UNKNOWN),
     }
 

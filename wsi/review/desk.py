@@ -18,7 +18,7 @@ from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, read_decisions
 from wsi.review import evidence, heat, log, worklist
 from wsi.review.about import about_model, classes_of, structures_of
 from wsi.review.beside import Beside
-from wsi.review.draft import read_draft
+from wsi.review.draft import entry_of, parse_draft
 from wsi.review.folder import ReviewFolder, Stamp, damaged, stamp
 from wsi.review.frame import frame, is_volume
 from wsi.review.outlines import outlines
@@ -89,24 +89,24 @@ class Desk:
                 "cases": len(results),
                 **counts,
                 "referred": None if hidden else sum(r.has_verdict and r.refer for r in results),
-                "reviewed": sum(any(d.stage == "final" for d in self._of(entry)) for entry in entries),
+                "reviewed": sum(self._is_reviewed(entry) for entry in entries),
             },
         }
 
     def cases(self) -> list[dict[str, Any]]:
-        """Return the worklist, the most suspicious first; by name while a verdict may not be seen."""
+        """Return the worklist: to review, reviewed, stopped; each by falling suspicion, in a blind review by name."""
+        key = worklist.blind_order if self._blind else worklist.order
         entries = self._folder.entries()
-        if not self._blind:
-            entries.sort(key=worklist.order)
+        entries.sort(key=lambda entry: key(entry, reviewed=self._is_reviewed(entry)))
         return [self._row(entry) for entry in entries]
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         hidden = self._is_hidden(entry)
         row = worklist.row(entry, viewable=self._tiles.has(entry.result.slide), hidden=hidden)
-        seen = self._seen(entry, hidden=hidden)
-        last = next((d for d in reversed(seen) if d.stage == "final"), seen[-1] if seen else None)
+        counted = self._counted(entry)
+        last = next((d for d in reversed(counted) if d.stage == "final"), counted[-1] if counted else None)
         brief = last.model_dump(include={"who", "when", "stage", "verdict", "grade"}) if last else None
-        return {**row, "decision": brief, "reviewed": any(d.stage == "final" for d in seen)}
+        return {**row, "decision": brief, "reviewed": self._is_reviewed(entry)}
 
     def case(self, slide: str) -> dict[str, Any]:
         """Return all of one slide but its pictures; its words say what is wrong where a result file is damaged."""
@@ -217,6 +217,9 @@ class Desk:
         result, scale = entry.result, frame(entry.result)
         if is_volume(result):
             raise Refused(404, "E_VOLUME", VOLUME)
+        if not self._tiles.has(result.slide):
+            told = f"{printable(result.path)}: where it lies isn't known here."
+            raise Refused(404, AbsentError.code, told, next="Start with --slides and the folder that was run.")
         try:
             view = self._tiles.look(result.slide, ahead=ahead)
         except WsiError as error:
@@ -262,16 +265,24 @@ class Desk:
         """Write a decision down and return it.
 
         Raises:
-            Refused: it can't be kept, or (409) comes before the own read that a blind review asks for.
+            Refused: it can't be kept, or (409) somebody decided meanwhile, or it comes before the own read that a blind
+                review asks for.
             ArtifactError, NoSpaceError: nothing was written.
         """
-        entry = self._folder.entry(slide)
-        told = read_draft(body, entry.result, reviewer=self._reviewer)
-        if told["stage"] == "final" and self._is_hidden(entry):
-            raise Refused(
-                409, "E_OWN_READ_FIRST", "The own read comes first.", next="Write down your read, then decide."
-            )
-        return {"entry": log.append(self._folder.out, told).model_dump()}
+        entry, draft = self._folder.entry(slide), parse_draft(body)
+        told = entry_of(draft, entry.result, reviewer=self._reviewer, hidden=self._is_hidden(entry))
+
+        def check() -> None:
+            self._check_seen(entry, draft.seen)
+
+        return {"entry": log.append(self._folder.out, told, check=check).model_dump()}
+
+    def _check_seen(self, entry: Entry, seen: int | None) -> None:
+        """Refuse (409) a decision whose author doesn't know of all that may be known of the slide's others."""
+        there = self._seen(entry, hidden=self._is_hidden(entry))
+        if seen is not None and len(there) > seen:
+            told = f"{printable(there[-1].who)} decided meanwhile."
+            raise Refused(409, "E_MEANWHILE", told, next="Look at it, then record yours.")
 
     def _panes(self, entry: Entry) -> list[dict[str, str]]:
         """Return the other slides that lie in the same folder: of one case, where a case has a folder."""
@@ -293,6 +304,13 @@ class Desk:
 
     def _seen(self, entry: Entry, *, hidden: bool) -> list[Decision]:
         return [d for d in self._of(entry) if not hidden or d.who == self._reviewer]
+
+    def _counted(self, entry: Entry) -> list[Decision]:
+        """Return the decisions that tell how far the review is: those of the named reviewer, or of all without one."""
+        return [d for d in self._of(entry) if self._reviewer in ("", d.who)]
+
+    def _is_reviewed(self, entry: Entry) -> bool:
+        return any(d.stage == "final" for d in self._counted(entry))
 
     def _is_hidden(self, entry: Entry) -> bool:
         """Return whether the verdict stays hidden: in a blind review until the reviewer's own read is written down."""

@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,11 +44,12 @@ def read_head(folder: Path) -> Head | None:
         return None
 
 
-def append(out: Path, told: dict[str, Any]) -> Decision:
+def append(out: Path, told: dict[str, Any], *, check: Callable[[], None] = lambda: None) -> Decision:
     """Write a decision down and return it with its place in the log; it is on the disk then.
 
     Args:
         told: all of a Decision but sequence, when, previous and sha256.
+        check: called once nobody else may write; nothing is written when it raises.
 
     Raises:
         ArtifactError: the log was changed by something else, or can't be written; nothing was written.
@@ -59,6 +60,7 @@ def append(out: Path, told: dict[str, Any]) -> Decision:
         folder.mkdir(exist_ok=True)
         with (folder / LOG).open("ab+") as file, held(file, fcntl.LOCK_EX):
             head = _settled(folder, file)
+            check()
             when = datetime.now(UTC).isoformat(timespec="milliseconds")
             decision = sealed(**told, sequence=head.count + 1, when=when, previous=head.last)
             line = decision.line()

@@ -1,4 +1,4 @@
-"""The worklist: a row a slide, those to look at first on top."""
+"""The worklist: a row a slide, the most suspicious first."""
 
 from typing import Any
 
@@ -11,22 +11,22 @@ from wsi.results import AlsoVerdict, Result, Structure
 from wsi.review.frame import is_volume
 from wsi.review.refusal import without_paths
 
-MODEL_FLAGS = frozenset({"out-of-distribution"})
-"""Flags that come from the model; the others tell of the slide alone."""
+SLIDE_FLAGS = frozenset({"blur", "pen", "fold", "bubble", "stain", "unreadable-tiles", "few-tiles"})
+"""Flags that tell of the slide alone; all others may tell what a model found."""
 
 
-def order(entry: Entry) -> tuple[Any, ...]:
-    """Return the key that sorts slides: with a verdict, those to refer first, by falling suspicion; refused and failed last."""
-    result = entry.result
-    first = int(not (result.refer or is_outside(result)))
-    height = result.value.value if result.value else suspicion(result) or 0.0
-    rank = order_key(result)[0]
-    return rank, first if rank == 0 else 0, -height if rank == 0 else 0.0, result.path, result.slide
+def order(entry: Entry, *, reviewed: bool) -> tuple[Any, ...]:
+    """Return the key that sorts slides: to review, reviewed, stopped; each as in the report, by falling suspicion."""
+    return _place(entry.result, reviewed=reviewed), *order_key(entry.result), entry.result.slide
 
 
-def is_outside(result: Result) -> bool:
-    """Return whether the slide is unlike those that the model learned from."""
-    return "out-of-distribution" in result.flags or (result.out_of_distribution or 0.0) > 1
+def blind_order(entry: Entry, *, reviewed: bool) -> tuple[Any, ...]:
+    """Return the key that sorts slides without a word of the model: to review, reviewed, stopped; each by name."""
+    return _place(entry.result, reviewed=reviewed), entry.result.path, entry.result.slide
+
+
+def _place(result: Result, *, reviewed: bool) -> int:
+    return 2 if result.status in ("refused", "failed") else int(reviewed)
 
 
 def row(entry: Entry, *, viewable: bool, hidden: bool) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def row(entry: Entry, *, viewable: bool, hidden: bool) -> dict[str, Any]:
         "tiles": result.tiles.model_dump(),
     }
     if hidden:
-        flags = [flag for flag in result.flags if flag not in MODEL_FLAGS]
+        flags = [flag for flag in result.flags if flag in SLIDE_FLAGS]
         closed = dict.fromkeys(("refer", "refer_reason", "out_of_distribution", "ai", "suspicion"))
         return {**told, **closed, "flags": flags}
     return {

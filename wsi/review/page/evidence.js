@@ -85,23 +85,28 @@
     return make("li", {}, make("b", { text: `${metric} ${figure(value)}${around}` }), ` ${name}${n ? `, n = ${n}` : ""}`);
   }
 
-  function modelFacts(model, title) {
-    if (!model) return null;
-    const rows = [
-      ["Model", `${model.id} ${model.version}`],
+  const CARD_GONE = "This model's card isn't here: start with --model FOLDER to read what it was trained on and is meant for.";
+
+  function cardFacts(model) {
+    return [
       ["Trained on", [].concat(model.trained_on ?? []).join("; ") || "not said"],
       ["Meant for", model.purpose || "not said"],
       ["Not for", [].concat(model.not_for ?? []).join("; ") || "not said"],
       ["Licence", model.licence || "not said"],
-      ["SHA-256", make("code", { text: model.sha256 ?? "" })],
     ];
+  }
+
+  function modelFacts(model, title) {
+    if (!model) return null;
+    const hash = ["SHA-256", make("code", { text: model.sha256 ?? "" })];
+    const rows = [["Model", `${model.id} ${model.version}`], ...(model.has_card ? cardFacts(model) : []), hash];
     if (model.threshold !== null && model.threshold !== undefined) rows.splice(1, 0, ["Threshold", model.threshold.toFixed(2)]);
     const evaluation = model.evaluation ?? [];
     return make(
       "details",
       { class: "model" },
       make("summary", { text: title }),
-      make("p", { text: model.title ?? "" }),
+      make("p", { text: model.has_card ? model.title : CARD_GONE }),
       facts(rows),
       evaluation.length ? make("h4", { text: "How it was tested" }) : null,
       evaluation.length ? make("ul", { class: "evaluation" }, ...evaluation.map(interval)) : null,

@@ -6,14 +6,6 @@
   const ANY = "";
   const SURE = 0.9;
 
-  /** Return the group a case belongs to: what to look at first, the rest, or what has no result. */
-  WSI.groupOf = function (item, threshold) {
-    if (WSI.isStopped(item)) return "Without a result";
-    if (WSI.isUnread(item)) return "To read";
-    const isHot = (item.suspicion ?? 0) >= threshold;
-    return item.refer || WSI.isUnfamiliar(item) || isHot ? "Look first" : "The rest";
-  };
-
   /** Whether the AI's result is held back until the own read. */
   WSI.isUnread = (item) => item.ai === null && item.refer === null && !WSI.isStopped(item);
 

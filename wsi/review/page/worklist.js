@@ -1,10 +1,11 @@
-/** The worklist: what is suspicious first, what can't be reviewed last and with its reason. */
+/** The worklist: what is suspicious first, then what is reviewed, and last, with its reason, what can't be. */
 (function () {
   "use strict";
   const WSI = (window.WSI = window.WSI || {});
   const { make, mark } = WSI;
 
   const SHOWN = 2; // structures of a row
+  const GROUPS = ["To read", "Look first", "The rest", "Reviewed", "Without a result"]; // in this order
   const OUTCOME = { agree: "agreed", disagree: "disagreed", unsure: "unsure" };
 
   function thumbnail(item, store) {
@@ -51,6 +52,14 @@
     return make("span", { class: "done" }, WSI.shape("reviewed"), outcome);
   }
 
+  /** The group of a case; who is referred or unlike the training stands out by marks, and not by group. */
+  function groupOf(item, threshold) {
+    if (WSI.isStopped(item)) return "Without a result";
+    if (item.reviewed) return "Reviewed";
+    if (WSI.isUnread(item)) return "To read";
+    return (item.suspicion ?? 0) >= threshold ? "Look first" : "The rest";
+  }
+
   class Worklist {
     /** @param {Element} host @param {{store, run, onOpen: function(string): void}} desk */
     constructor(host, { store, run, onOpen }) {
@@ -77,23 +86,24 @@
       this.render();
     }
 
-    /** Show these cases, in the server's order. */
+    /** Show these cases: by group, and within each in the server's order. */
     show(items) {
       this.set({ items });
     }
 
+    get groups() {
+      const found = WSI.sift(this.items, this.asked, this.words);
+      const groups = GROUPS.map((name) => [name, found.filter((item) => groupOf(item, this.threshold) === name)]);
+      return groups.filter(([, items]) => items.length);
+    }
+
     get shown() {
-      return WSI.sift(this.items, this.asked, this.words);
+      return this.groups.flatMap(([, items]) => items);
     }
 
     render() {
-      const { shown } = this;
-      const groups = new Map();
-      for (const item of shown) {
-        const name = WSI.groupOf(item, this.threshold);
-        groups.set(name, [...(groups.get(name) ?? []), item]);
-      }
-      this.list.replaceChildren(...[...groups].map(([name, items]) => this.group(name, items)));
+      const { groups, shown } = this;
+      this.list.replaceChildren(...groups.map(([name, items]) => this.group(name, items)));
       if (!shown.length) this.list.append(this.emptiness());
       this.tell(shown.length);
     }
