@@ -8,6 +8,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -19,10 +21,11 @@ from tests.make_dicom import write_dicom
 from tests.make_ndpi import write_ndpi
 from tests.traps import PLUGINS, write_trap
 from wsi.engine.view_pool import Question
+from wsi.engine.viewer import MAX_PIECE_PX, steps_of
 from wsi.engine.viewing import STALL_S, Viewing
 from wsi.errors import AbsentError, ChildError, RegionError, TimeoutExceeded, UnreadableError
-from wsi.geometry import Point, Region, Size
-from wsi.read import SlideFile, find_slides, open_slide
+from wsi.geometry import Level, Point, Region, Size
+from wsi.read import SlideFile, Source, find_slides, open_slide
 from wsi.review import Piece, TileKey
 
 PICTURE = make.small_picture()
@@ -90,16 +93,27 @@ def test_tiles_cover_each_level_as_it_is_read(kind: str, viewing: Callable[..., 
     source.close()
 
 
-def test_large_slide_of_one_level_gets_a_smaller_one(viewing: Callable[..., Viewing], tmp_path: Path) -> None:
-    wide = np.tile(PICTURE, (1, 6, 1))
+@pytest.mark.parametrize(("width", "shrinks"), [(4096, [1]), (4100, [1, 4]), (16_384, [1, 4]), (16_400, [1, 4, 16])])
+def test_large_slide_of_one_level_gets_smaller_ones(
+    width: int, shrinks: list[int], viewing: Callable[..., Viewing], tmp_path: Path
+) -> None:
+    wide = np.tile(PICTURE, (1, -(-width // PICTURE.shape[1]), 1))[:, :width]
     make.write_picture(tmp_path / "slide.png", wide)
     slide, shown = only(tmp_path), viewing(tmp_path)
     levels = shown.look(slide).levels
-    assert (levels[1].width, levels[1].downsample) == (wide.shape[1] // 4, 4.0)
-    side = 4 * levels[1].tile_px
-    expected = np.asarray(Image.fromarray(wide[:side, :side]).reduce(4)).astype(int)
-    found = px_of(tile(shown, slide, 1, 0, 0)).astype(int)
-    assert np.abs(found - expected).mean() < 4
+    assert [(level.width, level.downsample) for level in levels] == [(width // by, float(by)) for by in shrinks]
+    for number, by in enumerate(shrinks[1:], 1):
+        side = by * levels[number].tile_px
+        expected = np.asarray(Image.fromarray(wide[:side, :side]).reduce(by)).astype(int)
+        found = px_of(tile(shown, slide, number, 0, 0)).astype(int)
+        assert np.abs(found[: expected.shape[0]] - expected[: found.shape[0]]).mean() < 4
+
+
+def test_tile_of_a_huge_slide_is_made_of_a_bounded_number_of_px() -> None:
+    source = SimpleNamespace(levels=[Level(Size(2_000_000, 1_000_000), 1.0)])
+    steps = steps_of(cast(Source, source))
+    assert [step.shrink for step in steps] == [1, 4, 16]
+    assert max(step.region(3, 3).size.area for step in steps) <= MAX_PIECE_PX
 
 
 def test_piece_is_shown_at_the_size_asked_for(viewing: Callable[..., Viewing], tmp_path: Path) -> None:

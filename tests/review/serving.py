@@ -114,7 +114,7 @@ def reviewed(
     folder = ReviewFolder(out, lambda: journal.read(out), models=models)
     other = ReviewFolder(beside, lambda: journal.read(beside), models=models) if beside else None
     found = slides_below(slides, folder.records()) if slides else {}
-    viewing = Viewing(slide_places(out) | found, is_picture=folder.is_picture, workers=1)
+    viewing = Viewing(slide_places(out, folder.records()) | found, is_picture=folder.is_picture, workers=1)
     viewing.warm()
     given: dict[str, Any] = {"token": TOKEN, "beside": other, "blind": blind, "reviewer": reviewer}
     try:

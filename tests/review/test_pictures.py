@@ -65,7 +65,7 @@ class Reviewed:
 
 def reviewed(out: Path, **given: object) -> Reviewed:
     folder = open_folder(out)
-    viewing = Viewing(slide_places(out), is_picture=folder.is_picture, workers=1)
+    viewing = Viewing(slide_places(out, folder.records()), is_picture=folder.is_picture, workers=1)
     app = make_app(folder, viewing, token=TOKEN, port=PORT, **given)  # type: ignore[arg-type]
     client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}")
     client.get(f"/?token={TOKEN}")

@@ -84,7 +84,7 @@ def command(out: Path, **given: Any) -> int:
     folder = ReviewFolder(out, lambda: journal.read(out), models=given["models"])
     given["beside"] = _beside(folder, given["beside"], given["models"])
     found = slides_below(given["slides"], folder.records()) if given["slides"] else {}
-    viewing = Viewing(slide_places(out) | found, is_picture=folder.is_picture)
+    viewing = Viewing(slide_places(out, folder.records()) | found, is_picture=folder.is_picture)
     viewing.warm()
     try:
         return write(folder, viewing, given) if given["static"] else serve(folder, viewing, given)

@@ -33,8 +33,9 @@ OPEN_SLIDES = 8
 TILE_PX = 256
 """Side of the tiles of a level whose stored frames are of no use as they are."""
 COARSEST_PX = 4096
-"""A slide whose coarsest level is larger than this gets one that is `SHRINK` times smaller, made as it is asked for."""
-SHRINK = 4
+"""A slide whose coarsest level is larger than this gets smaller ones, made as they are asked for."""
+SHRINKS = 4, 16
+"""How much smaller: a tile is made of 4,096 x 4,096 px of the stored level at most."""
 MAX_PIECE_PX = 16 << 20
 """px of the level that a piece may be made of."""
 _FRAME_PX = range(128, 1025)
@@ -69,9 +70,10 @@ def steps_of(source: Source) -> tuple[Step, ...]:
         frame_px = _frame_px(source, number)
         steps.append(Step(number, 1, level.size, level.downsample, frame_px or TILE_PX, bool(frame_px)))
     last = steps[-1]
-    if max(last.size.width, last.size.height) > COARSEST_PX:
-        size = Size(max(1, last.size.width // SHRINK), max(1, last.size.height // SHRINK))
-        steps.append(Step(last.level, SHRINK, size, last.downsample * SHRINK, TILE_PX, False))
+    for shrink in SHRINKS:
+        if max(steps[-1].size.width, steps[-1].size.height) > COARSEST_PX:
+            size = Size(max(1, last.size.width // shrink), max(1, last.size.height // shrink))
+            steps.append(Step(last.level, shrink, size, last.downsample * shrink, TILE_PX, False))
     return tuple(steps)
 
 
