@@ -217,7 +217,7 @@ class Desk:
         result, scale = entry.result, frame(entry.result)
         if is_volume(result):
             raise Refused(404, "E_VOLUME", VOLUME)
-        if not self._tiles.has(result.slide):
+        if result.status in ("refused", "failed") and not self._tiles.has(result.slide):  # nothing need have moved
             told = f"{printable(result.path)}: where it lies isn't known here."
             raise Refused(404, AbsentError.code, told, next="Start with --slides and the folder that was run.")
         try:
