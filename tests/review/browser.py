@@ -150,6 +150,7 @@ AS_NEW = """async () => {
   const { bar, decision, drafts, draw, list, stage } = WSI.desk;
   const { slide } = list.items.find(({ name }) => name.endsWith("a.svs"));
   drafts.clear();
+  stage.main.viewer.slide = null; // or it stays where it is looked at
   draw.reset();
   decision.comment.value = "";
   decision.verdict = null;

@@ -421,7 +421,7 @@ def test_drawn_disagreement_survives_a_restart_and_reaches_qupath(
         page.screenshot(path=shots / "drawing.png")
         page.keyboard.press("Enter")
         page.get_by_label("Your name").fill("A. Miller")
-        page.locator(".grades").get_by_text("not malignant", exact=True).click()
+        page.locator(".grades").get_by_text("malignant", exact=True).click()
         page.get_by_label("Class of outline 1").select_option("not malignant")
         page.get_by_label("Comment").fill("Reactive; see outline <1>.")
         page.screenshot(path=shots / "disagree.png")
@@ -431,7 +431,7 @@ def test_drawn_disagreement_survives_a_restart_and_reaches_qupath(
         leave(page)
     with reviewed(out, slides=slides) as link:
         enter(page, link)
-        expect(page.locator(".history")).to_contain_text("A. Miller disagreed: not malignant · 1 outline")
+        expect(page.locator(".history")).to_contain_text("A. Miller disagreed: malignant · 1 outline")
         expect(page.locator(".history")).to_contain_text("Reactive; see outline <1>.")
         page.screenshot(path=shots / "after-restart.png")
         leave(page)
@@ -709,6 +709,128 @@ def test_slow_disk_is_told_of_while_it_lasts(page: Page, shared: Server) -> None
     expect(page.locator(".waiting")).to_be_hidden()
 
 
+def test_nothing_is_recorded_for_a_case_that_is_not_open(window: Browser, out: Path, slides: Path) -> None:
+    page, _complaints = open_page(window)
+    with reviewed(out, slides=slides, reviewer="A. Miller") as link:
+        enter(page, link)
+        page.route(
+            re.compile("/api/cases/[^/]+$"), lambda route: route.abort() if route.request.method == "GET" else None
+        )
+        row(page, "b.svs").click()
+        expect(page.locator(".empty-stage")).to_contain_text("The server doesn't answer")
+        expect(page.locator("#decision")).to_be_hidden()
+        expect(page.locator("#evidence")).not_to_contain_text("a.svs")
+        page.keyboard.press("a")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(300)
+        leave(page)
+    page.context.close()
+    assert not (out / "review").exists()
+
+
+def test_who_goes_on_while_a_decision_is_saved_stays_there(page: Page, out: Path, slides: Path) -> None:
+    held: list[Route] = []
+    with reviewed(out, slides=slides, reviewer="A. Miller") as link:
+        enter(page, link)
+        page.route(re.compile("/decisions$"), lambda route: held.append(route))
+        page.keyboard.press("a")
+        page.keyboard.press("Control+Enter")
+        row(page, "b.svs").click()
+        expect(page.locator("#case-title")).to_contain_text("b.svs")
+        for route in held:
+            route.continue_()
+        expect(page.locator("#messages")).to_contain_text("Recorded as no. 1")
+        expect(row(page, "a.svs")).to_contain_text("agreed")
+        expect(page.locator("#case-title")).to_contain_text("b.svs")
+        leave(page)
+
+
+def test_draft_outlives_other_cases_and_a_reload(page: Page, out: Path, slides: Path) -> None:
+    with reviewed(out, slides=slides, blind=True, reviewer="B. Blind") as link:
+        enter(page, link)
+        page.locator(".grades").get_by_text("malignant", exact=True).click()
+        page.keyboard.press("d")
+        page.mouse.click(*on_screen(page, 500, 600))
+        page.mouse.click(*on_screen(page, 900, 520))
+        row(page, "b.svs").click()
+        expect(page.locator("#case-title")).to_contain_text("b.svs")
+        assert page.evaluate("() => WSI.desk.decision.picked") is None
+        row(page, "a.svs").click()
+        expect(page.locator("#case-title")).to_contain_text("a.svs")
+        page.reload()
+        expect(page.locator("#case-title")).to_contain_text("a.svs")
+        at_rest(page)
+        assert page.evaluate("() => WSI.desk.decision.picked") == "malignant"
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#messages")).to_contain_text(
+            "An outline isn't closed. An outline needs three points or more"
+        )
+        page.mouse.click(*on_screen(page, 900, 1000))
+        page.keyboard.press("Control+Enter")
+        expect(page.locator(".history")).to_contain_text("B. Blind read it alone: malignant · 1 outline")
+        expect(page.locator(".drawn")).to_contain_text("Outline 1")  # what the final decision goes on from
+        assert page.evaluate("() => WSI.desk.drafts.get(WSI.desk.item.slide)") is None
+        leave(page)
+
+
+def test_own_read_may_be_that_one_cannot_tell(page: Page, out: Path, slides: Path) -> None:
+    with reviewed(out, slides=slides, blind=True, reviewer="B. Blind") as link:
+        enter(page, link)
+        page.keyboard.press("u")
+        page.keyboard.press("Control+Enter")
+        expect(page.locator(".history")).to_contain_text("B. Blind read it alone: can't tell")
+        page.keyboard.press("x")
+        label = page.evaluate("() => WSI.desk.item.ai.label")
+        page.locator(".grades").get_by_text(label, exact=True).click()
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#messages")).to_contain_text("That is the model's grade")
+        leave(page)
+
+
+def test_slide_that_vanishes_while_it_is_looked_at_is_told_of(window: Browser, shared: Server) -> None:
+    page, _complaints = open_page(window)
+    gone = {"error": {"message": "The slide isn't where it lay", "next": "Bring it back."}}
+    enter(page, shared.link)
+    page.route(re.compile("/tiles/"), lambda route: route.fulfill(status=404, json=gone))
+    page.keyboard.press("4")
+    expect(page.locator(".lost")).to_contain_text("The slide isn't where it lay. Bring it back.")
+    page.unroute_all()
+    look_at(page, 900, 700, 0.5)
+    expect(page.locator(".lost")).to_be_hidden()
+    page.context.close()
+
+
+def test_decision_keeps_the_place_that_is_looked_at(page: Page, out: Path, slides: Path) -> None:
+    with reviewed(out, slides=slides, reviewer="A. Miller") as link:
+        enter(page, link)
+        look_at(page, 900, 700, 1.0)
+        page.keyboard.press("a")
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#messages")).to_contain_text("Recorded as no. 1")
+        at_rest(page)
+        assert center(page) == (900, 700)
+        leave(page)
+
+
+def test_keys_act_on_the_pane_with_the_focus_and_magnify_both_that_are_tied(look: Page) -> None:
+    split(look)
+    look.get_by_label("move as one").uncheck()
+    look.locator(".pane").nth(1).focus()
+    before = look.evaluate(POSES)
+    look.keyboard.press("r")
+    look.keyboard.press("+")
+    at_rest(look)
+    left, right = look.evaluate(POSES)
+    assert left == before[0]
+    assert right[2] > before[1][2]
+    look.get_by_label("move as one").check()
+    look.locator(".pane").nth(1).focus()
+    look.keyboard.press("3")
+    look.wait_for_timeout(100)
+    at_rest(look)
+    assert [pose[2] for pose in look.evaluate(POSES)] == pytest.approx([1.0, 1.0]), "20× at 0.5 µm a px"
+
+
 def test_outline_that_crosses_itself_is_not_kept(look: Page) -> None:
     look.keyboard.press("d")
     for x, y in ((500, 500), (900, 900), (900, 500), (500, 900)):
@@ -792,7 +914,7 @@ def test_vanished_slide_and_lost_server_are_told_of_and_nothing_typed_is_lost(
     shutil.rmtree(out / "qupath")
     with reviewed(out, slides=elsewhere) as link:
         enter(page, link)
-        expect(page.locator("#evidence .trouble")).to_contain_text("Bring the slide back to its place")
+        expect(page.locator("#evidence .trouble")).to_contain_text(re.compile("start with --slides", re.IGNORECASE))
         thumbnail = picture(page, "tiles", 700, 800)
         assert thumbnail[0] > thumbnail[1] + 20, "the overview's tissue, pink, stands in for the tiles"
         expect(page.locator(".headline")).to_contain_text("P(malignant)")

@@ -14,7 +14,7 @@ from tests.review.cohort import BENIGN, SQUARE, SUSPICIOUS, UNSURE, client, deci
 from wsi.config import ExportConfig
 from wsi.engine import journal
 from wsi.export import export_run, export_slide
-from wsi.results import last_final, read_case
+from wsi.results import last_words, read_case
 
 BOW: list[tuple[float, float]] = [(3000, 3000), (3400, 3400), (3400, 3000), (3000, 3400), (3000, 3000)]
 OVER: list[tuple[float, float]] = [(-500, -500), (600, -500), (600, 600), (-500, 600), (-500, -500)]
@@ -33,7 +33,7 @@ def rows(out: Path) -> dict[str, dict[str, str]]:
 
 def objects(out: Path, slide: str) -> list[dict[str, Any]]:
     case = read_case(out / "slides" / slide)
-    made = export_slide(case, ExportConfig(), decision=last_final(out, slide))
+    made = export_slide(case, ExportConfig(), decisions=last_words(out, slide))
     name = next(name for name in made if name.endswith(".geojson.gz"))
     found: list[dict[str, Any]] = json.loads(gzip.decompress((case.folder / name).read_bytes()))["features"]
     return found
@@ -105,6 +105,15 @@ def test_shapes_count_from_the_corner_that_qupath_shows(tmp_path: Path) -> None:
     decide(client(tmp_path), SUSPICIOUS, shapes=drawn(SQUARE))
     found = [one for one in objects(tmp_path, SUSPICIOUS) if one["properties"].get("name") == "Drawn 1"]
     assert tuple(shapely.from_geojson(json.dumps(found[0]["geometry"])).bounds) == (500, 700, 1500, 1200)
+
+
+def test_what_each_person_drew_last_is_there_own_reads_and_earlier_finals_too(out: Path) -> None:
+    browser = client(out)
+    decide(browser, SUSPICIOUS, stage="own", verdict=None, grade="Malignant", shapes=drawn(SQUARE, name="alone"))
+    decide(browser, SUSPICIOUS, verdict="unsure", who="Dr B", shapes=drawn(BOW, name="other"))
+    decide(browser, SUSPICIOUS, verdict="agree", who="Dr C")
+    names = [one["properties"].get("name", "") for one in objects(out, SUSPICIOUS)]
+    assert [name for name in names if name.startswith("Drawn")] == ["Drawn 1: alone", "Drawn 2: other"]
 
 
 def test_later_decision_without_shapes_takes_them_back(out: Path) -> None:

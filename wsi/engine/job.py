@@ -19,7 +19,7 @@ from wsi.engine.tidy import remove_own
 from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
 from wsi.locks import lock
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
-from wsi.results import Record, last_final
+from wsi.results import Record, last_words
 
 Report = Callable[[str, int, int], None]
 """(stage, steps done, steps in all)"""
@@ -159,8 +159,7 @@ def export_key(book: Book, recipe: Recipe, folder: Path) -> str:
     """Return the key of the files for people: they depend on the result, not on how it was come by, and on what a
     person decided about the slide."""
     shown = sha256_bytes(render_result(book))
-    decision = last_final(folder.parent.parent, book.slide)
-    decided = [decision.sha256] if decision else []
+    decided = [decision.sha256 for decision in last_words(folder.parent.parent, book.slide)]
     return make_key(
         "export", STAGE_CODE["export"], book.upstream_key("export"), shown, recipe.config.export.model_dump(), *decided
     )

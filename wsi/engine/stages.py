@@ -23,7 +23,7 @@ from wsi.export import export_slide
 from wsi.export.image import export_image
 from wsi.predict import judge
 from wsi.publish import publish
-from wsi.results import Scores, last_final, read_case, write_scores
+from wsi.results import Scores, last_words, read_case, write_scores
 from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, tile_grain, write_coords
 from wsi.tile.coords import patch_attributes
 from wsi.tissue import from_geojson
@@ -183,10 +183,10 @@ def _top_tiles(scores: Scores, bench: Bench) -> bytes:
 def export_slide_files(_book: Book, bench: Bench) -> Entry:
     """Write the files for people; what the result is of says which, for `wsi-run export` knows no model."""
     case = read_case(bench.folder)
-    decision = last_final(bench.folder.parent.parent, bench.slide)
+    decisions = last_words(bench.folder.parent.parent, bench.slide)
     if case.result.image is not None:
-        return Entry(key="", artifacts=export_image(case, decision=decision))
-    return Entry(key="", artifacts=export_slide(case, bench.recipe.config.export, decision=decision))
+        return Entry(key="", artifacts=export_image(case, decisions=decisions))
+    return Entry(key="", artifacts=export_slide(case, bench.recipe.config.export, decisions=decisions))
 
 
 _STAGES: dict[Stage, Callable[[Book, Bench], Entry]] = {

@@ -1,7 +1,7 @@
 """What a person drew on a slide through the review page, brought to the px and the classes of the files for people."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,15 +29,14 @@ class DrawnShape:
     when: str
 
 
-def drawn_shapes(decision: Decision | None, result: Result, area: Bounds) -> Iterator[DrawnShape]:
-    """Yield the shapes of a decision, clipped to `area`; those beyond it are left out.
+def drawn_shapes(decisions: Iterable[Decision], result: Result, area: Bounds) -> Iterator[DrawnShape]:
+    """Yield the shapes of decisions, clipped to `area`; those beyond it are left out.
 
     The class is what the person named it, else the decision's grade, else "Drawn".
     """
-    if decision is None:
-        return
     colors = {c.name: tuple(c.color) for c in result.classes}
-    for number, feature in enumerate(decision.shapes.get("features", ()), 1):
+    drawn = ((one, feature) for one in decisions for feature in one.shapes.get("features", ()))
+    for number, (decision, feature) in enumerate(drawn, 1):
         told: Mapping[str, Any] = feature["properties"]
         shape = clip(_polygons(feature["geometry"]), area)
         if shape.is_empty:

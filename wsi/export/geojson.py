@@ -9,7 +9,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -45,7 +45,7 @@ def write_geojson(
     tissue: shapely.MultiPolygon | None,
     *,
     origin: Origin = "qupath",
-    decision: Decision | None = None,
+    decisions: Sequence[Decision] = (),
 ) -> str:
     """Publish a slide's objects for QuPath and return the file's sha256.
 
@@ -53,7 +53,7 @@ def write_geojson(
         tissue: in level-0 px.
         origin: "qupath" counts px from the slide's bounds, as QuPath shows it; "level0" from the file's
             own corner. The file says which in its member `wsi_run`.
-        decision: what a person decided last about the slide; its shapes come along.
+        decisions: what each person said last about the slide; their shapes come along.
 
     Raises:
         ValueError: the result says nothing of the slide's size, so nothing can be placed.
@@ -62,7 +62,7 @@ def write_geojson(
         raise ValueError(f"{case.result.slide}: no scale, so no place for its objects")
     area = shown(case.result.scale, origin)
     features = chain(
-        (drawn_object(case.result, shape) for shape in drawn_shapes(decision, case.result, area)),
+        (drawn_object(case.result, shape) for shape in drawn_shapes(decisions, case.result, area)),
         _features(case, tissue, case.result.scale, area),
     )
     return write_collection(path, about_file(case.result, area, origin), features)

@@ -1,6 +1,7 @@
 """All files for people and other tools of one image that was read whole."""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -15,13 +16,13 @@ from wsi.results.mask import Mask, read_mask
 MASK = "mask.png"
 
 
-def export_image(case: Case, *, decision: Decision | None = None) -> dict[str, str]:
+def export_image(case: Case, *, decisions: Sequence[Decision] = ()) -> dict[str, str]:
     """Write an image's files into its folder and return their sha256 by name.
 
     A picture gets objects for QuPath, and mask.png where structures were marked; a volume the formats of radiology.
 
     Args:
-        decision: what a person decided last about the image; its shapes on a picture come along.
+        decisions: what each person said last about the image; their shapes on a picture come along.
 
     Raises:
         ArtifactError: a file that these are made from is missing or damaged.
@@ -41,7 +42,7 @@ def export_image(case: Case, *, decision: Decision | None = None) -> dict[str, s
             case.scores,
             labels,
             explanation=read_explanation(case.folder) if image.explained else None,
-            decision=decision,
+            decisions=decisions,
         )
         if mask is not None:
             made[MASK] = publish(case.folder / MASK, mask_png(mask, case.result.structures))

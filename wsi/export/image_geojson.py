@@ -41,7 +41,7 @@ def write_image_geojson(
     labels: NDArray[np.uint8] | None,
     *,
     explanation: NDArray[np.uint8] | None = None,
-    decision: Decision | None = None,
+    decisions: Sequence[Decision] = (),
 ) -> str:
     """Publish the structures, or the verdict with what spoke for it, of a picture for QuPath; return the file's sha256.
 
@@ -49,12 +49,12 @@ def write_image_geojson(
         scores: of its windows; None of a model that marks structures.
         labels: `(height, width)` of the picture as it was read; None of a model of bags.
         explanation: as `read_explanation` returns it.
-        decision: what a person decided last about the picture; its shapes come along.
+        decisions: what each person said last about the picture; their shapes come along.
     """
     assert result.image is not None
     scale = scale_of_image(result.image)
     area = shown(scale)
-    drawn = (drawn_object(result, shape) for shape in drawn_shapes(decision, result, area))
+    drawn = (drawn_object(result, shape) for shape in drawn_shapes(decisions, result, area))
     marked = _graded(result, explanation, area) if labels is None else _structures(result, labels, result.structures)
     features = chain(drawn, marked, _windows(result, scores, scale))
     return write_collection(path, about_file(result, area, "qupath"), features)

@@ -1,6 +1,7 @@
 """All files for people in one slide's folder."""
 
 import re
+from collections.abc import Sequence
 
 import shapely
 
@@ -12,13 +13,13 @@ from wsi.results import Case, Decision
 _MAX_STEM = 80
 
 
-def export_slide(case: Case, config: ExportConfig, *, decision: Decision | None = None) -> dict[str, str]:
+def export_slide(case: Case, config: ExportConfig, *, decisions: Sequence[Decision] = ()) -> dict[str, str]:
     """Write the heatmaps and the objects for QuPath into the slide's folder; return their sha256 by file name.
 
     A slide without a verdict gets its tissue only; one without a scale, on which nothing can be placed, nothing.
 
     Args:
-        decision: what a person decided last about the slide; the shapes that they drew come along.
+        decisions: what each person said last about the slide; the shapes that they drew come along.
 
     Raises:
         ArtifactError: a file that these are made from is missing or damaged.
@@ -27,7 +28,7 @@ def export_slide(case: Case, config: ExportConfig, *, decision: Decision | None 
     if result.scale is None:
         return {}
     name, polygons = objects_name(result.path), _tissue(case)
-    objects = geojson.write_geojson(case.folder / name, case, polygons, origin=config.origin, decision=decision)
+    objects = geojson.write_geojson(case.folder / name, case, polygons, origin=config.origin, decisions=decisions)
     made = {name: objects}
     if scores is not None and len(scores.coords) and heat_of(result) is not None:
         path = case.folder / tiff.NAME

@@ -80,15 +80,15 @@ def read_decisions(out: Path) -> list[Decision]:
     return [found for line in lines[:-1] if (found := parse_decision(line)) is not None]
 
 
-def last_final(out: Path, slide: str) -> Decision | None:
-    """Return the last final decision on one slide; the lines on others are passed over unread."""
+def last_words(out: Path, slide: str) -> tuple[Decision, ...]:
+    """Return what each person said last about one slide, own reads included; the lines on others are passed over unread."""
     try:
         lines = (out / REVIEW / LOG).read_bytes().split(b"\n")[:-1]
     except OSError:
-        return None
+        return ()
     told = json.dumps(slide).encode()
-    found = (parse_decision(line) for line in reversed(lines) if told in line)
-    return next((one for one in found if one and one.slide == slide and one.stage == "final"), None)
+    found = (parse_decision(line) for line in lines if told in line)
+    return tuple({one.who: one for one in found if one and one.slide == slide}.values())
 
 
 def last_finals(decisions: Iterable[Decision]) -> dict[str, Decision]:

@@ -12,12 +12,13 @@
     async start() {
       this.store = WSI.makeStore();
       this.run = await this.store.run();
-      this.drafts = new Map();
+      this.drafts = new WSI.Drafts(this.run);
       this.item = null;
       this.build();
       this.head();
       await this.refresh();
       window.addEventListener("hashchange", () => this.openLinked());
+      window.addEventListener("pagehide", () => this.keepDraft());
       this.bar.show();
       if (!this.list.items.length) this.stage.tell("This folder holds no case yet.");
       else if (!this.openLinked()) this.openFirst();
@@ -31,6 +32,7 @@
         run,
         cases: () => this.list.items,
         onSplit: (isTwo) => this.makeRoom(isTwo),
+        onLook: () => this.syncTools?.(),
       });
       this.bar = new WSI.HeatBar(find("heatbar"), () => this.stage.panes);
       this.draw = new WSI.Draw(this.stage.main.viewer, () => this.followDrawing());
@@ -39,11 +41,12 @@
         draw: this.draw,
         onDraw: () => this.startDrawing(),
         onSubmit: (item, entry) => this.record(item, entry),
+        onNext: () => this.list.openNext(),
       });
       const table = WSI.keyTable(this.commands());
       WSI.listenForKeys(table);
       WSI.buildHelp(table);
-      WSI.buildTools(find("stage-tools"), this.commands());
+      this.syncTools = WSI.buildTools(find("stage-tools"), this.commands());
       this.folds();
     }
 
@@ -120,37 +123,49 @@
       return isThere;
     }
 
+    /** Open a case; until it is there nothing can be recorded, on none. */
     async open(slide) {
       this.keepDraft();
+      const asked = (this.asked = Symbol("the case that was asked for last"));
+      const isWanted = () => this.asked === asked;
       this.opening = slide;
+      this.item = null;
+      this.decision.show(null);
       this.list.mark(slide);
-      const slow = window.setTimeout(() => this.stage.tell("Opening the case. The disk takes its time."), SLOW_MS);
+      const slow = window.setTimeout(() => isWanted() && this.clear("Opening the case. The disk takes its time."), SLOW_MS);
       try {
         const item = await this.store.case(slide);
         window.clearTimeout(slow);
-        if (this.opening === slide) await this.showCase(item);
+        if (isWanted()) await this.showCase(item);
       } catch (error) {
         if (!(error instanceof WSI.StoreError)) throw error;
-        if (this.opening === slide) this.stage.tell(error.message);
+        if (isWanted()) this.clear(error.message);
         WSI.say(error.message, "trouble");
       } finally {
         window.clearTimeout(slow);
       }
     }
 
+    /** Show words instead of a case: what is told of the one before would be taken for this one's. */
+    clear(words) {
+      document.title = "Review";
+      find("evidence").replaceChildren(make("p", { class: "soft", text: words }));
+      this.stage.clear(words);
+    }
+
     async showCase(item) {
       this.item = item;
       document.title = `${item.name} · Review`;
-      const past = WSI.outlinesOf(item.decisions);
+      const { mine, others } = WSI.lastOutlines(item.decisions, this.decision.name);
       const history = WSI.history(item.decisions);
       const gallery = WSI.gallery(item, { store: this.store, onOpen: (tile) => WSI.flyToTile(this.stage.main, tile) });
       WSI.showEvidence(find("evidence"), item, { run: this.run, gallery, history });
       const draft = this.drafts.get(item.slide);
       this.decision.show(item);
       this.draw.kind = this.hotClass();
-      this.draw.reset(draft?.shapes ?? []);
+      this.draw.reset(draft?.shapes ?? mine, draft?.open);
       this.decision.take(draft);
-      const shown = this.stage.show(item, { draw: this.draw, past });
+      const shown = this.stage.show(item, { draw: this.draw, past: new WSI.Outlines({ features: others }) });
       this.bar.show();
       await shown;
       if (this.item === item) this.bar.show();
@@ -163,15 +178,16 @@
 
     keepDraft() {
       if (!this.item) return;
-      const draft = { ...this.decision.draft(), shapes: this.draw.shapes };
-      const isEmpty = !draft.verdict && !draft.comment && !draft.shapes.length;
-      if (isEmpty) this.drafts.delete(this.item.slide);
-      else this.drafts.set(this.item.slide, draft);
+      const { shapes, draft: open } = this.draw;
+      const draft = { ...this.decision.draft(), shapes, open };
+      const isEmpty = !draft.verdict && draft.grade === null && !draft.reason && !draft.comment && !shapes.length && !open?.length;
+      this.drafts.keep(this.item.slide, isEmpty ? null : draft);
     }
 
     followDrawing() {
       this.stage.hint.hidden = !this.draw?.isOn;
       this.decision?.followDrawing();
+      this.syncTools?.();
     }
 
     startDrawing() {
@@ -190,15 +206,29 @@
     }
 
     async record(item, entry) {
-      const { entry: kept } = await this.store.decide(item.slide, entry);
-      this.drafts.delete(item.slide);
+      const { read_only: isReadOnly } = this.run;
+      const kept = await this.keep(item, entry);
+      this.drafts.keep(item.slide, null);
       if (this.item === item) this.item = null;
       const isOwn = entry.stage === "own";
-      WSI.say(isOwn ? "Your own read is recorded. Here is the AI." : `Recorded as no. ${kept.sequence}.`);
-      if (!this.run.read_only) await this.refresh();
+      if (isReadOnly) WSI.say("Saved as decisions.json on this device; nothing can be written to the folder.");
+      else WSI.say(isOwn ? "Your own read is recorded. Here is the AI." : `Recorded as no. ${kept.sequence}.`);
+      if (!isReadOnly) await this.refresh();
+      if (this.opening !== item.slide) return; // who recorded has gone on to another case
       await this.open(item.slide);
-      if (!isOwn) this.list.next.focus();
-      else find("case-title").focus();
+      if (isOwn) find("case-title").focus();
+      else if (document.body.classList.contains("no-list")) this.decision.next?.focus();
+      else this.list.next.focus();
+    }
+
+    /** Hand a decision on; where somebody decided meanwhile, it comes back with what they said. */
+    async keep(item, entry) {
+      try {
+        return (await (this.run.read_only ? WSI.handOut : this.store.decide)(item.slide, entry)).entry;
+      } catch (error) {
+        if (error.status === 409 && this.opening === item.slide) await this.refresh().then(() => this.open(item.slide));
+        throw error;
+      }
     }
   }
 

@@ -18,11 +18,15 @@
     "Other",
   ];
   const NAME = "wsi-reviewer";
+  const UNSURE = ""; // the value of "can't tell" among the grades
 
   class Decision {
-    /** @param {Element} host @param {{run, draw: Draw, onDraw: function(): void, onSubmit: function(Object, Object): Promise}} desk */
-    constructor(host, { run, draw, onDraw, onSubmit }) {
-      Object.assign(this, { host, run, draw, onDraw, onSubmit, item: null, verdict: null, isBusy: false });
+    /**
+     * @param {Element} host
+     * @param {{run, draw: Draw, onDraw: function(): void, onSubmit: function(Object, Object): Promise, onNext: function(): void}} desk
+     */
+    constructor(host, { run, draw, onDraw, onSubmit, onNext }) {
+      Object.assign(this, { host, run, draw, onDraw, onSubmit, onNext, item: null, verdict: null, isBusy: false });
       this.form = make("form", { class: "decision", on: { submit: (event) => (event.preventDefault(), this.submit()) } });
       host.append(this.form);
     }
@@ -31,11 +35,11 @@
       return Boolean(this.item?.hidden);
     }
 
-    /** Ask about a case; nothing is asked about one without a result. */
+    /** Ask about a case; nothing is asked about none, nor about one without a result. */
     show(item) {
-      Object.assign(this, { item, verdict: null });
-      this.host.hidden = WSI.isStopped(item);
-      this.render();
+      Object.assign(this, { item, verdict: null, next: null });
+      this.host.hidden = !item || WSI.isStopped(item);
+      if (item) this.render();
     }
 
     render() {
@@ -56,8 +60,16 @@
         ...(this.isOwn ? [] : [this.verdicts()]),
         this.more,
         this.send,
+        ...this.onward(),
       );
       this.settle();
+    }
+
+    /** What leads on from a case that is done. */
+    onward() {
+      if (!this.item.reviewed) return [];
+      this.next = WSI.button("Next case", { key: "n", kind: "quiet wide", onclick: () => this.onNext() });
+      return [this.next];
     }
 
     get name() {
@@ -78,14 +90,24 @@
       const options = names.map((name) =>
         make("label", {}, make("input", { type: "radio", name: "grade", value: name }), make("span", { text: name })),
       );
+      if (this.isOwn && names.length) options.push(make("label", {}, make("input", { type: "radio", name: "grade", value: UNSURE }), make("span", { text: "Can't tell" })));
       const legend = make("legend", { text: this.isOwn ? "You see" : "Your grade" });
       const set = make("fieldset", { class: "grades", hidden: !names.length }, legend, ...options);
       set.addEventListener("change", () => (this.draw.kind = this.chosenGrade ?? this.draw.kind));
       return set;
     }
 
-    get chosenGrade() {
+    /** What is picked: a grade, UNSURE, or null for nothing yet. */
+    get picked() {
       return this.grade.querySelector("input:checked")?.value ?? null;
+    }
+
+    get chosenGrade() {
+      return this.picked || null;
+    }
+
+    pick(value) {
+      for (const radio of this.grade.querySelectorAll("input")) radio.checked = radio.value === value;
     }
 
     outlines() {
@@ -115,13 +137,18 @@
     }
 
     choose(verdict) {
-      if (!this.item || this.isOwn || WSI.isStopped(this.item)) return;
+      if (!this.item || WSI.isStopped(this.item)) return;
+      if (this.isOwn) {
+        if (verdict === "unsure") this.pick(UNSURE);
+        return;
+      }
       this.verdict = verdict;
       this.settle();
     }
 
     /** Show what the chosen verdict needs. */
     settle() {
+      if (!this.item) return;
       for (const [value, button] of this.buttons ?? []) button.setAttribute("aria-pressed", String(value === this.verdict));
       const isOpen = this.isOwn || this.verdict !== null || this.draw.shapes.length > 0 || this.draw.isOn;
       this.more.hidden = !isOpen;
@@ -135,7 +162,11 @@
       if (!this.isOwn && !this.verdict) return "Choose agree (a), disagree (x) or unsure (u) first.";
       if (!this.who.value.trim()) return "Say who you are: your name goes with the decision.";
       const isGradeDue = this.run.classes.length && (this.isOwn || this.verdict === "disagree");
-      return isGradeDue && !this.chosenGrade ? "Choose the grade that you see." : "";
+      if (isGradeDue && this.picked === null) return "Choose the grade that you see.";
+      const isSame = this.verdict === "disagree" && this.chosenGrade !== null && this.chosenGrade === this.item.ai?.label;
+      if (isSame) return "That is the model's grade: agree (a), or choose another one.";
+      const open = this.draw.draft?.length ? WSI.shapes.fault(this.draw.draft) : "";
+      return open ? `An outline isn't closed. ${open} Esc drops it.` : "";
     }
 
     entry() {
@@ -143,17 +174,18 @@
       return {
         who: this.who.value.trim(),
         stage: this.isOwn ? "own" : "final",
-        verdict: this.isOwn ? null : this.verdict,
+        verdict: this.isOwn ? (this.picked === UNSURE ? "unsure" : null) : this.verdict,
         grade: agreed ?? this.chosenGrade,
         reason: this.reason.hidden ? "" : this.reason.value,
         comment: this.comment.value.trim(),
         shapes: WSI.shapes.collection(this.draw.shapes, (kind) => WSI.outlineColor(this.run, kind)),
+        seen: this.item.decisions.length,
       };
     }
 
     /** What is chosen and typed, to come back to. */
     draft() {
-      return { verdict: this.verdict, grade: this.chosenGrade, reason: this.reason.value, comment: this.comment.value };
+      return { verdict: this.verdict, grade: this.picked, reason: this.reason.value, comment: this.comment.value };
     }
 
     /** Take up a draft again. */
@@ -162,7 +194,7 @@
       this.verdict = draft.verdict;
       this.reason.value = draft.reason;
       this.comment.value = draft.comment;
-      for (const radio of this.grade.querySelectorAll("input")) radio.checked = radio.value === draft.grade;
+      this.pick(draft.grade);
       this.settle();
     }
 
@@ -174,6 +206,7 @@
         (this.who.value.trim() ? this.grade.querySelector("input") : this.who)?.focus();
         return;
       }
+      this.draw.close();
       window.localStorage.setItem(NAME, this.who.value.trim());
       this.isBusy = true;
       this.settle();

@@ -24,9 +24,9 @@
       return this.isOn || this.held >= 0;
     }
 
-    /** Start anew with the given shapes. */
-    reset(shapes = []) {
-      Object.assign(this, { shapes, past: [], draft: null, selected: -1, held: -1, isOn: false });
+    /** Start anew with the given shapes, and with the points of one that isn't closed yet. */
+    reset(shapes = [], draft = null) {
+      Object.assign(this, { shapes, draft, past: [], selected: -1, held: -1, stroke: 0, isOn: Boolean(draft?.length) });
       this.changed();
     }
 

@@ -9,8 +9,9 @@
   function line(entry) {
     const verb = entry.stage === "own" ? "read it alone" : VERBS[entry.verdict];
     const shapes = entry.shapes?.features?.length ?? 0;
+    const isUnsure = entry.stage === "own" && entry.verdict === "unsure";
     const more = [
-      entry.grade,
+      entry.grade ?? (isUnsure ? "can't tell" : null),
       entry.reason,
       shapes ? WSI.words.count(shapes, "outline", "outlines") : "",
     ].filter(Boolean);
@@ -30,13 +31,18 @@
     return make("section", { class: "history", "aria-label": "Decisions so far" }, make("h3", { text: "Decisions so far" }), list);
   };
 
-  /** Return the outlines of the last decision that has some, to draw them. */
-  WSI.outlinesOf = function (decisions) {
-    const last = (decisions ?? []).findLast((entry) => entry.shapes?.features?.length);
-    const features = (last?.shapes.features ?? []).map((feature) => ({
-      geometry: feature.geometry,
-      properties: { kind: "drawn", color: feature.properties?.color },
+  /**
+   * Return what each person drew last, as the files for QuPath hold it.
+   * @param {string} name whose outlines come as shapes, to go on with (`mine`); the others' as features to look at
+   */
+  WSI.lastOutlines = function (decisions, name) {
+    const last = new Map((decisions ?? []).map((entry) => [entry.who, entry.shapes?.features ?? []]));
+    const mine = (last.get(name) ?? []).flatMap(WSI.shapes.ofFeature);
+    last.delete(name);
+    const others = [...last.values()].flat().map(({ geometry, properties }) => ({
+      geometry,
+      properties: { kind: "drawn", color: properties?.color },
     }));
-    return new WSI.Outlines({ features });
+    return { mine, others };
   };
 })();

@@ -13,7 +13,8 @@
       this.chip = WSI.make("span", { class: "chip", hidden: true, "aria-hidden": "true" });
       host.append(this.chip);
       host.addEventListener("pointermove", (event) => this.tell(event));
-      host.addEventListener("pointerleave", () => (this.chip.hidden = true));
+      host.addEventListener("pointerup", (event) => event.pointerType === "touch" && this.tell(event));
+      host.addEventListener("pointerleave", (event) => (this.chip.hidden = event.pointerType !== "touch" || this.chip.hidden));
       this.heat = this.outlines = this.item = null;
     }
 
@@ -25,6 +26,13 @@
       viewer.show(item.slide, item.view, overview);
       viewer.layers = [(pen) => this.drawHeat(pen), (pen, px) => this.drawLines(pen, px)];
       await Promise.all([this.loadHeat(item), this.loadOutlines(item)]);
+    }
+
+    /** Show nothing. */
+    clear() {
+      Object.assign(this, { item: null, heat: null, outlines: null });
+      this.chip.hidden = true;
+      this.viewer.show(null, null, null);
     }
 
     async loadHeat(item) {
@@ -72,7 +80,8 @@
       const box = this.viewer.host.getBoundingClientRect();
       const place = { x: event.clientX - box.left, y: event.clientY - box.top };
       const value = this.heat?.valueAt(this.viewer.camera.toSlide(place.x, place.y)) ?? null;
-      this.chip.hidden = value === null || !WSI.heatLook.isOn || this.viewer.tool?.isBusy || event.pointerType === "touch";
+      const isDragged = event.pointerType === "touch" && event.type === "pointermove";
+      this.chip.hidden = value === null || !WSI.heatLook.isOn || this.viewer.tool?.isBusy || isDragged;
       if (this.chip.hidden) return;
       this.chip.textContent = this.heat.isSigned ? WSI.words.spoken(value, this.heat.layer.subject) : `${this.heat.layer.name} ${WSI.figure(value, this.heat.layer)}`;
       const left = Math.min(place.x + 14, box.width - this.chip.offsetWidth - 6);

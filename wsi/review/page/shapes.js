@@ -95,6 +95,12 @@
       return points.findIndex((start, at) => fromEdge(point, start, points[(at + 1) % points.length]) < reach);
     },
 
+    /** Return the shapes of a feature that was recorded: its outer rings, open again. */
+    ofFeature({ id, geometry, properties }) {
+      const polygons = geometry.type === "MultiPolygon" ? geometry.coordinates : [geometry.coordinates];
+      return polygons.map(([ring], at) => ({ id: at ? WSI.newId() : (id ?? WSI.newId()), kind: properties?.class ?? "", points: ring.slice(0, -1) }));
+    },
+
     /** Return the shapes as QuPath takes them: closed rings, rounded as it rounds, all keys where it looks for them. */
     collection(shapes, colorOf) {
       const features = shapes.map(({ id, points, kind }) => {

@@ -6,21 +6,28 @@
 
   const QUARTER = Math.PI / 2;
   const OTHER_MODEL = "beside:"; // no slide's id has a colon
+  const GONE = [404, 503]; // the slide isn't there any more, or its decoders are stuck
+
+  /** Scale of a magnification; without a known µm a px, a share of the file's px. */
+  const scaleOf = (view, power) => (view.mpp ? WSI.scaleAt(power, view.mpp) : power / 40);
 
   class Stage {
-    /** @param {Element} host @param {{store, run, cases: function(): Object[], onSplit: function(boolean): void}} desk */
-    constructor(host, { store, run, cases, onSplit }) {
-      Object.assign(this, { host, store, run, cases, onSplit, other: null, isComparing: false });
+    /**
+     * @param {Element} host
+     * @param {{store, run, cases: function(): Object[], onSplit: function(boolean): void, onLook: function(): void}} desk
+     */
+    constructor(host, { store, run, cases, onSplit, onLook }) {
+      Object.assign(this, { host, store, run, cases, onSplit, onLook, other: null, isComparing: false });
       this.cache = new WSI.TileCache();
-      const fetchTile = (tile, signal) => store.tile(tile.slide, tile.level, tile.column, tile.row, signal);
-      this.queue = new WSI.TileQueue(fetchTile, this.cache, (trouble) => this.onTile(trouble));
+      this.lost = new Map(); // by slide: why its last tile didn't come
+      this.queue = new WSI.TileQueue((...tile) => this.fetchTile(...tile), this.cache, (trouble) => this.onTile(trouble));
       this.panesHost = make("div", { class: "panes" });
       this.notice = make("div", { class: "empty-stage", hidden: true });
-      const words = "Click points or drag · the first point or Enter closes · Esc leaves";
-      this.hint = make("p", { class: "hint", hidden: true, text: words });
+      this.hint = make("div", { class: "hint", hidden: true });
       host.append(this.panesHost, this.notice, this.hint);
       this.main = this.addPane("Slide. Arrow keys move, plus and minus zoom, 0 shows all of it.");
       this.main.viewer.layers = [];
+      this.current = this.main;
       window.setInterval(() => this.onSecond(), 1000);
       WSI.flipTheme.heard.push(() => this.panes.forEach(({ viewer }) => viewer.redraw()));
     }
@@ -32,7 +39,28 @@
     addPane(label) {
       const host = make("div", { class: "pane", tabindex: 0, role: "application", "aria-label": label });
       this.panesHost.append(host);
-      return new WSI.Pane(host, { store: this.store, queue: this.queue, cache: this.cache });
+      const pane = new WSI.Pane(host, { store: this.store, queue: this.queue, cache: this.cache });
+      for (const kind of ["focusin", "pointerdown"]) host.addEventListener(kind, () => (this.current = pane));
+      return pane;
+    }
+
+    /** Return a tile, and remember of which slides none comes. */
+    async fetchTile({ slide, level, column, row }, signal) {
+      try {
+        const tile = await this.store.tile(slide, level, column, row, signal);
+        this.lost.delete(slide);
+        return tile;
+      } catch (error) {
+        if (GONE.includes(error.status)) this.lost.set(slide, error.message);
+        throw error;
+      }
+    }
+
+    /** Show words and no slide. */
+    clear(words) {
+      this.unsplit();
+      this.main.clear();
+      this.tell(words);
     }
 
     /** Show a case in the main pane; the drawing and past outlines lie on top. */
@@ -66,40 +94,44 @@
     /** Ask again for what failed, and say when the disk is slow. */
     onSecond() {
       for (const { viewer } of this.panes) {
-        viewer.checkPatience();
+        viewer.checkPatience(this.lost.get(viewer.slide));
         if (this.queue.failed.size) viewer.redraw();
       }
     }
 
     zoom(factor) {
-      const { camera } = this.main.viewer;
+      const { camera } = this.current.viewer;
       camera.zoomAt(factor, camera.width / 2, camera.height / 2);
-      this.main.viewer.redraw();
+      this.current.viewer.redraw();
     }
 
     fit() {
-      const { camera } = this.main.viewer;
+      const { camera } = this.current.viewer;
       camera.flyTo({ ...camera.middle, scale: camera.fitting });
-      this.main.viewer.redraw();
+      this.current.viewer.redraw();
     }
 
-    /** Go to a magnification; without a known scale, to a share of the file's px. */
+    /** Go to a magnification; panes that move as one both go there. */
     magnify(power) {
-      const { camera, view } = this.main.viewer;
+      const { camera, view } = this.current.viewer;
       if (!view) return;
-      const scale = view.mpp ? WSI.scaleAt(power, view.mpp) : power / 40;
+      const scale = scaleOf(view, power);
+      const follower = this.panes.find((pane) => pane !== this.current)?.viewer;
+      const isTied = this.pair?.isOn && follower?.view;
+      if (isTied) follower.camera.scale = (scaleOf(follower.view, power) * camera.scale) / scale; // it moves by as much
       camera.flyTo({ x: camera.x, y: camera.y, scale });
-      this.main.viewer.redraw();
+      this.current.viewer.redraw();
     }
 
     turn(quarters) {
-      this.main.viewer.camera.rotateBy(quarters * QUARTER);
-      this.main.viewer.redraw();
+      this.current.viewer.camera.rotateBy(quarters * QUARTER);
+      this.current.viewer.redraw();
     }
 
     flickLines() {
       WSI.heatLook.areLinesOn = !WSI.heatLook.areLinesOn;
       for (const { viewer } of this.panes) viewer.redrawLines();
+      this.onLook();
     }
 
     /** What can stand beside the open slide: another model's view of it, slides of its case, all others. */
@@ -126,6 +158,7 @@
       this.other = this.addPane("Second slide");
       this.panesHost.classList.add("two");
       this.onSplit(true);
+      this.onLook();
       this.pair = new WSI.Pair(this.main, this.other);
       this.controls = this.pair.controls(others, (choice) => this.openBeside(choice));
       return this.openBeside(first.options[0][0]);
@@ -168,8 +201,10 @@
       this.main.viewer.host.querySelector(".caption")?.remove();
       this.pair.isOn = false;
       this.other = this.pair = null;
+      this.current = this.main;
       this.panesHost.classList.remove("two");
       this.onSplit(false);
+      this.onLook();
     }
   }
 

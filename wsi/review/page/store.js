@@ -106,13 +106,14 @@
       picture(`${folder(slide)}/tiles/${level}/${column}_${row}.jpg`, signal),
     heat: async (item, layer) =>
       Uint8Array.from(window.atob((await results(item)).heat[layer]), (letter) => letter.charCodeAt(0)),
-    /** Keep the entry here; all are handed out as one file, as nothing can be written to the folder. */
-    async decide(slide, entry) {
-      const when = new Date().toISOString();
-      kept.push({ slide, when, ...entry });
-      download("decisions.json", JSON.stringify(kept, null, 1));
-      return { entry: { ...entry, slide, when, sequence: kept.length } };
-    },
+  };
+
+  /** Keep an entry here; all are handed out as one file, where nothing can be written to the folder. */
+  WSI.handOut = async function (slide, entry) {
+    const when = new Date().toISOString();
+    kept.push({ slide, when, ...entry });
+    download("decisions.json", JSON.stringify(kept, null, 1));
+    return { entry: { ...entry, slide, when, sequence: kept.length } };
   };
 
   function download(name, text) {

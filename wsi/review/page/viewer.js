@@ -32,7 +32,8 @@
       this.above = canvas("lines");
       this.waiting = WSI.make("p", { class: "waiting", hidden: true }, WSI.make("span", { class: "spinner" }));
       this.waiting.append("Reading the slide. The disk is slow; what is there stays usable.");
-      this.host.append(this.below, this.above, this.waiting);
+      this.lost = WSI.make("p", { class: "lost", role: "alert", hidden: true });
+      this.host.append(this.below, this.above, this.waiting, this.lost);
       this.pens = [this.below, this.above].map((element) => element.getContext("2d", { alpha: element === this.above }));
       this.overview = new WSI.Overview(this);
       this.ruler = new WSI.Ruler(this);
@@ -45,12 +46,13 @@
 
     /** Show a slide, or nothing where `view` is null. */
     show(slide, view, thumbnail) {
+      const isSame = Boolean(view && this.view) && slide === this.slide; // it stays where it is looked at
       Object.assign(this, { slide, view, thumbnail: null, layers: [] });
       const [x, y, width, height] = view?.bounds ?? [0, 0, view?.width ?? 1, view?.height ?? 1];
       this.camera.bounds = { x, y, width, height };
-      this.camera.rotation = 0;
+      if (!isSame) this.camera.rotation = 0;
       this.resize();
-      this.camera.fit();
+      if (!isSame) this.camera.fit();
       this.overview.show(thumbnail);
       if (thumbnail) this.load(thumbnail);
       this.redraw();
@@ -207,9 +209,11 @@
       }
     }
 
-    /** Say that the disk is slow, once nothing came for a while. */
-    checkPatience() {
-      this.waiting.hidden = this.queue.patience < SLOW_MS;
+    /** Say that the disk is slow, once nothing came for a while, and why no tile comes (`trouble`) as long as none does. */
+    checkPatience(trouble = "") {
+      this.waiting.hidden = Boolean(trouble) || this.queue.patience < SLOW_MS;
+      this.lost.hidden = !trouble;
+      if (this.lost.textContent !== trouble) this.lost.textContent = trouble;
     }
   }
 

@@ -1,0 +1,39 @@
+/** What was chosen, typed and drawn and isn't recorded yet: it outlives the way to other cases and a reload of the page. */
+(function () {
+  "use strict";
+  const WSI = (window.WSI = window.WSI || {});
+
+  class Drafts {
+    constructor({ model }) {
+      this.place = `wsi-drafts ${window.location.pathname} ${model?.sha256 ?? ""}`;
+      try {
+        this.kept = new Map(JSON.parse(window.sessionStorage.getItem(this.place) ?? "[]"));
+      } catch {
+        this.kept = new Map();
+      }
+    }
+
+    get(slide) {
+      return this.kept.get(slide) ?? null;
+    }
+
+    /** Keep a case's draft; null forgets it. */
+    keep(slide, draft) {
+      if (draft) this.kept.set(slide, draft);
+      else this.kept.delete(slide);
+      this.store();
+    }
+
+    /** Forget all. */
+    clear() {
+      this.kept.clear();
+      this.store();
+    }
+
+    store() {
+      window.sessionStorage.setItem(this.place, JSON.stringify([...this.kept]));
+    }
+  }
+
+  WSI.Drafts = Drafts;
+})();
