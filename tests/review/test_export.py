@@ -66,7 +66,7 @@ def test_table_is_one_of_labels_to_train_on(out: Path) -> None:
 
     browser = client(out)
     decide(browser, SUSPICIOUS, verdict="agree")
-    decide(browser, BENIGN, verdict="disagree", grade="Benign")
+    decide(browser, BENIGN, verdict="agree")
     rows(out)
     table = read_table(out / "predictions.csv")
     problems = Problems(table.path)
