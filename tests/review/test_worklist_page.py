@@ -47,3 +47,9 @@ def test_model_whose_card_is_not_here_is_not_said_to_be_silent(page: Page) -> No
     about.locator("summary").click()
     expect(about).to_contain_text("This model's card isn't here: start with --model FOLDER")
     expect(about).not_to_contain_text("not said")
+
+
+def test_refused_slide_tells_how_it_can_be_seen(page: Page) -> None:
+    page.locator(".case", has_text="four.svs").click()
+    expect(page.locator("#evidence .trouble")).to_contain_text("Give the pixel size in µm with --mpp")
+    expect(page.locator("#evidence .trouble")).to_contain_text("Start with --slides and the folder that was run.")

@@ -120,7 +120,8 @@
       lines.push(make("p", {}, make("code", { text: item.code }), ` ${WSI.reasonOf(item)}`));
       if (item.next_step) lines.push(make("p", {}, make("b", { text: "Next step: " }), item.next_step));
     }
-    else if (item.view_problem) lines.push(make("p", { text: item.view_problem }));
+    const isPlaceUnknown = !item.viewable && !item.image; // else the view's problem is the refusal's reason again
+    if (item.view_problem && (!WSI.isStopped(item) || isPlaceUnknown)) lines.push(make("p", { text: item.view_problem }));
     return lines.length ? make("div", { class: "trouble", role: "note" }, ...lines) : null;
   }
 
