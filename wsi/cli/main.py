@@ -24,7 +24,7 @@ COMMANDS = {
     "export": "Redo heatmaps, annotations and the report from existing results.",
     "dicom-seg": "Write a volume's mask as a DICOM segmentation on its series (carries UIDs).",
     "review": "Open the review page over OUT in the browser.",
-    "audit": "Check that the log of decisions is as it was written.",
+    "audit": "Check the log of decisions, and take in decisions from a file.",
     "train": "Train a model on labels and features, and test it on patients it never saw.",
     "train-masks": "Train a model that marks structures, on images and their masks.",
     "finetune": "Fine-tune an encoder on labeled tiles.",

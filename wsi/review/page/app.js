@@ -211,7 +211,7 @@
       this.drafts.keep(item.slide, null);
       if (this.item === item) this.item = null;
       const isOwn = entry.stage === "own";
-      if (isReadOnly) WSI.say("Saved as decisions.json on this device; nothing can be written to the folder.");
+      if (isReadOnly) WSI.say("Saved as decisions.json on this device; wsi-run audit take OUT decisions.json adds it to the run.");
       else WSI.say(isOwn ? "Your own read is recorded. Here is the AI." : `Recorded as no. ${kept.sequence}.`);
       if (!isReadOnly) await this.refresh();
       if (this.opening !== item.slide) return; // who recorded has gone on to another case
