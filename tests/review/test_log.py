@@ -12,7 +12,7 @@ import pytest
 
 from wsi.errors import ArtifactError, NoSpaceError
 from wsi.publish import sha256_bytes
-from wsi.results import Decision, last_finals, read_decisions, sealed
+from wsi.results import Decision, read_decisions, sealed
 from wsi.review import log
 from wsi.review.audit import Fault, verify_log
 
@@ -255,14 +255,6 @@ def test_four_writers_at_once_fork_nothing_while_a_reader_verifies(tmp_path: Pat
     for number in range(4):
         own = [one.comment for one in read_decisions(tmp_path) if one.who == f"writer {number}"]
         assert own == [f"number {i}" for i in range(15)]
-
-
-def test_last_final_decision_counts(tmp_path: Path) -> None:
-    log.append(tmp_path, told(0, verdict="agree"))
-    log.append(tmp_path, told(0, verdict="disagree", grade="Benign"))
-    log.append(tmp_path, told(0, stage="own", verdict=None, grade="Malignant"))
-    found = last_finals(read_decisions(tmp_path))
-    assert {slide: (one.verdict, one.grade) for slide, one in found.items()} == {SLIDES[0]: ("disagree", "Benign")}
 
 
 def test_line_is_read_back_as_it_was(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """OUT/review/decisions.jsonl: what people decided about the slides, one line each, never changed again."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -89,8 +88,3 @@ def last_words(out: Path, slide: str) -> tuple[Decision, ...]:
     told = json.dumps(slide).encode()
     found = (parse_decision(line) for line in lines if told in line)
     return tuple({one.who: one for one in found if one and one.slide == slide}.values())
-
-
-def last_finals(decisions: Iterable[Decision]) -> dict[str, Decision]:
-    """Return the last final decision on each slide, by its id."""
-    return {decision.slide: decision for decision in decisions if decision.stage == "final"}
