@@ -90,9 +90,9 @@
       const options = names.map((name) =>
         make("label", {}, make("input", { type: "radio", name: "grade", value: name }), make("span", { text: name })),
       );
-      if (this.isOwn && names.length) options.push(make("label", {}, make("input", { type: "radio", name: "grade", value: UNSURE }), make("span", { text: "Can't tell" })));
+      if (this.isOwn) options.push(make("label", {}, make("input", { type: "radio", name: "grade", value: UNSURE }), make("span", { text: "Can't tell" })));
       const legend = make("legend", { text: this.isOwn ? "You see" : "Your grade" });
-      const set = make("fieldset", { class: "grades", hidden: !names.length }, legend, ...options);
+      const set = make("fieldset", { class: "grades", hidden: !options.length }, legend, ...options);
       set.addEventListener("change", () => (this.draw.kind = this.chosenGrade ?? this.draw.kind));
       return set;
     }
@@ -152,7 +152,7 @@
       for (const [value, button] of this.buttons ?? []) button.setAttribute("aria-pressed", String(value === this.verdict));
       const isOpen = this.isOwn || this.verdict !== null || this.draw.shapes.length > 0 || this.draw.isOn;
       this.more.hidden = !isOpen;
-      this.grade.hidden = !this.run.classes.length || this.verdict === "agree";
+      this.grade.hidden = (!this.run.classes.length && !this.isOwn) || this.verdict === "agree";
       this.reason.hidden = this.isOwn || this.verdict === "agree";
       this.send.disabled = this.isBusy || (!this.isOwn && this.verdict === null);
     }
