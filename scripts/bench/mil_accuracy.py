@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from form import Claim
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -146,7 +147,7 @@ def vote(trial: Trial, bags: Bags, training: Places, tested: Places) -> Outcome:
     """Let heads that saw all training bags vote on those that the fold tests."""
     seeds = range(MEMBERS * trial.fold, MEMBERS * (trial.fold + 1))
     logits = np.stack([train(trial, bags, training, read=tested, seed=seed) for seed in seeds])  # (M, epochs, tested)
-    votes = np.mean(1 / (1 + np.exp(-logits)), axis=0)  # (epochs, tested)
+    votes = np.mean(expit(logits), axis=0)  # (epochs, tested)
     missed = [(vote > cut) != bags.positive(tested) for vote in votes for cut in (0.0, *votes.ravel())]
     last = (votes[-1] > 0.5) != bags.positive(tested)
     wrong, by_hindsight = (tuple(tested[some].tolist()) for some in (last, min(missed, key=np.sum)))
