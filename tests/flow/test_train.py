@@ -87,4 +87,10 @@ def test_killed_training_goes_on_to_the_same_bytes(command: Command, cohort: Pat
     process.communicate()
     assert command(*asked, *long, "-o", tmp_path / "b" / "model", "--run", tmp_path / "cut").status == 0
     assert tree(tmp_path / "a" / "model") == tree(tmp_path / "b" / "model")
-    assert tree(tmp_path / "whole") == tree(tmp_path / "cut")
+    whole, cut = (
+        {
+            name: digest for name, digest in tree(tmp_path / run).items() if not name.startswith("tensorboard/")
+        }  # told by the clock
+        for run in ("whole", "cut")
+    )
+    assert whole == cut
