@@ -28,7 +28,7 @@ from tests.review.cohort import (
 )
 from wsi.engine import journal
 from wsi.errors import CrashError, RegionError, WsiError
-from wsi.review import Desk, ReviewFolder, TileKey
+from wsi.review import Desk, ReviewFolder, TileKey, in_time
 from wsi.review import app as app_module
 
 
@@ -298,7 +298,7 @@ def test_slide_whose_folder_vanished_is_told_of(out: Path) -> None:
 
 
 def test_disk_that_does_not_answer_is_told_of(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "ANSWER_S", 0.2)
+    monkeypatch.setattr(in_time, "ANSWER_S", 0.2)
 
     class Slow(DrawnTiles):
         def tile_soon(self, key: TileKey, /) -> Future[bytes]:

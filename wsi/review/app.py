@@ -5,7 +5,7 @@ import contextlib
 import functools
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,19 +17,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wsi.errors import TimeoutExceeded, WsiError
+from wsi.errors import WsiError
 from wsi.review.answers import as_json, refusal
 from wsi.review.desk import Desk
 from wsi.review.folder import ReviewFolder
 from wsi.review.guard import Door, Guard, read_body, with_headers
+from wsi.review.in_time import in_time
 from wsi.review.refusal import Refused, of_status, refused
 from wsi.review.tile_service import TileService
 from wsi.review.tiles import Kept, Piece, TileKey, Tiles
 
 PAGE = Path(__file__).with_name("page")
 SERVED = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-ANSWER_S = 30.0
-"""What takes longer, on a disk that hangs, is answered with the advice to try again."""
 THREADS = 24
 MAX_CROP_PX = 512
 MAX_SIDE = 1 << 31
@@ -67,6 +66,7 @@ def make_app(
     """
     pages = Pages(Desk(folder, tiles, beside=beside, blind=blind, reviewer=reviewer), tiles)
     routes = [
+        Route("/api/cases/{slide}/tiles/{level}/{column}/{row}", pages.tile),  # asked for by far the most: found first
         Route("/", pages.index),
         Route("/page/{name}", pages.file),
         Route("/api/run", pages.run),
@@ -74,7 +74,6 @@ def make_app(
         Route("/api/cases/{slide}", pages.case),
         Route("/api/cases/{slide}/thumbnail", pages.thumbnail),
         Route("/api/cases/{slide}/overlay", pages.overlay),
-        Route("/api/cases/{slide}/tiles/{level}/{column}/{row}", pages.tile),
         Route("/api/cases/{slide}/crop", pages.crop),
         Route("/api/cases/{slide}/heat/{layer}", pages.heat),
         Route("/api/cases/{slide}/outlines", pages.outlines),
@@ -159,8 +158,7 @@ class Pages:
     async def tile(self, request: Request) -> Response:
         slide = request.path_params["slide"]
         level, column, row = (_number(request.path_params[name], name) for name in ("level", "column", "row"))
-        with _in_time():
-            content = await self._tiles.tile(TileKey(slide, level, column, row))
+        content = await self._tiles.tile(TileKey(slide, level, column, row))
         return Response(content, media_type="image/jpeg", headers=_TILE_CACHE)
 
     async def crop(self, request: Request) -> Response:
@@ -210,28 +208,10 @@ class Pages:
     async def _wait(self, work: Callable[..., T], *given: Any) -> T:
         """Return what `work` gives, done in a thread; Refused (503) when it takes too long."""
         self._limit = self._limit or anyio.CapacityLimiter(THREADS)
-        with _in_time():
+        with in_time():
             return await anyio.to_thread.run_sync(
                 functools.partial(work, *given), abandon_on_cancel=True, limiter=self._limit
             )
-
-
-@contextlib.contextmanager
-def _in_time() -> Iterator[None]:
-    """End what the block waits for after a while; Refused (503)."""
-    try:
-        with anyio.fail_after(ANSWER_S):
-            yield
-    except TimeoutError as error:
-        if isinstance(error, WsiError):
-            raise
-        raise Refused(
-            503,
-            TimeoutExceeded.code,
-            "The disk with the results or the slides doesn't answer.",
-            next="Wait, then reload; if it stays so, look whether the disk is there.",
-            wait_s=5,
-        ) from error
 
 
 def _number(text: str, name: str) -> int:

@@ -40,6 +40,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+_SEALS = tuple((name.encode(), value.encode()) for name, value in HEADERS.items())
 MAX_BODY_BYTES = 4 << 20
 MAX_TARGET_BYTES = 2048
 MAX_AT_ONCE, MAX_WAITING, WAIT_S = 32, 256, 20.0
@@ -96,6 +97,7 @@ class Guard:
 
     def __init__(self, app: App, door: Door) -> None:
         self._app, self._door, self._once = app, door, door.once
+        self._session = door.session.encode()
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._waiting = 0
 
@@ -168,7 +170,7 @@ class Guard:
         given = [value for name, _, value in crumbs if name == self._door.cookie]
         if not given:
             raise _no(401, "E_TOKEN", "This server knows you only by the link that it printed.", html=link)
-        if any(not hmac.compare_digest(value.encode(), self._door.session.encode()) for value in given):
+        if any(not hmac.compare_digest(value.encode(), self._session) for value in given):
             raise _no(403, "E_TOKEN", "The link that opened this page was another server's.", html=link)
 
     async def _in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -178,9 +180,7 @@ class Guard:
             return
         self._waiting += 1
         try:
-            if self._places.locked():
-                await asyncio.wait_for(self._places.acquire(), WAIT_S)
-            else:
+            async with asyncio.timeout(WAIT_S if self._places.locked() else None):
                 await self._places.acquire()
         except TimeoutError:
             await with_headers(refusal(_busy()))(scope, receive, send)
@@ -283,7 +283,7 @@ def _sealing(send: Send) -> Send:
     async def sealed(message: Message) -> None:
         if message["type"] == "http.response.start":
             there = {name for name, _ in message["headers"]}
-            more = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in there]
+            more = [header for header in _SEALS if header[0] not in there]
             message = {**message, "headers": [*message["headers"], *more]}
         await send(message)
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
 from wsi.errors import AbsentError, WsiError
+from wsi.review.in_time import in_time
 from wsi.review.neighbors import first_tiles, neighbors
 from wsi.review.refusal import Refused
 from wsi.review.tiles import Kept, TileKey, Tiles, View
@@ -47,7 +48,8 @@ class TileService:
         """Return a tile as a JPEG; Refused where there is none."""
         content = self._kept.get(key)
         if content is None:
-            content = self._kept.put(key, await self._decoded(key))
+            with in_time():
+                content = self._kept.put(key, await self._decoded(key))
         self._note(key)
         return content
 
