@@ -92,6 +92,7 @@ def test_field_card_of_bags_comes_back_from_yaml() -> None:
         (("input", "looks"), {"gray": [1, 0]}, "least 1.0 is above most 0.0"),
         (("input", "axes"), 4, "input.axes"),
         (("network", "axes"), 3, "network has 3 axes, the input 2"),
+        (("network", "members"), 17, r":\d+: network.members: .*17"),
         (("network", "classes"), 3, "1 structures and the background are 2 classes"),
         (("postprocess", 0, "structures"), ["bone"], "postprocess names bone"),
         (("selftest", "samples"), [1, 2], "selftest.samples must have 1"),

@@ -81,6 +81,8 @@ class Network(FromYaml):
     """Channels of each level, the finest first; each has half the px of the one above."""
     stem: Annotated[int, Field(ge=1, le=4)] = 1
     """Px along each axis that the first layer takes together."""
+    members: Annotated[int, Field(ge=1, le=16)] = 1
+    """Networks of this shape that vote; what is said is the mean."""
     flips: list[Annotated[int, Field(ge=0, le=2)]] = []
     """Axes along which the image is also read mirrored; what is said is the mean."""
 

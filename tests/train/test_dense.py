@@ -1,6 +1,7 @@
 """Claims about training a model of masks: drawn discs are learned, patients stay apart, a rerun gives the same bytes."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from wsi.card import MaskCard
 from wsi.errors import ArtifactError, LabelsError, LeakError
 from wsi.model_folder import any_card
+from wsi.predict.mask_model import load_mask_model
 from wsi.segment.loss import IGNORED
 from wsi.train.dense_cases import find_examples, prepare
 from wsi.train.dense_plan import fingerprint, planned, spec_of, window_of
@@ -142,6 +144,29 @@ def test_held_out_share_is_tested_and_its_network_kept(discs: Path, tmp_path: Pa
     assert len(done.rows) == 2
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["holdout.safetensors"]
     assert "is the one that was tested" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_members_are_trained_from_seeds_of_their_own_and_vote(discs: Path, tmp_path: Path) -> None:
+    fit = {"epochs": 2, "batch": 4, "learning_rate": 0.02, "precision": "fp32"}
+    models = []
+    for seed, members in ((0, 2), (0, 1), (1, 1)):
+        network = {"widths": [4, 8], "stem": 2, "members": members}
+        config = settings(network=network, fit=fit, scheme="holdout", final="tested", seed=seed)
+        plan = replace(plan_masks(discs, discs, settings(scheme="holdout")), config=config)
+        plan = replace(plan, config=planned(config, plan.found))
+        models.append(tmp_path / f"seed-{seed}-of-{members}")
+        train_masks(plan, tmp_path / f"run-{seed}-{members}", out=models[-1])
+    both, *alone = (load_file(model / "weights.safetensors") for model in models)
+    for place, one in enumerate(alone):
+        assert {f"members.{place}.{name}" for name in one} == {n for n in both if n.startswith(f"members.{place}.")}
+        assert all(torch.equal(both[f"members.{place}.{name}"], tensor) for name, tensor in one.items())
+    assert load_mask_model(models[0], device="cpu").card.network.members == 2
+    assert {path.name for path in (tmp_path / "run-0-2" / "checkpoints").iterdir()} == {
+        "holdout.safetensors", "holdout-member-2.safetensors",
+    }  # fmt: skip
+    text = (models[0] / "README.md").read_text()
+    assert "One network of 2 members that vote, tested on 2 images" in text
+    assert "Seed 0 to 1" in text
 
 
 def test_shifted_pictures_are_tested_one_a_patient_and_told(made: Path) -> None:

@@ -15,7 +15,7 @@ from wsi.geometry import Circle
 from wsi.model_folder import any_card, find_folder
 from wsi.predict.model import load_model
 from wsi.predict.weights import read_tensors, sound
-from wsi.segment import Reading, UNet, UNetSpec, labels_on, postprocessed, probabilities
+from wsi.segment import Network, Reading, UNetSpec, empty_network, labels_on, postprocessed, probabilities
 from wsi.windows import Windows
 
 WEIGHTS = "weights.safetensors"
@@ -23,9 +23,9 @@ IMAGE = "image"
 
 
 class MaskModel:
-    """A network of masks with its card."""
+    """A network of masks, or several that vote, with its card."""
 
-    def __init__(self, card: MaskCard, network: UNet) -> None:
+    def __init__(self, card: MaskCard, network: Network) -> None:
         self.card = card
         self._network = network.eval()
 
@@ -97,13 +97,12 @@ def check_model(name: str | Path) -> None:
         load_model(name)
 
 
-def _network(card: MaskCard, path: Path) -> UNet:
+def _network(card: MaskCard, path: Path) -> Network:
     """Return the card's network with the weights at `path`, which may be stored in half precision."""
     told = card.network
     spec = UNetSpec(told.axes, told.channels, told.classes, widths=tuple(told.widths), stem=told.stem)
     tensors = read_tensors(path, sha256=card.weights_sha256)
-    with torch.device("meta"):
-        network = UNet(spec)
+    network = empty_network(spec, members=told.members)
     wanted = network.state_dict()
     if set(tensors) != set(wanted) or any(tensors[name].shape != empty.shape for name, empty in wanted.items()):
         stray = sorted(set(tensors) ^ set(wanted))[:3]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsi.segment.unet import UNet
+from wsi.segment.vote import Network
 from wsi.windows import Stitch, Windows, cut, plan_windows
 
 Floats = NDArray[np.float32]
@@ -33,7 +33,7 @@ class Reading:
 
 
 def probabilities(
-    network: UNet,
+    network: Network,
     values: Floats,
     reading: Reading,
     *,
@@ -68,7 +68,7 @@ def probabilities(
 
 
 @torch.inference_mode()
-def mirrored_mean(network: UNet, windows: Tensor, flips: Sequence[int] = ()) -> Tensor:
+def mirrored_mean(network: Network, windows: Tensor, flips: Sequence[int] = ()) -> Tensor:
     """Return the probabilities `(B, K, *size)` of windows `(B, C, *size)`, the mean over their mirrored views."""
     network.eval()
     device = next(network.parameters()).device

@@ -20,7 +20,7 @@ from wsi.publish import publish, sha256_bytes
 from wsi.segment.grid import labels_on
 from wsi.segment.infer import probabilities
 from wsi.segment.postprocess import postprocessed
-from wsi.segment.unet import UNet
+from wsi.segment.vote import Network
 from wsi.train.dense_plan import spec_of, window_of
 from wsi.train.dense_settings import MaskConfig
 from wsi.train.dense_study import HeldOutMask, MaskPlanned, reading_of
@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 
 
 def write_mask_model(
-    plan: MaskPlanned, network: UNet, figures: Sequence[Figure], rows: Sequence[HeldOutMask], out: Path
+    plan: MaskPlanned, network: Network, figures: Sequence[Figure], rows: Sequence[HeldOutMask], out: Path
 ) -> MaskCard:
     """Write the four files of the model folder and return its card; the same study gives the same bytes."""
     config = plan.config
@@ -83,6 +83,7 @@ def _network(config: MaskConfig) -> dict[str, Any]:
         "classes": spec.classes,
         "widths": list(spec.widths),
         "stem": spec.stem,
+        "members": config.network.members,
         "flips": list(config.network.flips),
     }
 
@@ -134,7 +135,7 @@ def drawn_example(config: MaskConfig) -> Floats:
     return np.repeat(image[None].astype(np.float32), channels, axis=0)
 
 
-def _samples(network: UNet, example: Floats, config: MaskConfig) -> list[int]:
+def _samples(network: Network, example: Floats, config: MaskConfig) -> list[int]:
     """Return how many samples of each structure the network finds in the example."""
     said = probabilities(network, example, reading_of(config))
     axes = tuple(Axis(f"axis {n}", "px", 1.0) for n in range(example.ndim - 1))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ import torch
 from wsi.card import MaskCard
 from wsi.evaluate.figure import Figure
 from wsi.segment.unet import UNet
+from wsi.segment.vote import Network, voting
 from wsi.train.checkpoint import Epoch
 from wsi.train.dense import MaskTraining
 from wsi.train.dense_cases import Prepared, prepare
@@ -52,7 +54,7 @@ def train_masks(plan: MaskPlanned, folder: Path, *, out: Path | None, told: Told
     images = [prepare(one, plan.config) for one in plan.examples]
     rows: list[HeldOutMask] = []
     lost: Lost = {}
-    network: UNet | None = None
+    network: Network | None = None
     for fold in plan.splits.folds:
         network = _trained(plan, images, fold.train, folder, fold.name, told)
         found = tested(network, [images[i] for i in fold.test], plan.config, fold=fold.name)
@@ -74,11 +76,18 @@ def train_masks(plan: MaskPlanned, folder: Path, *, out: Path | None, told: Told
 
 def _trained(
     plan: MaskPlanned, images: Sequence[Prepared], train: Sequence[int], folder: Path, part: str, told: Told | None
-) -> UNet:
-    training = MaskTraining(images, train, plan.config)
-    checkpoint = folder / "checkpoints" / f"{part.replace(' ', '-')}.safetensors"
-    training.run(checkpoint, key=plan.key(part), watch=None if told is None else lambda epoch: told.epoch(part, epoch))
-    return stored(training.network)
+) -> Network:
+    """Return the vote of the members, each trained on these images from a seed of its own."""
+    names = [part, *(f"{part} member {n}" for n in range(2, plan.config.network.members + 1))]
+    members = []
+    for place, name in enumerate(names):
+        config = plan.config.model_copy(update={"seed": plan.config.seed + place})
+        training = MaskTraining(images, train, config)
+        checkpoint = folder / "checkpoints" / f"{name.replace(' ', '-')}.safetensors"
+        watch = None if told is None else partial(told.epoch, name)
+        training.run(checkpoint, key=plan.key(name), watch=watch)
+        members.append(stored(training.network))
+    return voting(members)
 
 
 def stored(network: UNet) -> UNet:

@@ -44,6 +44,8 @@ class MaskNetwork(Strict):
     """Channels of each level, the finest first; [] is planned from the data."""
     stem: Annotated[int, Field(ge=1, le=4)] = 2
     """Px along each axis that the first layer takes together."""
+    members: Annotated[int, Field(ge=1, le=16)] = 1
+    """Networks of one shape that are trained from different seeds (seed, seed + 1, …) and vote when the model is used."""
     flips: list[Annotated[int, Field(ge=0, le=2)]] = []
     """Axes along which images are also read mirrored when the model is used."""
 

@@ -11,7 +11,7 @@ from wsi.evaluate.masks import mask_scores
 from wsi.field import Field
 from wsi.preprocess import apply
 from wsi.read.field_reader import read_field
-from wsi.segment.unet import UNet
+from wsi.segment.vote import Network
 from wsi.train.dense_cases import Prepared
 from wsi.train.dense_settings import MaskConfig
 from wsi.train.dense_study import marked
@@ -21,7 +21,7 @@ Lost = dict[str, list[tuple[str, str, float | None]]]
 """By shift: patient, structure and Dice."""
 
 
-def shifted_dice(network: UNet, images: Sequence[Prepared], config: MaskConfig) -> Lost:
+def shifted_dice(network: Network, images: Sequence[Prepared], config: MaskConfig) -> Lost:
     """Return the Dice of each structure on shifted pictures, one a patient; {} for volumes and gray pictures.
 
     Masks stay where they are: of a picture of half the px, too, they are compared on the grid of the file.

@@ -19,7 +19,7 @@ from wsi.publish import publish, sha256_bytes
 from wsi.segment.grid import labels_on
 from wsi.segment.infer import Reading, probabilities
 from wsi.segment.postprocess import postprocessed
-from wsi.segment.unet import UNet
+from wsi.segment.vote import Network
 from wsi.train.cohort import Cohort
 from wsi.train.dense_cases import Example, Prepared, cohort_of, find_examples
 from wsi.train.dense_plan import Fingerprint, fingerprint, planned
@@ -94,7 +94,7 @@ def reading_of(config: MaskConfig) -> Reading:
     return Reading(window, config.input.overlap, tuple(config.network.flips), config.input.pad)
 
 
-def marked(network: UNet, image: Prepared, config: MaskConfig) -> NDArray[np.uint8]:
+def marked(network: Network, image: Prepared, config: MaskConfig) -> NDArray[np.uint8]:
     """Return the labels `(*shape)` of an image as it was read, as the finished model would give them."""
     said = probabilities(network, image.values, reading_of(config))
     names = [one.name for one in config.structures]
@@ -113,7 +113,7 @@ class HeldOutMask:
     scores: MaskScores
 
 
-def tested(network: UNet, images: Sequence[Prepared], config: MaskConfig, *, fold: str) -> list[HeldOutMask]:
+def tested(network: Network, images: Sequence[Prepared], config: MaskConfig, *, fold: str) -> list[HeldOutMask]:
     """Return the scores of each structure of each image, on the grid it was read on."""
     rows = []
     for image in images:

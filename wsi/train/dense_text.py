@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from wsi.card import MaskCard
 from wsi.evaluate.figure import Figure
+from wsi.train.dense_settings import MaskConfig
 from wsi.train.dense_study import HeldOutMask, MaskPlanned
 
 WORST = 3
@@ -34,10 +35,12 @@ def _bullets(lines: Sequence[str]) -> str:
 
 def _tested(plan: MaskPlanned) -> str:
     folds = plan.splits.folds
+    members = plan.config.network.members
+    vote = f" of {members} members that vote" if members > 1 else ""
     dealt = (
-        f"{len(folds)} networks, each trained on the patients of the other folds and tested on its own"
+        f"{len(folds)} networks{vote}, each trained on the patients of the other folds and tested on its own"
         if len(folds) > 1
-        else f"one network, tested on {len(folds[0].test)} images of patients that were set apart before training"
+        else f"one network{vote}, tested on {len(folds[0].test)} images of patients that were set apart before training"
     )
     kept = (
         "The network in this folder was trained in the same way on all images; nobody can test that one here."
@@ -69,12 +72,18 @@ def _training(plan: MaskPlanned, card: MaskCard) -> list[str]:
     config, network = plan.config, card.network
     assert config.input is not None
     steps = ", ".join(step.op for step in config.input.preprocess)
+    members = f"; {network.members} of them vote" if network.members > 1 else ""
     mean = f"; running mean of the weights ({config.fit.keep:g})" if config.fit.keep else ""
     return [
-        f"U-Net of {network.axes} axes, widths {', '.join(map(str, network.widths))}, stem {network.stem}",
+        f"U-Net of {network.axes} axes, widths {', '.join(map(str, network.widths))}, stem {network.stem}{members}",
         f"Windows of {' x '.join(map(str, config.input.window or []))}; preprocessing: {steps or 'none'}",
         f"{config.fit.epochs} epochs of {config.fit.windows} views an image, batch {config.fit.batch}",
         f"AdamW at {config.fit.learning_rate:g} falling to 0; cross-entropy and Dice{mean}",
-        f"Seed {config.seed}; data {card.training.data_digest[:16]}, splits {card.training.split_digest[:16]}",
+        f"Seed {_seeds(config)}; data {card.training.data_digest[:16]}, splits {card.training.split_digest[:16]}",
         "Found in the data: " + "; ".join(plan.found.lines()),
     ]
+
+
+def _seeds(config: MaskConfig) -> str:
+    last = config.seed + config.network.members - 1
+    return f"{config.seed}" if last == config.seed else f"{config.seed} to {last}"
