@@ -1,5 +1,8 @@
 """Settings: YAML files read into strict, frozen models; each default is written once, here."""
 
+import ast
+import inspect
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +23,7 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 class Strict(BaseModel):
     """Base of every settings model: frozen, no unknown keys, no silent conversion of text to numbers."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, protected_namespaces=(), use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
 
 
 class ReadConfig(Strict):
@@ -130,16 +131,29 @@ class Config(Strict):
 
 def as_yaml(config: BaseModel, *, indent: str = "") -> str:
     """Return settings as YAML, each with what it means above it; `read_yaml` reads it back as it was."""
-    lines = []
-    for name, field in type(config).model_fields.items():
+    lines, told = [], explanations(type(config))
+    for name in type(config).model_fields:
         value = getattr(config, name)
-        for text in (field.description or "").splitlines():
+        for text in told.get(name, "").splitlines():
             lines.append(f"{indent}# {text.strip()}")
         if isinstance(value, BaseModel):
             lines += [f"{indent}{name}:", as_yaml(value, indent=indent + "  ").rstrip("\n")]
         else:
             lines.append(f"{indent}{name}: {json.dumps(value, default=_plain, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"
+
+
+def explanations(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the source of a model says below its settings; pydantic would read it all whenever it is imported."""
+    told: dict[str, str] = {}
+    for one in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
+        (found,) = ast.parse(inspect.getsource(one)).body
+        assert isinstance(found, ast.ClassDef)
+        for setting, below in itertools.pairwise(found.body):
+            match setting, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    told[name] = inspect.cleandoc(text)
+    return told
 
 
 def _plain(value: object) -> object:
@@ -183,8 +197,9 @@ def read_yaml(path: Path, into: type[M]) -> M:
     """
     text = _text(path)
     try:
-        root = yaml.compose(text, _Loader)
-        content = yaml.load(text, _Loader)  # noqa: S506  (_Loader is a SafeLoader)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        content = None if root is None else loader.construct_document(root)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}{_where(error)}: not valid YAML: {_problem(error)}") from error
     try:

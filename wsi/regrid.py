@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wsi.field import Field
 
@@ -50,11 +50,13 @@ def read_at(
     values, steps, shift = _turned(values.astype(kind, copy=False), matrix)
     if steps.ndim == 1 and (order == 0 or _is_whole(steps, shift)):
         return _picked(values, steps, shift, shape, beyond)
-    found: NDArray[Any] = ndimage.affine_transform(
+    found: NDArray[Any] = scipy.ndimage.affine_transform(
         values, steps, shift, output_shape=tuple(shape), output=kind, order=order, mode="nearest"
     )
     is_there = np.ones(values.shape, bool)
-    inside = ndimage.affine_transform(is_there, steps, shift, output_shape=tuple(shape), order=0, mode="grid-constant")
+    inside = scipy.ndimage.affine_transform(
+        is_there, steps, shift, output_shape=tuple(shape), order=0, mode="grid-constant"
+    )
     found[~inside] = beyond
     return found
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ from wsi.card_image import AcceptsField
 from wsi.config import EngineConfig, ReadConfig, TissueConfig
 from wsi.engine.child import Child, Message
 from wsi.engine.field_facts import FieldFacts, Grid
-from wsi.engine.reader import footprint_message
 from wsi.engine.ring import Ring, shared_file
 from wsi.engine.slide_info import SlideInfo
 from wsi.errors import ChildError, CrashError
@@ -124,7 +123,7 @@ class Decoder:
         Raises:
             ChildError: the decoder died too often.
         """
-        asked = {"do": "reading", "footprint": footprint_message(footprint), "tile_px": tile_px}
+        asked = {"do": "reading", "footprint": asdict(footprint), "tile_px": tile_px}
         step = self._ask(asked)[0]["step"]
         window = find_window(step, coords, footprint=footprint, tile_px=tile_px)
         size = window.size if window else Size(tile_px, tile_px)
@@ -133,7 +132,7 @@ class Decoder:
             "do": "tiles",
             "slots": SLOTS,
             "slot_bytes": ring.slot_bytes,
-            "footprint": footprint_message(footprint),
+            "footprint": asdict(footprint),
             "tile_px": tile_px,
             "batch": batch,
             "size": [size.width, size.height],

@@ -8,7 +8,6 @@ import io
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -181,11 +180,6 @@ def _jpeg(thumbnail: Thumbnail) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
-
-
-def footprint_message(footprint: Footprint) -> Message:
-    """Return a footprint as the `tiles` request wants it."""
-    return asdict(footprint)
 
 
 if __name__ == "__main__":

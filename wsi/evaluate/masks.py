@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 FAR = 95.0
@@ -90,16 +90,16 @@ def surface_distances(
 
     Source: Nikolov et al. 2021, surface Dice, and Maier-Hein et al. 2024, with samples as elements of the surface.
     """
-    box = ndimage.find_objects((mask | reference).astype(np.uint8))[0]
+    box = scipy.ndimage.find_objects((mask | reference).astype(np.uint8))[0]
     a, b = outline(mask[box]), outline(reference[box])
     return _distance_to(b, spacing)[a], _distance_to(a, spacing)[b]
 
 
 def outline(mask: Mask) -> Mask:
     """Return the samples of a mask that have a side outside."""
-    return np.asarray(mask & ~ndimage.binary_erosion(mask))
+    return np.asarray(mask & ~scipy.ndimage.binary_erosion(mask))
 
 
 def _distance_to(surface: Mask, spacing: Sequence[float]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = ndimage.distance_transform_edt(~surface, sampling=spacing)
+    found: NDArray[np.float64] = scipy.ndimage.distance_transform_edt(~surface, sampling=spacing)
     return found

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage, optimize
 
 from wsi.card_steps import CropBorder, CropSquare, Orient, Pad, Resample, Resize
 from wsi.errors import ModelError
@@ -111,7 +111,7 @@ def resample(field: Field, step: Resample) -> Field:
 def _spline(
     plane: NDArray[Any], order: int, sizes: Sequence[int], scales: Sequence[float], starts: Sequence[float]
 ) -> NDArray[np.float32]:
-    found = ndimage.affine_transform(
+    found = scipy.ndimage.affine_transform(
         plane.astype(np.float32), scales, starts, output_shape=tuple(sizes), order=order, mode="nearest"
     )
     return np.asarray(found, np.float32)
@@ -128,7 +128,7 @@ def orient(field: Field, step: Orient) -> Field:
     if sorted(worlds) != [0, 1, 2]:
         raise ModelError(f"to: {step.to} names an axis twice")
     turn = field.affine[:3, :3] / np.linalg.norm(field.affine[:3, :3], axis=0)
-    _, nearest = optimize.linear_sum_assignment(-np.abs(turn))  # the array axis of each world axis
+    _, nearest = scipy.optimize.linear_sum_assignment(-np.abs(turn))  # the array axis of each world axis
     order = [int(nearest[world]) for world in worlds]
     matrix = field.affine.copy()
     matrix[:, :3] = field.affine[:, order]

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wsi.card_steps import CropToFieldOfView, LocalMean
 from wsi.errors import ModelError
@@ -71,7 +71,7 @@ def _blurred(planes: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     coarse = [max(1, round(length / max(1.0, sigma / FINE_SIGMA))) for length in shape]
     scales = [old / new for old, new in zip(shape, coarse, strict=True)]
     small = weighted(planes, [area_weights(old, new) for old, new in zip(shape, coarse, strict=True)])
-    small = ndimage.gaussian_filter(small, (0.0, *(sigma / scale for scale in scales)), mode="nearest")
+    small = scipy.ndimage.gaussian_filter(small, (0.0, *(sigma / scale for scale in scales)), mode="nearest")
     back = [
         linear_weights(new, old, 1 / scale, (1 / scale - 1) / 2)
         for old, new, scale in zip(shape, coarse, scales, strict=True)

@@ -4,8 +4,8 @@ None names a kind: a card says between which limits each lies on the images its 
 """
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wsi.field import Field
 from wsi.read.field_info import MEASURED
@@ -109,5 +109,5 @@ def _fine(light: NDArray[np.float32]) -> float:
     power = float(light.var())
     if power <= 0:
         return 0.0
-    smooth = ndimage.gaussian_filter(light, min(light.shape) * FINE, mode="nearest")
+    smooth = scipy.ndimage.gaussian_filter(light, min(light.shape) * FINE, mode="nearest")
     return float((light - smooth).var()) / power

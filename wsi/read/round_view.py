@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wsi.field import Field
 from wsi.geometry import Circle
@@ -98,11 +98,11 @@ def coarse(values: NDArray[Any], *, side: int) -> tuple[NDArray[np.float32], int
 def lit(light: NDArray[np.float32], dark: float) -> NDArray[np.bool_]:
     """Return where `(h, w)` light isn't surround: what is dark but doesn't reach the border counts as lit."""
     bright = light > dark * float(np.percentile(light, GREATEST))
-    labels, count = ndimage.label(bright)
+    labels, count = scipy.ndimage.label(bright)
     if not count:
         return np.ones(light.shape, bool)
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    return np.asarray(ndimage.binary_fill_holes(largest), bool)
+    return np.asarray(scipy.ndimage.binary_fill_holes(largest), bool)
 
 
 def _edge(seen: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """Masks between two grids of one world: of an image as it was read, and of what the network sees of it."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wsi.field import Field
 from wsi.regrid import read_at
@@ -63,5 +63,5 @@ def _averaged(share: Floats, matrix: NDArray[np.float64]) -> Floats:
     steps = np.linalg.norm(matrix[: share.ndim, : share.ndim], axis=1)
     if (steps <= COARSE).all():
         return share
-    averaged: Floats = ndimage.uniform_filter(share, size=[max(1, round(s)) for s in steps], mode="constant")
+    averaged: Floats = scipy.ndimage.uniform_filter(share, size=[max(1, round(s)) for s in steps], mode="constant")
     return averaged

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wsi.card_image import Fill, InsideRoundView, LargestComponent, LeastSize, Postprocess
 from wsi.geometry import Circle
@@ -71,10 +71,10 @@ def inside_round_view(mask: Mask, view: Circle, margin: float) -> Mask:
 
 def filled(mask: Mask) -> Mask:
     """Return a mask with its holes: what can't be reached from the border of the image over sides of samples."""
-    return np.asarray(ndimage.binary_fill_holes(mask), bool)
+    return np.asarray(scipy.ndimage.binary_fill_holes(mask), bool)
 
 
 def _pieces(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the number of each sample's piece, 0 for none, and the size of each piece."""
-    pieces, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
+    pieces, count = scipy.ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     return pieces, np.bincount(pieces.ravel(), minlength=count + 1)[1:]

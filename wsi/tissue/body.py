@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wsi.field import Field
 
@@ -25,14 +25,14 @@ def body(field: Field) -> NDArray[np.bool_]:
     threshold = _otsu(values)
     if threshold is None:
         return np.ones(field.shape, bool)
-    labels, count = ndimage.label(values > threshold)
+    labels, count = scipy.ndimage.label(values > threshold)
     if not count:
         return np.ones(field.shape, bool)
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     if values.ndim < 3:
-        return np.asarray(ndimage.binary_fill_holes(largest), bool)
+        return np.asarray(scipy.ndimage.binary_fill_holes(largest), bool)
     for k in range(values.shape[-1]):
-        largest[..., k] = ndimage.binary_fill_holes(largest[..., k])
+        largest[..., k] = scipy.ndimage.binary_fill_holes(largest[..., k])
     return np.asarray(largest, bool)
 
 

@@ -1,9 +1,9 @@
 """Find the tissue on a thumbnail, whatever its stain, and measure what is wrong with it."""
 
 import numpy as np
+import scipy
 import shapely
 from numpy.typing import NDArray
-from scipy import ndimage
 from shapely.affinity import affine_transform
 
 from wsi.config import TissueConfig
@@ -86,11 +86,11 @@ def _hidden(mask: Mask, unreadable: Mask) -> Mask:
     found = np.zeros_like(mask)
     if not unreadable.any():
         return found
-    labels, _ = ndimage.label(unreadable)
-    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+    labels, _ = scipy.ndimage.label(unreadable)
+    for number, place in enumerate(scipy.ndimage.find_objects(labels), start=1):
         wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in place)
         patch = labels[wide] == number
-        rim = ndimage.binary_dilation(patch) & ~patch
+        rim = scipy.ndimage.binary_dilation(patch) & ~patch
         if rim.any() and mask[wide][rim].mean() >= 0.5:
             found[wide] |= patch
     return found

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import scipy
 import shapely
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from wsi.errors import RegionError
 from wsi.geometry import Mpp, Point, Region, Size, best_level
@@ -94,7 +94,7 @@ def _blurred(gray: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 @functools.cache
 def _gaussian(side: int, sigma: float) -> NDArray[np.float32]:
     """Return the matrix `(side, side)` that blurs a column."""
-    return np.asarray(ndimage.gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0), np.float32)
+    return np.asarray(scipy.ndimage.gaussian_filter1d(np.eye(side, dtype=np.float32), sigma, axis=0), np.float32)
 
 
 def _places(polygons: shapely.MultiPolygon) -> list[tuple[float, float]]:

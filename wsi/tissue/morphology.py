@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-from scipy import ndimage
 
 Mask = NDArray[np.bool_]
 
@@ -49,7 +49,7 @@ def large(mask: Mask, least_px: float) -> Mask:
     """Return the connected parts of at least `least_px` px."""
     if not mask.any():
         return mask
-    labels, _ = ndimage.label(mask)
+    labels, _ = scipy.ndimage.label(mask)
     keep = np.bincount(labels.ravel()) >= least_px
     keep[0] = False
     return np.asarray(keep[labels], bool)

@@ -1,9 +1,9 @@
 """From masks to polygons, and polygons made valid."""
 
 import numpy as np
+import scipy
 import shapely
 from numpy.typing import NDArray
-from scipy import ndimage
 
 GRID = 0.01
 """QuPath keeps hundredths of a px."""
@@ -27,7 +27,7 @@ def mask_polygons(mask: NDArray[np.bool_]) -> shapely.MultiPolygon:
     """
     padded = np.pad(mask, 1)
     _join_corners(padded)
-    labels, count = ndimage.label(padded)
+    labels, count = scipy.ndimage.label(padded)
     if not count:
         return shapely.MultiPolygon()
     corners, rings = _rings(padded)

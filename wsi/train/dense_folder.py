@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import safetensors.torch
+import scipy
 import torch
 import yaml
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wsi.card import MaskCard
 from wsi.evaluate.figure import Figure
@@ -122,7 +122,7 @@ def drawn_example(config: MaskConfig) -> Floats:
     """Return a drawn image `(C, *window)` as after preprocessing: soft noise, a bright blob and dark curves; nobody's."""
     rng = np.random.default_rng(config.seed)
     shape, channels = window_of(config), spec_of(config).channels
-    soft = ndimage.gaussian_filter(rng.normal(size=shape), 2)
+    soft = scipy.ndimage.gaussian_filter(rng.normal(size=shape), 2)
     image = soft / soft.std() * 0.3
     grid = np.indices(shape).reshape(len(shape), -1).T.reshape(*shape, len(shape))
     middle, size = np.array(shape) / 2, np.array(shape) / 5
