@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +86,18 @@ def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clean(command: Command, slides: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """OUT of one uninterrupted run over `slides`."""
-    out = tmp_path_factory.mktemp("clean") / "OUT"
+def timed(command: Command, slides: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """OUT of one uninterrupted run over `slides`, and its seconds."""
+    out, started = tmp_path_factory.mktemp("clean") / "OUT", time.monotonic()
     ended = command(slides, "-o", out, "-q")
     assert ended.status == 0, ended.stdout + ended.stderr
-    return out
+    return out, time.monotonic() - started
+
+
+@pytest.fixture(scope="session")
+def clean(timed: tuple[Path, float]) -> Path:
+    """OUT of one uninterrupted run over `slides`."""
+    return timed[0]
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.flow.conftest import Command
-from tests.traps import write_trap
 
 Tree = Callable[[Path], dict[str, str]]
-KILLS = int(os.environ.get("WSI_KILLS", "2"))
+KILLS = int(os.environ.get("WSI_KILLS", "1"))
 """How many moments; 30 and more are for a quiet hour."""
-
-
-def records(out: Path) -> dict[str, dict[str, object]]:
-    return {r["path"]: r for r in map(json.loads, (out / "results.jsonl").read_text().splitlines())}
 
 
 def alive_in_group(group: int) -> list[int]:
@@ -39,17 +34,13 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
-    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
+    command: Command, slides: Path, timed: tuple[Path, float], tmp_path: Path, tree: Tree
 ) -> None:
-    moments = random.Random(20261124)
-    started = time.monotonic()
-    assert command(slides, "-o", tmp_path / "whole", "-q").status == 0
-    whole_s = time.monotonic() - started
-    out = tmp_path / "OUT"
+    (clean, clean_s), moments, out = timed, random.Random(20261124), tmp_path / "OUT"
     for _ in range(KILLS):
         shutil.rmtree(out, ignore_errors=True)
         process = command.start(slides, "-o", out, "-q")
-        time.sleep(moments.uniform(0.2, 1.0) * whole_s)
+        time.sleep(moments.uniform(0.2, 1.0) * clean_s)
         kill_group(process)
         assert command(slides, "-o", out, "-q").status == 0
         assert tree(out) == tree(clean)
@@ -86,34 +77,6 @@ def test_survivor_takes_over_from_a_killed_run(
     survivor.communicate(timeout=180)
     assert survivor.returncode == 0
     assert tree(out) == tree(clean)
-
-
-def test_crash_of_the_decoder_costs_one_tile(
-    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
-) -> None:
-    folder, out = tmp_path / "slides", tmp_path / "OUT"
-    shutil.copytree(slides, folder)
-    write_trap(folder / "trap.svs", side=3000, harm={"kind": "segv", "x": 1100, "y": 1100})
-    ended = command(folder, "-o", out, "-q")
-    assert ended.status == 3
-    told = records(out)["trap.svs"]
-    assert (told["status"], told["code"]) == ("partial", "E_REGION")
-    assert told["tiles"]["unreadable"] == 1  # type: ignore[index]
-    kept = {name: digest for name, digest in tree(out / "slides").items() if not name.startswith("trap")}
-    assert kept == tree(clean / "slides")
-
-
-def test_slide_whose_opening_crashes_is_failed_and_the_rest_is_ok(
-    command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
-) -> None:
-    folder, out = tmp_path / "slides", tmp_path / "OUT"
-    shutil.copytree(slides, folder)
-    write_trap(folder / "trap.svs", harm={"kind": "open"})
-    assert command(folder, "-o", out, "-q").status == 3
-    told = records(out)["trap.svs"]
-    assert (told["status"], told["code"]) == ("failed", "E_CRASH")
-    kept = {name: digest for name, digest in tree(out / "slides").items() if not name.startswith("trap")}
-    assert kept == tree(clean / "slides")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -171,13 +134,6 @@ def test_full_disk_is_said_and_nothing_is_half_written(
     subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
     assert command(slides, "-o", disk / "OUT", "-q").status == 0
     assert set(tree(disk / "OUT")) == set(expected)
-
-
-def test_no_connection_is_made(command: Command, slides: Path, tmp_path: Path) -> None:
-    alone = ["unshare", "-rn"]
-    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
-        pytest.skip("no network namespaces here")
-    assert command(slides / "c.svs", "-o", tmp_path / "OUT", "-q", prefix=alone).status == 0
 
 
 def test_out_that_is_a_file_is_a_usage_error(command: Command, slides: Path, tmp_path: Path) -> None:

@@ -55,14 +55,23 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.slow
-def test_slides_and_labels_become_a_model_that_runs_at_once(command: Command, cohort: Path, tmp_path: Path) -> None:
-    model, run = tmp_path / "model", tmp_path / "run"
+@pytest.fixture(scope="module")
+def trained(command: Command, cohort: Path) -> Path:
+    """A folder with a model, and the run that made it from slides."""
+    home = cohort / "trained"
     asked = ("train", cohort / "labels.csv", "--slides", cohort / "slides", "--encoder", cohort / "tiny")
     quick = ("-c", cohort / "train.yaml", "--folds", "2", "--epochs", "3", "-q")
-    ended = command(*asked, "--target", "grade", "-o", model, "--run", run, *quick)
+    ended = command(*asked, "--target", "grade", "-o", home / "model", "--run", home / "run", *quick)
     assert ended.status == 0, ended.stdout + ended.stderr
-    assert (run / "features" / "results.jsonl").is_file()
+    return home
+
+
+@pytest.mark.slow
+def test_slides_and_labels_become_a_model_that_runs_at_once(
+    command: Command, cohort: Path, trained: Path, tmp_path: Path
+) -> None:
+    model = trained / "model"
+    assert (trained / "run" / "features" / "results.jsonl").is_file()
     card = (model / "model.yaml").read_text()
     told = command(cohort / "slides", "-o", tmp_path / "OUT", "-m", model, "--encoder", cohort / "tiny", "-q")
     assert told.status == 0, told.stdout + told.stderr + card
@@ -73,9 +82,10 @@ def test_slides_and_labels_become_a_model_that_runs_at_once(command: Command, co
 
 
 @pytest.mark.slow
-def test_killed_training_goes_on_to_the_same_bytes(command: Command, cohort: Path, tmp_path: Path, tree: Tree) -> None:
-    features = tmp_path / "features"
-    assert command("encode", cohort / "slides", "-o", features, "--encoder", cohort / "tiny", "-q").status == 0
+def test_killed_training_goes_on_to_the_same_bytes(
+    command: Command, cohort: Path, trained: Path, tmp_path: Path, tree: Tree
+) -> None:
+    features = trained / "run" / "features"
     asked = ("train", cohort / "labels.csv", "--features", features, "--target", "grade", "--folds", "2", "-q")
     long = ("--epochs", "40", "-c", cohort / "train.yaml")
     started = time.monotonic()

@@ -188,31 +188,28 @@ def test_network_without_blocks_is_refused(base: Path, tiles: TileSet) -> None:
 
 @pytest.mark.slow
 def test_two_processes_take_the_same_steps_as_one(base: Path, tmp_path: Path) -> None:
-    table = write_tiles(tmp_path / "tiles")
+    table, out = write_tiles(tmp_path / "tiles"), {world: tmp_path / world for world in ("1", "2")}
+    config = TuneConfig(epochs=2, batch=8, learning_rate=1e-3, train="all", patience=0, precision="fp32", device="cpu")
+    tune(read_tiles(table), str(base), config, out["1"], out=out["1"] / "mine")
     code = (
         "import sys; from pathlib import Path; from wsi.train.tiles import read_tiles; from wsi.train.tune import tune; "
-        "from wsi.train.finetune import TuneConfig; import os; "
-        "config = TuneConfig(epochs=2, batch=8, learning_rate=1e-3, train='all', patience=0, precision='fp32', device='cpu'); "
+        "from wsi.train.finetune import TuneConfig; config = TuneConfig.model_validate_json(sys.argv[4]); "
         "tune(read_tiles(Path(sys.argv[1])), sys.argv[2], config, Path(sys.argv[3]), out=Path(sys.argv[3], 'mine'))"
     )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    for world in (1, 2):
-        out = tmp_path / str(world)
-        told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1"}
-        ranks = [
-            subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-c", code, table, base, out],
-                env={**os.environ, **told, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-                cwd=CHECKOUT,
-            )
-            for rank in range(world)
-        ]
-        assert [rank.wait(timeout=120) for rank in ranks] == [0] * world
-    encoders = [
-        load_encoder(str(tmp_path / world / "mine"), device="cpu", threads=1, precision="fp32") for world in ("1", "2")
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code, table, base, out["2"], config.model_dump_json()],
+            env={**os.environ, **told, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            cwd=CHECKOUT,
+        )
+        for rank in range(2)
     ]
+    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    encoders = [load_encoder(str(made / "mine"), device="cpu", threads=1, precision="fp32") for made in out.values()]
     one, two = (encoder.encode(tiny.tiles(4)) for encoder in encoders)
     np.testing.assert_allclose(one, two, atol=2e-3)
 
