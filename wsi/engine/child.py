@@ -27,7 +27,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Child:
-    """One child process running `python -m module`; start it by asking, end it by `stop`."""
+    """One child process running a module as `python -m` does; start it by asking, end it by `stop`."""
 
     def __init__(self, module: str, *, memory_bytes: int | None = None, shared: tuple[int, ...] = ()) -> None:
         self._module = module
@@ -49,7 +49,7 @@ class Child:
         with theirs:
             arguments = [str(theirs.fileno()), str(self._memory or 0), str(os.getpid()), *map(str, self._shared)]
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-X", "faulthandler=0", "-m", self._module, *arguments],
+                [sys.executable, "-P", "-X", "faulthandler=0", "-m", "wsi.engine.start", self._module, *arguments],
                 env={"OPENBLAS_NUM_THREADS": "1", **os.environ},  # NumPy's: small products only wait for other threads
                 pass_fds=(theirs.fileno(), *self._shared),
                 stdin=subprocess.DEVNULL,
