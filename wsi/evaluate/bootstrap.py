@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from wsi.evaluate.binary import Floats, Patients, patient_index
 from wsi.evaluate.figure import Figure
@@ -83,14 +83,14 @@ def draws(
 def _bca(drawn: Floats, value: float, without: Floats, level: float) -> tuple[float, float]:
     """Return the ends of the interval: quantiles of the draws, moved for their bias and skew."""
     below = ((drawn < value).sum() + 0.5 * (drawn == value).sum()) / len(drawn)
-    bias = float(norm.ppf(np.clip(below, 1 / (len(drawn) + 1), 1 - 1 / (len(drawn) + 1))))
+    bias = float(ndtri(np.clip(below, 1 / (len(drawn) + 1), 1 - 1 / (len(drawn) + 1))))
     left = without[~np.isnan(without)]
     away = left.mean() - left if len(left) else np.zeros(1)
     spread = float((away**2).sum())
     skew = float((away**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
     ends = []
     for chance in ((1 - level) / 2, (1 + level) / 2):
-        z = bias + float(norm.ppf(chance))
-        ends.append(float(norm.cdf(bias + z / (1 - skew * z))))
+        z = bias + float(ndtri(chance))
+        ends.append(float(ndtr(bias + z / (1 - skew * z))))
     low, high = np.quantile(drawn, ends)
     return float(min(low, value)), float(max(high, value))

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from wsi.evaluate.binary import Binary, Ints, Patients, binary, patient_index
 from wsi.evaluate.classes import classified
@@ -107,7 +107,7 @@ def calibration_slope(
         return cases.no(names[0]), cases.no(names[1])
     x, y, owner = log_odds(cases.scores), cases.labels.astype(np.float64), patient_index(patients, cases.n)
     free, held = fit_line(x, y, owner=owner), fit_line(x, y, slope=1.0, owner=owner)
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     slope = _line_figure(names[0], free, free.slope, z * float(free.covariance[0, 0]) ** 0.5, cases, owner)
     return slope, _line_figure(names[1], held, held.intercept, z * float(held.covariance[1, 1]) ** 0.5, cases, owner)
 

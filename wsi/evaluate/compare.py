@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from wsi.evaluate.binary import Patients, binary, patient_index
 from wsi.evaluate.bootstrap import ROUNDS, bootstrap_interval, draws
@@ -148,5 +148,5 @@ def _lack(first: Figure, second: Figure) -> str:
 
 def _normal(value: float, deviation: float) -> tuple[float, float, float]:
     """Return the ends of the 95 % interval and the two-sided p of a difference."""
-    width = float(norm.ppf(0.975)) * deviation
-    return max(-1.0, value - width), min(1.0, value + width), float(2 * norm.sf(abs(value) / deviation))
+    width = float(ndtri(0.975)) * deviation
+    return max(-1.0, value - width), min(1.0, value + width), float(2 * ndtr(-abs(value) / deviation))

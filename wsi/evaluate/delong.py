@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
-from scipy.special import expit, logit
-from scipy.stats import norm, rankdata, t
+from scipy.special import expit, logit, ndtri, stdtrit
 
 from wsi.evaluate.binary import Bools, Floats, Ints, Patients, binary, patient_index
 from wsi.evaluate.figure import Figure
+from wsi.evaluate.ranks import mean_ranks
 
 Scale = Literal["logit", "linear"]
 _TINY = 1e-9
@@ -60,7 +60,7 @@ def auc_interval(
     if deviation < _TINY:
         low, high = _newcombe(value, positive, negative, level)
         return replace(figure, low=low, high=high, method="Newcombe 2006")
-    low, high = _ends(value, deviation, float(t.ppf((1 + level) / 2, areas.freedom[0])), scale)
+    low, high = _ends(value, deviation, float(stdtrit(areas.freedom[0], (1 + level) / 2)), scale)
     kind = "DeLong" if figure.patients == cases.n else "Obuchowski, by patient"
     return replace(figure, low=low, high=high, method=f"{kind}, {scale} scale")
 
@@ -101,10 +101,10 @@ def _freedom(variances: list[Floats], patients: list[float]) -> Floats:
 def _placements(labels: Bools, scores: Floats) -> Floats:
     """Return for each case `(n,)` the share of the other class that it is on the right side of, ties one half."""
     positive, negative = scores[labels], scores[~labels]
-    ranks = rankdata(scores)
+    ranks = mean_ranks(scores)
     found = np.empty(len(scores))
-    found[labels] = (ranks[labels] - rankdata(positive)) / len(negative)
-    found[~labels] = 1 - (ranks[~labels] - rankdata(negative)) / len(positive)
+    found[labels] = (ranks[labels] - mean_ranks(positive)) / len(negative)
+    found[~labels] = 1 - (ranks[~labels] - mean_ranks(negative)) / len(positive)
     return found
 
 
@@ -126,14 +126,13 @@ def _ends(value: float, deviation: float, quantile: float, scale: Scale) -> tupl
 
 def _newcombe(value: float, positive: int, negative: int, level: float) -> tuple[float, float]:
     """Return the ends at which |value - end| is z standard errors of the end, by Hanley and McNeil's variance."""
-    z, more = float(norm.ppf((1 + level) / 2)), (positive + negative) / 2 - 1
+    z, more = float(ndtri((1 + level) / 2)), (positive + negative) / 2 - 1
 
     def excess(end: float) -> float:
         spread = 1 + more * (1 - end) / (2 - end) + more * end / (1 + end)
         return float((value - end) ** 2 - z**2 * end * (1 - end) * spread / (positive * negative))
 
-    low = (
-        0.0 if value <= 0 else float(brentq(excess, 0.0, value)) if value < 1 else float(brentq(excess, 0.0, 1 - 1e-12))
-    )
-    high = 1.0 if value >= 1 else float(brentq(excess, max(value, 1e-12), 1.0))
+    root = scipy.optimize.brentq
+    low = 0.0 if value <= 0 else float(root(excess, 0.0, value if value < 1 else 1 - 1e-12))
+    high = 1.0 if value >= 1 else float(root(excess, max(value, 1e-12), 1.0))
     return low, high

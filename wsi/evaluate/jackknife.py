@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.special import expit, logit, stdtrit
 
 from wsi.evaluate.binary import Floats, Ints, Patients, patient_index
 from wsi.evaluate.figure import Figure
@@ -53,7 +52,7 @@ def jackknife_interval(
     if not away.any():
         return replace(figure, reason="no interval: no patient makes a difference")
     freedom = 2 * away.sum() ** 2 / (away**2).sum()
-    width = float(t.ppf((1 + level) / 2, freedom) * np.sqrt((count - 1) / count * away.sum()))
+    width = float(stdtrit(freedom, (1 + level) / 2) * np.sqrt((count - 1) / count * away.sum()))
     low, high = expit(logit(value) - width), expit(logit(value) + width)
     return replace(figure, low=float(low), high=float(high), method="jackknife of patients, logit scale")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from wsi.evaluate.binary import Bools, Ints, Patients, binary, patient_index
 from wsi.evaluate.figure import Figure
@@ -29,7 +29,7 @@ def share(name: str, hits: ArrayLike, *, patients: Patients = None, level: float
 
 def wilson(value: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
     """Return the ends of the interval of a share of n. Source: Wilson 1927."""
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     center, root = value + z**2 / (2 * n), z * np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
     low, high = (center - root) / (1 + z**2 / n), (center + root) / (1 + z**2 / n)
     return max(0.0, float(min(low, value))), min(1.0, float(max(high, value)))
@@ -50,7 +50,7 @@ def _effective(hits: Bools, owner: Ints, level: float) -> float:
     variance = len(sizes) / (len(sizes) - 1) * float(residual @ residual) / n**2
     found = np.clip(value * (1 - value) / variance, patients, n) if variance > 0 else n
     chance = (1 + level) / 2
-    return float(found * (norm.ppf(chance) / t.ppf(chance, max(patients - 1, 1))) ** 2)
+    return float(found * (ndtri(chance) / stdtrit(max(patients - 1, 1), chance)) ** 2)
 
 
 def sensitivity_specificity(

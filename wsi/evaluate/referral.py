@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from wsi.errors import UsageError
 from wsi.evaluate.binary import Bools, Floats, Ints, patient_index
@@ -153,7 +153,7 @@ def _risk_limit(cases: Validation, alpha: float, doubt: float) -> float:
     order = np.argsort(-sure, kind="stable")
     kept = np.arange(1, len(sure) + 1)
     errors = np.cumsum(wrong[order])
-    bound = np.where(errors < kept, beta.ppf(1 - doubt, errors + 1, np.maximum(kept - errors, 1)), 1.0)
+    bound = np.where(errors < kept, betaincinv(errors + 1, np.maximum(kept - errors, 1), 1 - doubt), 1.0)
     last = np.append(np.diff(sure[order]) != 0, True)
     places = [k for k in np.flatnonzero(last) if kept[k] >= np.log(doubt) / np.log(1 - alpha)]
     limit = 2.0

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from wsi.evaluate.binary import Floats
 from wsi.evaluate.figure import Figure
+from wsi.evaluate.ranks import mean_ranks
 
 
 def mae(truth: ArrayLike, predicted: ArrayLike) -> Figure:
@@ -32,7 +32,7 @@ def pearson(truth: ArrayLike, predicted: ArrayLike) -> Figure:
 
 def spearman(truth: ArrayLike, predicted: ArrayLike) -> Figure:
     """Return the correlation of the ranks; equals share their mean rank."""
-    return _figure("Spearman", truth, predicted, lambda y, f: _correlation(rankdata(y), rankdata(f)), vary="both")
+    return _figure("Spearman", truth, predicted, lambda y, f: _correlation(mean_ranks(y), mean_ranks(f)), vary="both")
 
 
 def _figure(

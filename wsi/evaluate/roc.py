@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from wsi.evaluate.binary import Binary, Floats, binary
 from wsi.evaluate.figure import Figure
+from wsi.evaluate.ranks import mean_ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> Figure:
 
 def area(cases: Binary) -> float:
     """Return the AUC of checked cases."""
-    ranks, positives = rankdata(cases.scores), cases.positives
+    ranks, positives = mean_ranks(cases.scores), cases.positives
     above = ranks[cases.labels].sum() - positives * (positives + 1) / 2
     return float(above / (positives * (cases.n - positives)))
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit, logit, ndtri
 
 from wsi.evaluate.binary import Bools, Floats, Ints, Patients, patient_index
 from wsi.evaluate.figure import Figure
@@ -111,7 +110,7 @@ def _curve(at: Floats, gone: Floats, risk: Floats, level: float) -> Survival:
     share = np.cumprod(1 - np.divide(gone, risk, out=np.zeros_like(gone), where=risk > 0))
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(gone / (risk * (risk - gone)))
-        width = float(norm.ppf((1 + level) / 2)) * np.sqrt(variance) / np.abs(np.log(share))
+        width = float(ndtri((1 + level) / 2)) * np.sqrt(variance) / np.abs(np.log(share))
         low, high = share ** np.exp(width), share ** np.exp(-width)
     whole = share == 1
     return Survival(at, share, np.where(whole, 1.0, low), np.where(whole, 1.0, high), risk, gone)
@@ -179,7 +178,7 @@ def _concordance(
     deviation = float(np.sqrt(influence @ influence * held / (held - 1)))
     if not 0 < value < 1 or deviation < _TINY:
         return replace(figure, reason="no interval: every known pair is in the same order")
-    center, width = logit(value), float(norm.ppf(0.975)) * deviation / (value * (1 - value))
+    center, width = logit(value), float(ndtri(0.975)) * deviation / (value * (1 - value))
     low, high = float(expit(center - width)), float(expit(center + width))
     return replace(figure, low=low, high=high, method="influence of each patient, logit scale")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import chi2_contingency
 
 from wsi.table import SHOWN
 from wsi.train.cohort import Case, Cohort, told
@@ -198,7 +198,7 @@ def _warn_site(cohort: Cohort, target: Target) -> Iterator[str]:
     counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
     if min(counts.shape) < 2:
         return
-    tested = chi2_contingency(counts, correction=False)
+    tested = scipy.stats.chi2_contingency(counts, correction=False)
     strength = float(np.sqrt(tested.statistic / (counts.sum() * (min(counts.shape) - 1))))
     pure = int(((counts > 0).sum(axis=1) == 1).sum())
     if strength >= CONFOUNDED and tested.pvalue < 0.01:

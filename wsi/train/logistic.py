@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 Floats = NDArray[np.float64]
@@ -35,7 +35,9 @@ def fit_logistic(rows: Floats, classes: NDArray[np.integer], *, count: int, ridg
         slope = np.concatenate([inputs.T @ error + ridge * weights[:-1], error.sum(axis=0, keepdims=True)])
         return float(value), slope.ravel()
 
-    found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+    found = scipy.optimize.minimize(
+        loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 500}
+    ).x
     weights = found.reshape(shape)
 
     def predict(some: Floats) -> Floats:

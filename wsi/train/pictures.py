@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from wsi.errors import LabelsError, TooLargeError, UnreadableError
 from wsi.train.duplicates import Duplicate
@@ -99,7 +99,7 @@ def detail_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     gray = np.asarray(image, np.float32)
     y, x = np.indices(gray.shape) - (SMALL - 1) / 2
     middle = np.hypot(y, x) < MIDDLE * SMALL
-    fine = gray - gaussian_filter(gray, FINE_PX)
+    fine = gray - scipy.ndimage.gaussian_filter(gray, FINE_PX)
     most = STRONG * np.median(np.abs(fine[middle]))
     fine = np.where(middle, np.clip(fine, -most, most), 0)
     length = float(np.linalg.norm(fine))
