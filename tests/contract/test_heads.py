@@ -13,6 +13,7 @@ from torch import Tensor
 from tests.traps import environment
 from wsi.errors import EmptyBagError, UsageError
 from wsi.mil import HEADS, Head, HeadSpec, Kind, make_head
+from wsi.train.start import start_logits
 
 HUGE = Path(__file__).parents[1] / "mil" / "huge.py"
 DIM, SIZES, MOST = 6, (3, 9, 1, 14), 16
@@ -216,6 +217,16 @@ def test_the_same_seed_makes_the_same_head_and_its_weights_make_it_again(spec: H
     loaded.load_state_dict(one.state_dict(), strict=True)
     features = bag(9).float()
     assert torch.equal(one.eval().read(features).logits, loaded.eval().read(features).logits)
+
+
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec.cuts], ids=claim_of)
+def test_logits_that_a_head_starts_from_are_those_of_a_bag_that_tells_nothing(spec: HeadSpec) -> None:
+    head, wanted = drawn(spec), torch.tensor([-2.0, 0.5, 3.0], dtype=torch.float64)
+    start_logits(head, wanted)
+    for name in head.logit_layers:
+        torch.nn.init.zeros_(head.get_submodule(name).get_parameter("weight"))
+    logits, _ = head(bag(5)[None])
+    torch.testing.assert_close(logits[0], wanted)
 
 
 @every_name

@@ -84,6 +84,20 @@ def test_cox_batch_is_one_loss_over_all_its_bags(tmp_path: Path) -> None:
     assert np.corrcoef(hazards, risk[40:])[0, 1] > 0.6
 
 
+def test_time_bins_start_from_the_hazards_of_the_training_cases(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    labels = np.stack([rng.exponential(10, 60), np.ones(60)], axis=1)
+    task, spec = Task("survival", edges=(1.0, 2.0)), replace(SPEC, kind="survival", cuts=3)
+    cases = Cases(draw_bags(np.zeros(60)), labels)
+    made, _ = fit(
+        cases, tmp_path / "c", FAST.model_copy(update={"epochs": 1, "learning_rate": 1e-6}), task=task, spec=spec
+    )
+    said = torch.sigmoid(made.head.get_submodule("classifier").get_parameter("bias")).detach().numpy()
+    times = labels[:40, 0]
+    hazards = [(times <= 1).mean(), ((times > 1) & (times <= 2)).sum() / (times > 1).sum(), 1.0]
+    np.testing.assert_allclose(said, hazards, atol=0.02)
+
+
 def test_rerun_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
     cases = two_classes(12)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
 from wsi.mil import Kind
-from wsi.train.survival import Ties, cox_loss, discrete_loss
+from wsi.train.survival import Ties, base_logits, cox_loss, discrete_loss
 from wsi.train.tasks import Task, fitted, is_known, loss_mass, loss_sum, predict
 
 Floats = NDArray[np.float64]
@@ -146,6 +146,13 @@ def test_discrete_loss_is_a_sum_by_hand() -> None:
     assert float(found) == pytest.approx(expected, rel=1e-9)
     said = predict(torch.tensor(logits), Task("survival", edges=(2.0, 10.0)))
     np.testing.assert_allclose(said, np.cumprod(1 - h, axis=1), rtol=1e-9)
+
+
+def test_base_logits_are_events_over_survivors_of_each_bin() -> None:
+    times, events = torch.tensor([2.0, 5.0, 4.0, 11.0, 10.0]), torch.tensor([True, False, True, False, True])
+    found = base_logits(times, events, edges=torch.tensor([2.0, 10.0]))
+    # (..., 2]: 1 event, 4 lived through; (2, 10]: 2 events, 1 lived through; beyond: nobody is known to have done either
+    np.testing.assert_allclose(found.numpy(), np.log([1.5 / 4.5, 2.5 / 1.5, 1.0]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("edges", [(), (2.5, 6.0)])

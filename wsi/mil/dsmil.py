@@ -23,6 +23,7 @@ class DualStream(Head):
     """
 
     width_tensor = "query.weight"
+    logit_layers = ("classifier", "instance")
 
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__(spec, dim)

@@ -101,7 +101,8 @@ class Head(nn.Module):
 
     Class attributes: kinds, the targets it can be trained for; any_order, whether the order of a bag's tiles means
     nothing; attends, whether `forward` returns an attention; width_tensor, the name of a weight with `spec.width` rows,
-    None where no weight has that width.
+    None where no weight has that width; logit_layers, the names of the layers whose bias is a bag's logits before anything
+    is seen of it.
 
     Args of the constructor: spec; dim, width of a feature.
 
@@ -113,6 +114,7 @@ class Head(nn.Module):
     any_order: ClassVar[bool] = True
     attends: ClassVar[bool] = True
     width_tensor: ClassVar[str | None] = None
+    logit_layers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__()

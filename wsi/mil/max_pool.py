@@ -16,6 +16,8 @@ class MaxPool(Head):
     Source: Wang et al. 2018, mi-Net with max pooling.
     """
 
+    logit_layers = ("classifier",)
+
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__(spec, dim)
         self.classifier = make_classifier(spec.kind, spec.hidden, spec.classes, cuts=spec.cuts)

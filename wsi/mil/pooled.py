@@ -14,6 +14,8 @@ from wsi.mil.head import BLOCK, Head, HeadSpec, Reading, in_blocks
 class PooledHead(Head):
     """Embed the tiles, weigh them by the softmax of a score, classify the weighted mean."""
 
+    logit_layers = ("classifier",)
+
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__(spec, dim)
         self.classifier = make_classifier(spec.kind, spec.hidden, spec.classes, cuts=spec.cuts)

@@ -75,6 +75,7 @@ class TransMil(Head):
     """
 
     any_order = False
+    logit_layers = ("classifier",)
 
     def __init__(self, spec: HeadSpec, dim: int) -> None:
         super().__init__(spec, dim)

@@ -21,7 +21,8 @@ from wsi.mil import Head, OrderedCuts
 from wsi.train.checkpoint import Epoch, Snapshot, read_snapshot, write_snapshot
 from wsi.train.recipe import Recipe, rate_at
 from wsi.train.repeatable import repeatable
-from wsi.train.start import Bag, fit_standard
+from wsi.train.start import Bag, fit_standard, start_logits
+from wsi.train.survival import base_logits
 from wsi.train.tasks import Floats, Task, is_known, loss_mass, loss_sum
 
 Watch = Callable[[Epoch], None]
@@ -71,7 +72,7 @@ class Fit:
         with repeatable(self.device, threads=self.recipe.threads):
             snapshot = read_snapshot(checkpoint, key=key)
             if snapshot is None:
-                fit_standard(self.head, self.cases.read, self.train)
+                self._start()
                 snapshot = Snapshot.of(self.head, self.optimizer, self.scaler)
             snapshot.restore(self.head, self.optimizer, self.scaler)
             while not self._is_over(snapshot):
@@ -83,6 +84,13 @@ class Fit:
             self.head.load_state_dict(dict(snapshot.best))
             self.head.eval()
         return snapshot.epochs
+
+    def _start(self) -> None:
+        """Take from the training bags what isn't learned by steps."""
+        fit_standard(self.head, self.cases.read, self.train)
+        if self.task.edges and self.train:
+            times, events = self._labels(self.train).T
+            start_logits(self.head, base_logits(times, events > 0, edges=torch.tensor(self.task.edges)))
 
     def _is_over(self, snapshot: Snapshot) -> bool:
         done, waited = len(snapshot.epochs), len(snapshot.epochs) - 1 - snapshot.best_epoch

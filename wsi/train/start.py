@@ -1,10 +1,11 @@
-"""A head before its first step: weights drawn from a seed, the scale of the features taken from the training bags."""
+"""A head before its first step: weights drawn from a seed, features' scale and bins' hazards of the training bags."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wsi.mil import Head, HeadSpec, make_head
 
@@ -33,3 +34,12 @@ def fit_standard(head: Head, read: Callable[[int], Bag], cases: Sequence[int]) -
     std = np.sqrt(np.maximum(second - first**2, 0.0))
     head.norm.mean.copy_(torch.from_numpy(first))
     head.norm.std.copy_(torch.from_numpy(np.where(std > LEAST_STD, std, 1.0)))
+
+
+def start_logits(head: Head, logits: Tensor) -> None:
+    """Let the head say about these logits `(C,)` of every bag until it has learned to tell them apart.
+
+    Time bins need it: hazards of a few percent lie some thousand steps of Adam from the even odds that a head starts with.
+    """
+    for name in head.logit_layers:
+        head.get_submodule(name).get_parameter("bias").data.copy_(logits)

@@ -50,11 +50,26 @@ def discrete_loss(logits: Tensor, times: Tensor, events: Tensor, *, edges: Tenso
 
     Source: Gensheimer and Narasimhan 2019, eq. 3; Singer and Willett 1993.
     """
+    survived, happened = in_bins(times, events, edges=edges)  # (B, T)
+    # log sigmoid(-x) = log(1 - h)
+    return -(logsigmoid(logits) * happened + logsigmoid(-logits) * survived).sum()
+
+
+def base_logits(times: Tensor, events: Tensor, *, edges: Tensor) -> Tensor:
+    """Return the log odds of each bin's hazard `(T,)` among all these bags, the life table's; half a bag more of each kind.
+
+    Source: Singer and Willett 1993, the hazard of a sample: events of a bin over those who reached it.
+    """
+    survived, happened = in_bins(times, events, edges=edges)  # (B, T)
+    return torch.log((happened.sum(dim=0) + 0.5) / (survived.sum(dim=0) + 0.5))
+
+
+def in_bins(times: Tensor, events: Tensor, *, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which bins each bag is known to have lived through, and in which it happened, both `(B, T)` bool."""
     edges = edges.to(times)
     through = (edges[None, :] <= times[:, None]).sum(dim=1)  # (B,), bins lived through
     at = torch.searchsorted(edges, times.contiguous())  # (B,), bin of the event: (a, b]
-    bins = torch.arange(logits.shape[1], device=logits.device)  # (T,)
+    bins = torch.arange(len(edges) + 1, device=times.device)  # (T,)
     survived = bins[None, :] < torch.where(events, at, through)[:, None]  # (B, T)
     happened = (bins[None, :] == at[:, None]) & events[:, None]  # (B, T)
-    # log sigmoid(-x) = log(1 - h)
-    return -(logsigmoid(logits) * happened + logsigmoid(-logits) * survived).sum()
+    return survived, happened
