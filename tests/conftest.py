@@ -1,5 +1,5 @@
 """How all tests run."""
 
-from wsi.resources import tune_process
+from wsi.resources import collect_seldom
 
-tune_process()
+collect_seldom()

@@ -1,9 +1,6 @@
 """Where shipped models and recipes are looked for."""
 
 import os
-import platform
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -44,28 +41,3 @@ def test_no_more_cores_are_used_than_a_container_gives(
     if told is not None:
         resources.QUOTA.write_text(told)
     assert resources.cores() == expected
-
-
-FAULTS = """
-import resource, sys
-import numpy as np
-from wsi.resources import tune_process
-
-if sys.argv[1] == "tuned":
-    tune_process()
-np.ones(1 << 21)  # 16 MiB
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(8):
-    np.ones(1 << 21)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another memory manager")
-def test_memory_of_a_layer_is_there_for_the_next() -> None:
-    faults = {
-        how: int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True).stdout)
-        for how in ("plain", "tuned")
-    }
-
-    assert faults["tuned"] < faults["plain"] / 10

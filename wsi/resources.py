@@ -1,19 +1,12 @@
-"""Where the shipped models and recipes lie, inside the wheel or beside `wsi/` in a checkout; the user's folders; the cores; memory."""
+"""Where the shipped models and recipes lie, inside the wheel or beside `wsi/` in a checkout; the user's folders; the cores."""
 
-import contextlib
-import ctypes
 import gc
 import os
-import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """µs of CPU time that a container gets, and in how many µs."""
-_ARENAS, _MAP_FROM, _TRIM_FROM, _PAD = -8, -3, -1, -2
-_MALLOC = {_ARENAS: 1, _MAP_FROM: 32 << 20, _TRIM_FROM: 512 << 20, _PAD: 64 << 20}
-"""By glibc's numbers of its parameters: arenas for threads, bytes of a piece that is mapped by itself, bytes at the end that
-are given back, and bytes taken at once."""
 
 
 def shipped(kind: str) -> Path:
@@ -45,16 +38,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "wsi-run"
 
 
-def tune_process() -> None:
-    """Spare this process, as it starts, work that networks and their modules would cause all the time.
+def collect_seldom() -> None:
+    """Let this process, as it starts, look for garbage after 10,000 new objects instead of some hundreds.
 
-    - Garbage is looked for after 10,000 new objects instead of some hundreds: loading modules makes many, and garbage of
-      hardly any. It saves a sixth of the time that loading torch takes.
-    - Memory that a layer gives back stays with the process, up to 512 MiB, instead of going to the system and coming back
-      as empty pages for the next layer: a fifth of the time of a small network on a CPU, a twentieth of a large one's.
+    Loading modules makes many objects, and garbage of hardly any: it saves a sixth of the time that loading torch takes.
     """
     gc.set_threshold(10_000)
-    if sys.platform == "linux":
-        with contextlib.suppress(AttributeError):  # musl has no such call
-            for parameter, value in _MALLOC.items():
-                ctypes.CDLL(None).mallopt(parameter, value)

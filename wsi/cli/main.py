@@ -13,7 +13,7 @@ import click
 
 from wsi import __version__
 from wsi.errors import ModelError, UsageError, WsiError, did_you_mean
-from wsi.resources import tune_process
+from wsi.resources import collect_seldom
 
 COMMANDS = {
     "run": "Grade slides: heatmaps, QuPath annotations and a report (the default command).",
@@ -104,7 +104,7 @@ def main() -> None:
     _open_closed()
     for number in SIGNALS:
         signal.signal(number, _stop)
-    tune_process()
+    collect_seldom()
     code = _run()
     gc.freeze()  # else all that was loaded is searched for garbage before the process ends
     sys.exit(code)

@@ -3,9 +3,9 @@
 import runpy
 import sys
 
-from wsi.resources import tune_process
+from wsi.resources import collect_seldom
 
 if __name__ == "__main__":
-    tune_process()
+    collect_seldom()
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
