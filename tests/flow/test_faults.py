@@ -15,7 +15,7 @@ import pytest
 from tests.flow.conftest import Command
 
 Tree = Callable[[Path], dict[str, str]]
-KILLS = int(os.environ.get("WSI_KILLS", "1"))
+KILLS = int(os.environ.get("WSI_KILLS", "2"))
 """How many moments; 30 and more are for a quiet hour."""
 
 
@@ -134,6 +134,13 @@ def test_full_disk_is_said_and_nothing_is_half_written(
         subprocess.run(["mount", "-o", f"remount,size={larger}", str(disk)], check=True)
     assert command(slides, "-o", disk / "OUT", "-q").status == 0
     assert set(tree(disk / "OUT")) == set(expected)
+
+
+def test_no_connection_is_made(command: Command, slides: Path, tmp_path: Path) -> None:
+    alone = ["unshare", "-rn"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("no network namespaces here")
+    assert command(slides / "c.svs", "-o", tmp_path / "OUT", "-q", prefix=alone).status == 0
 
 
 def test_out_that_is_a_file_is_a_usage_error(command: Command, slides: Path, tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ import torch
 
 from wsi.mil import HeadSpec, make_head
 
-TILES, DIM, HIDDEN, LANDMARKS = 200_000, 1024, 96, 64
-"""Every landmark's scores of all tiles would take 4e8 bytes, as transmil has 8 attention heads."""
+TILES, DIM, HIDDEN = 200_000, 1024, 96
 
 
 def peak_bytes() -> int:
@@ -27,7 +26,7 @@ def read(name: str) -> dict[str, object]:
     torch.manual_seed(0)
     row = torch.randn(TILES + DIM - 1)
     bag = row.unfold(0, DIM, 1)  # (TILES, DIM)
-    head = make_head(HeadSpec(name, hidden=HIDDEN, landmarks=LANDMARKS), DIM).eval()
+    head = make_head(HeadSpec(name, hidden=HIDDEN), DIM).eval()
     head.read(bag[:4])
     before = peak_bytes()
     reading = head.read(bag)

@@ -290,7 +290,7 @@ def test_plug_in_that_knows_the_file_comes_first(tmp_path: Path, monkeypatch: py
 def test_damaged_dicom_is_refused_without_a_word_of_its_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write_dicom(tmp_path, PICTURE, image_type=False)[0]
     stored = path.read_bytes()
-    for at in range(140, 1200, 13):
+    for at in range(140, 1200, 7):
         path.write_bytes(stored[:at] + b"\xff" + stored[at + 1 :])
         for reader in ("auto", "dicom"):
             try:
