@@ -18,7 +18,7 @@ from wsi.errors import RegionError
 from wsi.geometry import Point, Region, Size
 from wsi.read import Source, open_slide
 from wsi.read.direct_source import DirectLevel, DirectSource, direct_dicom
-from wsi.read.frame_cache import Buffers
+from wsi.read.frame_cache import LAG, Buffers
 from wsi.read.frames import Frames
 from wsi.read.jpeg import JpegFrames
 from wsi.read.openslide_reader import OpenSlideSource
@@ -218,6 +218,28 @@ def test_frames_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             frames.read(x * 64, 0, Size(60, 60))
     assert asked == dict.fromkeys(range(6), 2)
     assert len(frames._cache) == 5
+
+
+def test_rows_above_are_forgotten_and_a_thread_may_lag_behind() -> None:
+    asked: Counter[int] = Counter()
+
+    def decode(index: int, shrink: int, memory: object) -> NDArray[np.uint8]:
+        asked[index] += 1
+        return np.zeros((64, 64, 3), np.uint8)
+
+    columns = 5 * LAG
+    frames = Frames(Size(columns * 64, 4 * 64), Size(64, 64), decode)
+    for row in range(4):
+        for x in range(columns):
+            frames.read(x * 64, row * 64, Size(60, 60))
+            if row and x == 0:
+                frames.read((columns - 1) * 64, row * 64 - 64, Size(60, 60))
+        assert len(frames._cache) <= columns + LAG
+    assert asked == dict.fromkeys(range(4 * columns), 1)
+    frames.forget()
+    assert not len(frames._cache)
+    frames.read(0, 0, Size(60, 60))
+    assert asked[0] == 2
 
 
 def test_memory_is_used_again_only_when_nobody_looks_at_it() -> None:

@@ -22,7 +22,7 @@ from wsi.engine.ring import Ring
 from wsi.engine.slide_info import SlideInfo
 from wsi.errors import RegionError, WsiError
 from wsi.geometry import Mpp, Point, Size
-from wsi.read import READERS, Source, check_brightfield, open_slide, resolve_mpp
+from wsi.read import READERS, Remembering, Source, check_brightfield, open_slide, resolve_mpp
 from wsi.read.opening import AUTO
 from wsi.read.stained import check_stained
 from wsi.tile import Footprint, best_reading, read_tile, read_window
@@ -94,6 +94,8 @@ class Desk:
         else:
             tissue = find_tissue(thumbnail, mpp, config)
         tissue = measure_blur(tissue, source, mpp, tick=lambda: progress.mark(-1))
+        if isinstance(source, Remembering):
+            source.forget()
         geojson = to_geojson(tissue, slide=message["slide"], offset=Point(*message["offset"]))
         facts = {
             "reason": tissue.reason,

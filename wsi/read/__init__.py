@@ -6,7 +6,7 @@ from wsi.read.find import Rejected, SlideFile, find_slides
 from wsi.read.modality import check_brightfield
 from wsi.read.opening import READERS, open_slide
 from wsi.read.scale import MppTable, read_mpp_table, resolve_mpp
-from wsi.read.source import Framed, Reader, Shrinking, Source
+from wsi.read.source import Framed, Reader, Remembering, Shrinking, Source
 
 # What tifffile finds wrong with a file is told by our errors; its own log names files and quotes their text.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -19,6 +19,7 @@ __all__ = [
     "MppTable",
     "Reader",
     "Rejected",
+    "Remembering",
     "Shrinking",
     "SlideFile",
     "Source",

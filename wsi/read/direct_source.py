@@ -195,6 +195,10 @@ class DirectSource:
         except RegionError as error:
             raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
 
+    def forget(self) -> None:
+        for found in self._found.values():
+            found.frames.forget()
+
     def close(self) -> None:
         self._inner.close()
         self._file.close()

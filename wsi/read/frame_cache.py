@@ -13,7 +13,9 @@ from wsi.errors import RegionError
 
 DECODER_FAULTS = (ValueError, IndexError, RuntimeError, OSError, TypeError, MemoryError, OverflowError, struct.error)
 """What decoders raise on damaged frames."""
-MAX_LOOSE = 64
+LAG = 16
+"""Frames that are kept though nobody should want them any more: a thread may lag behind the others."""
+MAX_LOOSE = 16
 """Frames' memory held for the next ones. New memory costs a quarter of what decoding a frame into it does."""
 
 Pixels = NDArray[np.uint8]
@@ -115,10 +117,16 @@ class FrameCache:
         return pixels
 
     def drop_above(self, row: int) -> None:
-        """Forget frames above a row, as far as they are the ones not wanted for longest."""
+        """Forget frames above a row, as far as they are the ones not wanted for longest, but for the LAG last ones."""
         with self._lock:
-            while self._slots and next(iter(self._slots))[0] < row:
+            while len(self._slots) > LAG and next(iter(self._slots))[0] < row:
                 self._forget_oldest()
+
+    def forget(self) -> None:
+        """Forget all frames, and give their memory back to the system."""
+        with self._lock:
+            self._slots.clear()
+            self.buffers = Buffers()
 
     def _forget_oldest(self) -> None:
         self.buffers.give(self._slots.popitem(last=False)[1].pixels)

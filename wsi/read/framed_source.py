@@ -40,5 +40,9 @@ class FramedSource:
         except RegionError as error:
             raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
 
+    def forget(self) -> None:
+        for frames in self._frames:
+            frames.forget()
+
     def close(self) -> None:
         self._frames = []

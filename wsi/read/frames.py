@@ -12,8 +12,6 @@ from wsi.read.frame_cache import DECODER_FAULTS, FrameCache, Memory
 
 CACHE_BYTES = 192 << 20
 """Decoded frames kept a level at most: two rows of frames across a slide of 100,000 px, so that each is decoded once."""
-ROWS_KEPT = 1
-"""Rows of frames kept above the one that is read: tiles come in rows, and a thread may lag behind."""
 MAX_FRAME_PX = 64 << 20
 """A frame (tile or strip) is decoded whole; a larger one than this would need hundreds of MB."""
 AsFile = Callable[[int], bytes | None]
@@ -60,7 +58,7 @@ class Frames:
         if left >= right or top >= bottom:
             return np.full((size.height, size.width, 3), 255, np.uint8)
         across, down = self._frame_size.width // shrink, self._frame_size.height // shrink
-        self._cache.drop_above(top // down - ROWS_KEPT)
+        self._cache.drop_above(top // down)
         rows, columns = range(top // down, (bottom - 1) // down + 1), range(left // across, (right - 1) // across + 1)
         inside = (left, top, right, bottom) == (x, y, x + size.width, y + size.height)
         if inside and len(rows) == len(columns) == 1:
@@ -84,6 +82,10 @@ class Frames:
     def frame_size(self) -> Size:
         """The size of a frame; those at the border hold more than the level does."""
         return self._frame_size
+
+    def forget(self) -> None:
+        """Free the memory of decoded frames; those that are wanted again are decoded again."""
+        self._cache.forget()
 
     def jpeg_file(self, column: int, row: int) -> bytes | None:
         """Return a stored frame as a JPEG file of its own, its coded px untouched.

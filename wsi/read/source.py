@@ -66,6 +66,15 @@ class Shrinking(Protocol):
 
 
 @runtime_checkable
+class Remembering(Protocol):
+    """A source that keeps what it decoded for the next region, as long as regions come in rows from the top."""
+
+    def forget(self) -> None:
+        """Free that memory, before other regions are read."""
+        ...
+
+
+@runtime_checkable
 class Framed(Protocol):
     """A source with stored frames to look at, some of which can be handed on as they are, JPEG files.
 
