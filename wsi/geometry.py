@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MPP_MIN, MPP_MAX = 0.05, 20.0
 """µm per px outside of which no slide scanner works: finer than light, coarser than a thumbnail."""
@@ -29,8 +29,7 @@ class Size:
         return self.width * self.height
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """A place in level-0 px, x to the right, y down."""
 
     x: int
@@ -46,8 +45,7 @@ class Circle:
     radius: float
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(NamedTuple):
     """A box in a slide, in OpenSlide's order and meaning.
 
     `location` is the top-left in level-0 px, `size` is in px of `level` over `shrink`: of a level that can be

@@ -293,8 +293,8 @@ def test_dicom_frames_in_a_wrong_place_are_not_believed(
     path = write_dicom(tmp_path / "series", PICTURE, levels=1)[0]
     plain = Frames._whole
 
-    def shifted(self: Frames, index: int, shrink: int) -> NDArray[np.uint8]:
-        pixels = plain(self, index, shrink)
+    def shifted(self: Frames, row: int, column: int, shrink: int) -> NDArray[np.uint8]:
+        pixels = plain(self, row, column, shrink)
         assert pixels is not None
         return np.roll(pixels, 40, axis=1)
 

@@ -64,11 +64,14 @@ class DirectLevel:
         self._gaps = Holes(self._frame, (self._counts == 0).reshape(rows, columns))
         self._has_gaps = bool((self._counts == 0).any())
         self._glances, self.is_misplaced = 0, False
+        self.is_trusted = False
+        """Whether it was asked for proof, and gave it."""
 
     def has_gap(self, region: Region, x: int, y: int) -> bool:
         """Return whether (x, y) in px of the level and what is right of and below it touches a frame without bytes."""
-        size = Size(region.size.width * region.shrink, region.size.height * region.shrink)
-        return self._has_gaps and self._gaps.touch(x, y, size)
+        if not self._has_gaps:
+            return False
+        return self._gaps.touch(x, y, Size(region.size.width * region.shrink, region.size.height * region.shrink))
 
     def is_gap(self, column: int, row: int) -> bool:
         """Return whether a frame has no bytes."""
@@ -79,7 +82,8 @@ class DirectLevel:
     def is_proven(self) -> bool:
         """Whether the frames that hold the most are as OpenSlide shows them."""
         alike = [self._is_alike(index) for index in self._probes()]
-        return True in alike and False not in alike
+        self.is_trusted = True in alike and False not in alike
+        return self.is_trusted
 
     def is_in_place(self, column: int, row: int, pixels: NDArray[np.uint8] | None = None) -> bool:
         """Return whether a frame may be looked at: the first ones must show in their middle what OpenSlide shows there,
@@ -183,15 +187,17 @@ class DirectSource:
             return pixels if found.is_in_place(column, row, pixels) else None
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
-        found = self._found.get(region.level)
-        step = self.levels[region.level].downsample * region.shrink
+        found, shrink = self._found.get(region.level), region.shrink
+        step = self.levels[region.level].downsample * shrink
         x, y = round(region.location.x / step), round(region.location.y / step)
-        has_gap = found is None or found.has_gap(region, x * region.shrink, y * region.shrink)
-        is_dot = region.size.area == 1 == region.shrink  # asked for to see whether it opens: not worth a proof
-        if found is None or has_gap or is_dot or not self._is_proven(found):
+        if found is None or found.has_gap(region, x * shrink, y * shrink):
             return self._through_openslide(region)
+        if not found.is_trusted:
+            is_dot = region.size.area == 1 == shrink  # asked for to see whether it opens: not worth a proof
+            if is_dot or not self._is_proven(found):
+                return self._through_openslide(region)
         try:
-            return found.frames.read(x, y, region.size, shrink=region.shrink)
+            return found.frames.read(x, y, region.size, shrink=shrink)
         except RegionError as error:
             raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
 

@@ -21,6 +21,8 @@ MAX_LOOSE = 16
 Pixels = NDArray[np.uint8]
 Memory = Callable[[int, int], Pixels]
 """(height, width) to `(height, width, 3)` of any content, to be written to."""
+Decode = Callable[[int, int, int], Pixels | None]
+"""(row, column, shrink) to a frame; None is glass."""
 
 
 def new_pixels(height: int, width: int) -> Pixels:
@@ -77,7 +79,7 @@ class FrameCache:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def get(self, row: int, column: int, shrink: int, decode: Callable[[], Pixels | None]) -> Pixels | None:
+    def get(self, row: int, column: int, shrink: int, decode: Decode) -> Pixels | None:
         """Return a frame, decoded by `decode` when it isn't here: not to be written to; None is glass.
 
         Raises:
@@ -95,7 +97,7 @@ class FrameCache:
                 self._slots.move_to_end(key)
         if is_mine:
             try:
-                slot.pixels = decode()
+                slot.pixels = decode(row, column, shrink)
             except DECODER_FAULTS as error:
                 slot.error = error
             finally:
@@ -105,12 +107,12 @@ class FrameCache:
             raise RegionError(f"frame {row}, {column} can't be decoded: {slot.error}") from slot.error
         return slot.pixels
 
-    def once(self, row: int, column: int, shrink: int, decode: Callable[[], Pixels | None]) -> Pixels | None:
+    def once(self, row: int, column: int, shrink: int, decode: Decode) -> Pixels | None:
         """Return a frame as `get` does, for the only one who wants it: it isn't kept."""
         if (row, column, shrink) in self._slots:
             return self.get(row, column, shrink, decode)
         try:
-            pixels = decode()
+            pixels = decode(row, column, shrink)
         except DECODER_FAULTS as error:
             raise RegionError(f"frame {row}, {column} can't be decoded: {error}") from error
         self.buffers.give(pixels)

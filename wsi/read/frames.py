@@ -52,25 +52,31 @@ class Frames:
         Raises:
             RegionError: a frame that is touched is missing or can't be decoded.
         """
+        full, width, height = shrunk(self.size, shrink), size.width, size.height
+        across, down = self._frame_size.width // shrink, self._frame_size.height // shrink
+        column, row = x // across, y // down
+        left, top = x - column * across, y - row * down
+        inside = 0 <= x <= full.width - width and 0 <= y <= full.height - height
+        self._cache.drop_above(row)
+        if inside and left + width <= across and top + height <= down:
+            self._is_shared = self._is_shared or width != across or height != down
+            frame = self._frame(row, column, shrink, once=not self._is_shared)
+            return _white((height, width, 3), np.uint8) if frame is None else frame[top : top + height, left : left + width]
+        self._is_shared = True
+        return self._joined(x, y, size, shrink)
+
+    def _joined(self, x: int, y: int, size: Size, shrink: int) -> NDArray[np.uint8]:
+        """Return the px of a region of several frames, or of none."""
         full = shrunk(self.size, shrink)
         left, right = max(x, 0), min(x + size.width, full.width)
         top, bottom = max(y, 0), min(y + size.height, full.height)
         if left >= right or top >= bottom:
-            return np.full((size.height, size.width, 3), 255, np.uint8)
+            return _white((size.height, size.width, 3), np.uint8)
         across, down = self._frame_size.width // shrink, self._frame_size.height // shrink
-        self._cache.drop_above(top // down)
-        rows, columns = range(top // down, (bottom - 1) // down + 1), range(left // across, (right - 1) // across + 1)
         inside = (left, top, right, bottom) == (x, y, x + size.width, y + size.height)
-        if inside and len(rows) == len(columns) == 1:
-            self._is_shared = self._is_shared or (size.width, size.height) != (across, down)
-            frame = self._frame(rows[0], columns[0], shrink, once=not self._is_shared)
-            if frame is not None:
-                x0, y0 = columns[0] * across, rows[0] * down
-                return frame[top - y0 : bottom - y0, left - x0 : right - x0]
-        self._is_shared = True
         pixels = (np.empty if inside else _white)((size.height, size.width, 3), np.uint8)
-        for row in rows:
-            for column in columns:
+        for row in range(top // down, (bottom - 1) // down + 1):
+            for column in range(left // across, (right - 1) // across + 1):
                 x0, y0 = max(left, column * across), max(top, row * down)
                 x1, y1 = min(right, (column + 1) * across), min(bottom, (row + 1) * down)
                 frame = self._frame(row, column, shrink, once=False)
@@ -116,14 +122,13 @@ class Frames:
         return _white((height, width, 3), np.uint8) if frame is None else frame[:height, :width]
 
     def _frame(self, row: int, column: int, shrink: int, *, once: bool) -> NDArray[np.uint8] | None:
-        index = row * self._columns + column
         get = self._cache.once if once else self._cache.get
-        return get(row, column, shrink, lambda: self._whole(index, shrink))
+        return get(row, column, shrink, self._whole)
 
-    def _whole(self, index: int, shrink: int) -> NDArray[np.uint8] | None:
+    def _whole(self, row: int, column: int, shrink: int) -> NDArray[np.uint8] | None:
         """Return a frame at its full size, not to be written to: those at the border may be stored smaller."""
         height, width = self._frame_size.height // shrink, self._frame_size.width // shrink
-        frame = self._decode(index, shrink, self._cache.buffers.take)
+        frame = self._decode(row * self._columns + column, shrink, self._cache.buffers.take)
         if frame is None:
             return None
         if frame.shape[:2] != (height, width):
