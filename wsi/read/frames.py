@@ -92,6 +92,7 @@ class Frames:
     def forget(self) -> None:
         """Free the memory of decoded frames; those that are wanted again are decoded again."""
         self._cache.forget()
+        self._is_shared = False
 
     def jpeg_file(self, column: int, row: int) -> bytes | None:
         """Return a stored frame as a JPEG file of its own, its coded px untouched.
