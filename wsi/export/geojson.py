@@ -32,6 +32,8 @@ from wsi.results import RESEARCH_USE, Case, Decision, Result, Scale, Scores
 SUFFIX = ".geojson.gz"
 NAMESPACE = hashlib.sha1(b"wsi-run/geojson", usedforsecurity=False).digest()[:16]
 TISSUE_COLOR = (0, 158, 115)
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+"""Two bits of a UUID say of which kind it is: the hex digit that holds them, by the one that was there."""
 _BATCH = 4096
 _HEAD_BYTES = 16384
 """The first feature starts before: what the file says of itself is within."""
@@ -46,6 +48,7 @@ def write_geojson(
     *,
     origin: Origin = "qupath",
     decisions: Sequence[Decision] = (),
+    hot: shapely.MultiPolygon | None = None,
 ) -> str:
     """Publish a slide's objects for QuPath and return the file's sha256.
 
@@ -54,6 +57,7 @@ def write_geojson(
         origin: "qupath" counts px from the slide's bounds, as QuPath shows it; "level0" from the file's
             own corner. The file says which in its member `wsi_run`.
         decisions: what each person said last about the slide; their shapes come along.
+        hot: what `merge_hot` says of the tiles, where it is known already.
 
     Raises:
         ValueError: the result says nothing of the slide's size, so nothing can be placed.
@@ -63,7 +67,7 @@ def write_geojson(
     area = shown(case.result.scale, origin)
     features = chain(
         (drawn_object(case.result, shape) for shape in drawn_shapes(decisions, case.result, area)),
-        _features(case, tissue, case.result.scale, area),
+        _features(case, tissue, case.result.scale, area, hot),
     )
     return write_collection(path, about_file(case.result, area, origin), features)
 
@@ -113,7 +117,13 @@ def about_file(result: Result, area: Bounds, origin: Origin) -> dict[str, object
     }
 
 
-def _features(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, area: Bounds) -> Iterator[str]:
+def _features(
+    case: Case,
+    tissue: shapely.MultiPolygon | None,
+    scale: Scale,
+    area: Bounds,
+    merged: shapely.MultiPolygon | None,
+) -> Iterator[str]:
     result = case.result
     px_mm2 = scale.mpp_x * scale.mpp_y / 1e6
     if tissue is not None and not (shape := clip(tissue, area)).is_empty:
@@ -127,7 +137,8 @@ def _features(case: Case, tissue: shapely.MultiPolygon | None, scale: Scale, are
         yield from tile_objects(result, case.scores, scale, area, Looks(heat.name, math.inf, None, None))
         return
     hot, cold = class_pair(result)
-    for number, region in enumerate(hot_regions(case.scores, scale, area, threshold=heat.threshold), 1):
+    regions = hot_regions(case.scores, scale, area, threshold=heat.threshold, merged=merged)
+    for number, region in enumerate(regions, 1):
         yield annotation(result, f"{hot[0]} region {number}", region.shape, hot, _measured(region, hot, px_mm2))
     yield from tile_objects(result, case.scores, scale, area, Looks(f"P({hot[0]})", heat.threshold, hot, cold))
 
@@ -229,6 +240,7 @@ def tile_objects(result: Result, scores: Scores, scale: Scale, area: Bounds, loo
     values = np.stack(columns, axis=1).astype(np.float64)[kept]
     is_hot = (scores.score >= looks.threshold)[kept]
     seed = _seed(result)
+    px = {edge: f"{edge:.10g}" for edge in np.unique(corners[kept]).tolist()}  # tiles in rows share most of them
     for start in range(0, len(values), _BATCH):
         batch = slice(start, start + _BATCH)
         rows = zip(
@@ -241,7 +253,7 @@ def tile_objects(result: Result, scores: Scores, scale: Scale, area: Bounds, loo
         yield ",\n".join(
             f'{{"type":"Feature","id":"{_uuid(seed, f"tile {x} {y}")}",'
             f'"geometry":{{"type":"Polygon","coordinates":'
-            f"[[[{a:.10g},{b:.10g}],[{c:.10g},{b:.10g}],[{c:.10g},{d:.10g}],[{a:.10g},{d:.10g}],[{a:.10g},{b:.10g}]]]}},"
+            f"[[[{px[a]},{px[b]}],[{px[c]},{px[b]}],[{px[c]},{px[d]}],[{px[a]},{px[d]}],[{px[a]},{px[b]}]]]}},"
             f'"properties":{{"objectType":"tile",{kinds[is_tumor]}"isLocked":true,'
             f'"measurements":{{{labels[0]}{p:.4f},{labels[1]}{weight:.6g},{labels[2]}{rank:.5g}}}}}}}'
             for (a, b, c, d), (p, weight, rank), is_tumor, (x, y) in rows
@@ -264,10 +276,8 @@ def _seed(result: Result) -> bytes:
 
 def _uuid(seed: bytes, name: str) -> str:
     """Return a UUIDv5 (RFC 9562, 5.5): the same object has the same id on every run, so QuPath knows it again."""
-    digest = hashlib.sha1(seed + name.encode(errors="surrogatepass"), usedforsecurity=False).digest()[:16]
-    number = int.from_bytes(digest) & ~(0xF << 76) & ~(0x3 << 62) | 5 << 76 | 0x2 << 62
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = hashlib.sha1(seed + name.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def _json(value: object) -> str:

@@ -17,7 +17,7 @@ from wsi.export.heat import Heat, heat_of, heat_share
 from wsi.export.ink import BLACK, WHITE, Lines, width_of, write
 from wsi.export.panel import Key, Unit, draw_panel
 from wsi.export.place import shown
-from wsi.export.regions import clip, hot_regions
+from wsi.export.regions import clip, merge_hot
 from wsi.export.words import model_hash, notice, referral, round_length, verdict
 from wsi.geometry import Bounds
 from wsi.printable import printable
@@ -33,13 +33,23 @@ EDGE: tuple[int, int, int] = (208, 214, 221)
 _GLASS = 255
 
 
-def write_heatmap_png(case: Case, scores: Scores, tissue: shapely.MultiPolygon | None, *, longest_px: int) -> str:
+def write_heatmap_png(
+    case: Case,
+    scores: Scores,
+    tissue: shapely.MultiPolygon | None,
+    *,
+    longest_px: int,
+    hot: shapely.MultiPolygon | None = None,
+) -> str:
     """Publish the picture of a slide with a verdict and N >= 1 tiles, at most `longest_px` px long; return its sha256.
+
+    Args:
+        hot: what `merge_hot` says of the tiles, where it is known already.
 
     Raises:
         ArtifactError: thumbnail.jpg is damaged.
     """
-    picture = compose(case, scores, tissue, longest_px=longest_px)
+    picture = compose(case, scores, tissue, longest_px=longest_px, hot=hot)
     facts = PngImagePlugin.PngInfo()
     for key, value in _facts(case.result).items():
         facts.add_itxt(key, value) if not value.isascii() else facts.add_text(key, value)
@@ -48,8 +58,15 @@ def write_heatmap_png(case: Case, scores: Scores, tissue: shapely.MultiPolygon |
     return publish(case.folder / NAME, buffer.getvalue())
 
 
-def compose(case: Case, scores: Scores, tissue: shapely.MultiPolygon | None, *, longest_px: int) -> Image.Image:
-    """Return the picture."""
+def compose(
+    case: Case,
+    scores: Scores,
+    tissue: shapely.MultiPolygon | None,
+    *,
+    longest_px: int,
+    hot: shapely.MultiPolygon | None = None,
+) -> Image.Image:
+    """Return the picture; see `write_heatmap_png`."""
     result, heat = case.result, heat_of(case.result)
     assert result.scale is not None
     assert heat is not None
@@ -57,7 +74,9 @@ def compose(case: Case, scores: Scores, tissue: shapely.MultiPolygon | None, *, 
     unit = Unit(max(longest_px, SMALLEST_PX))
     size = unit.picture(area.size.width * result.scale.mpp_x, area.size.height * result.scale.mpp_y)
     sheet = Image.new("RGB", unit.sheet(size), WHITE)
-    slide = _slide(case, scores, tissue, area, size, unit, heat)
+    if heat.threshold is not None and hot is None:
+        hot = merge_hot(scores, result.scale, threshold=heat.threshold)
+    slide = _slide(case, scores, tissue, hot, area, size, unit, heat)
     left, top = (sheet.width - size[0]) // 2, unit.px(28)
     sheet.paste(slide, (left, top))
     draw = ImageDraw.Draw(sheet)
@@ -82,6 +101,7 @@ def _slide(
     case: Case,
     scores: Scores,
     tissue: shapely.MultiPolygon | None,
+    hot: shapely.MultiPolygon | None,
     area: Bounds,
     size: tuple[int, int],
     unit: Unit,
@@ -94,10 +114,10 @@ def _slide(
     picture = Image.fromarray(heat_over(_thumbnail(case.thumbnail, size), values))
     if tissue is not None:
         _outline(picture, [clip(tissue, area)], area, TISSUE_COLOR, unit.exact(2.2))
-    if heat.threshold is not None:
-        hot = [region.shape for region in hot_regions(scores, result.scale, area, threshold=heat.threshold)]
-        _outline(picture, hot, area, WHITE, unit.exact(6))
-        _outline(picture, hot, area, BLACK, unit.exact(3))
+    if hot is not None:
+        outlined = [clip(hot, area)]
+        _outline(picture, outlined, area, WHITE, unit.exact(6))
+        _outline(picture, outlined, area, BLACK, unit.exact(3))
     _scale_bar(picture, result.scale, area, unit)
     return picture
 

@@ -47,16 +47,27 @@ def clip(shape: shapely.MultiPolygon, area: Bounds) -> shapely.MultiPolygon:
     return repair(shapely.intersection(valid, sheet))
 
 
-def hot_regions(scores: Scores, scale: Scale, area: Bounds, *, threshold: float) -> list[HotRegion]:
+def merge_hot(scores: Scores, scale: Scale, *, threshold: float) -> shapely.MultiPolygon:
+    """Return the tiles that score at least `threshold` as one shape in level-0 px."""
+    hot = scores.score >= threshold
+    return _union(scores.coords[hot], scale) if hot.any() else shapely.MultiPolygon()
+
+
+def hot_regions(
+    scores: Scores, scale: Scale, area: Bounds, *, threshold: float, merged: shapely.MultiPolygon | None = None
+) -> list[HotRegion]:
     """Merge the tiles that score at least `threshold` into regions, the largest first.
 
     At most MAX_REGIONS of them; the last one then gathers all that are smaller.
+
+    Args:
+        merged: what `merge_hot` says of them, where it is known already.
     """
     hot = scores.score >= threshold
     if not hot.any():
         return []
-    merged = clip(_union(scores.coords[hot], scale), area)
-    parts = sorted(merged.geoms, key=lambda p: (-p.area, p.bounds))
+    merged = merge_hot(scores, scale, threshold=threshold) if merged is None else merged
+    parts = sorted(clip(merged, area).geoms, key=lambda p: (-p.area, p.bounds))
     single, rest = parts[: MAX_REGIONS - 1], parts[MAX_REGIONS - 1 :]
     shapes = [shapely.MultiPolygon([p]) for p in single] + ([shapely.MultiPolygon(rest)] if rest else [])
     corner = (area.location.x, area.location.y)
@@ -81,8 +92,9 @@ def _union(coords: NDArray[np.int32], scale: Scale) -> shapely.MultiPolygon:
     cells = np.unique(np.rint((coords - corner) / step).astype(np.int64), axis=0)  # (N, 2) column, row
     span = np.rint(tile / step).astype(np.int64)
     if np.allclose(span * step, tile, rtol=0, atol=PRECISION_PX / 2):
-        steps = np.mgrid[0 : span[0], 0 : span[1]].reshape(2, -1).T
-        cells = np.unique((cells[:, None] + steps).reshape(-1, 2), axis=0)
+        if span.max() > 1:  # overlapping tiles
+            steps = np.mgrid[0 : span[0], 0 : span[1]].reshape(2, -1).T
+            cells = np.unique((cells[:, None] + steps).reshape(-1, 2), axis=0)
         merged = shapely.coverage_union_all(_boxes(cells, step, step, corner))  # edges meet: far faster
     else:
         merged = shapely.union_all(_boxes(cells, step, tile, corner), grid_size=PRECISION_PX)

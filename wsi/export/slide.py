@@ -8,6 +8,7 @@ import shapely
 from wsi.config import ExportConfig
 from wsi.export import geojson, picture, tiff
 from wsi.export.heat import heat_of
+from wsi.export.regions import merge_hot
 from wsi.results import Case, Decision
 
 _MAX_STEM = 80
@@ -27,13 +28,15 @@ def export_slide(case: Case, config: ExportConfig, *, decisions: Sequence[Decisi
     result, scores = case.result, case.scores
     if result.scale is None:
         return {}
-    name, polygons = objects_name(result.path), _tissue(case)
-    objects = geojson.write_geojson(case.folder / name, case, polygons, origin=config.origin, decisions=decisions)
-    made = {name: objects}
-    if scores is not None and len(scores.coords) and heat_of(result) is not None:
+    name, polygons, heat, hot = objects_name(result.path), _tissue(case), heat_of(result), None
+    if scores is not None and heat is not None and heat.threshold is not None:
+        hot = merge_hot(scores, result.scale, threshold=heat.threshold)
+    path = case.folder / name
+    made = {name: geojson.write_geojson(path, case, polygons, origin=config.origin, decisions=decisions, hot=hot)}
+    if scores is not None and len(scores.coords) and heat is not None:
         path = case.folder / tiff.NAME
         made[tiff.NAME] = tiff.write_heatmap_tiff(path, result, scores, origin=config.origin)
-        made[picture.NAME] = picture.write_heatmap_png(case, scores, polygons, longest_px=config.heatmap_px)
+        made[picture.NAME] = picture.write_heatmap_png(case, scores, polygons, longest_px=config.heatmap_px, hot=hot)
     return made
 
 
