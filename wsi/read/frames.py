@@ -61,7 +61,9 @@ class Frames:
         if inside and left + width <= across and top + height <= down:
             self._is_shared = self._is_shared or width != across or height != down
             frame = self._frame(row, column, shrink, once=not self._is_shared)
-            return _white((height, width, 3), np.uint8) if frame is None else frame[top : top + height, left : left + width]
+            if frame is None:
+                return _white((height, width, 3), np.uint8)
+            return frame[top : top + height, left : left + width]
         self._is_shared = True
         return self._joined(x, y, size, shrink)
 
