@@ -221,8 +221,8 @@ def accuracy(
         claims.append(Claim(f"{name}, {head}: share of bags wrong", 1 - mean, 1 - published + NORMAL * spread))
         print(f"{name} {head} {cells[head, name]}", flush=True)
     rows = [[head, *(cells[head, name] for name in sets)] for head in (*HEADS, HINDSIGHT)]
-    published = [
+    beside = [
         [f"{name}, published", *(f"{told[one][0]:.3f} ± {told[one][1]:.3f}" for one in sets)]
         for name, told in PUBLISHED.items()
     ]
-    return ["head", *sets], [*rows, *published], claims
+    return ["head", *sets], [*rows, *beside], claims
