@@ -110,8 +110,10 @@ class TransMil(Head):
     @torch.inference_mode()
     def read(self, features: Tensor, *, block: int = BLOCK) -> Reading:
         """Read one bag of any size; memory holds its embedded tiles once. See `Head.read`."""
-        blocks, n = in_blocks(features, min(block, TOKENS)), len(features)
-        alone = [self._classify(*self._tokens(self.embedded(part[:, None]))) for part in blocks]
+        n = len(features)
+        # A block is embedded at once: allocations of 8 MB, one after the other, leave holes that aren't filled again.
+        embedded = (some for part in in_blocks(features, block) for some in self.embedded(part).split(TOKENS))
+        alone = [self._classify(*self._tokens(some[:, None])) for some in embedded]
         laid = _square(math.isqrt(n - 1) + 1, torch.tensor([n], device=features.device))  # (1, s * s)
         if n < max(block, self.spec.landmarks):
             tokens, summary = self._tokens(self.embedded(features)[laid])
