@@ -112,7 +112,7 @@ class TransMil(Head):
         """Read one bag of any size; memory holds its embedded tiles once. See `Head.read`."""
         n = len(features)
         # A block is embedded at once: allocations of 8 MB, one after the other, leave holes that aren't filled again.
-        embedded = (some for part in in_blocks(features, block) for some in self.embedded(part).split(TOKENS))
+        embedded = (some for part in in_blocks(features, block) for some in torch.split(self.embedded(part), TOKENS))
         alone = [self._classify(*self._tokens(some[:, None])) for some in embedded]
         laid = _square(math.isqrt(n - 1) + 1, torch.tensor([n], device=features.device))  # (1, s * s)
         if n < max(block, self.spec.landmarks):
