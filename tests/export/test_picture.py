@@ -83,7 +83,7 @@ def test_no_side_is_longer_than_asked(tmp_path: Path, longest_px: int, size: tup
 def test_png_carries_notice_verdict_and_hash(tmp_path: Path) -> None:
     scores = make_scores(grid_coords(3, 3, step=448))
     case = make_case(tmp_path, make_result(make_scale(), slide="ä\n悪"), scores, picture=GLASS)
-    write_heatmap_png(case, scores, None, longest_px=640)
+    write_heatmap_png(case, compose(case, scores, None, longest_px=640))
     with Image.open(tmp_path / "heatmap.png") as image:
         image.load()
         facts = image.text  # type: ignore[attr-defined]

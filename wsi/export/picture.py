@@ -33,23 +33,8 @@ EDGE: tuple[int, int, int] = (208, 214, 221)
 _GLASS = 255
 
 
-def write_heatmap_png(
-    case: Case,
-    scores: Scores,
-    tissue: shapely.MultiPolygon | None,
-    *,
-    longest_px: int,
-    hot: shapely.MultiPolygon | None = None,
-) -> str:
-    """Publish the picture of a slide with a verdict and N >= 1 tiles, at most `longest_px` px long; return its sha256.
-
-    Args:
-        hot: what `merge_hot` says of the tiles, where it is known already.
-
-    Raises:
-        ArtifactError: thumbnail.jpg is damaged.
-    """
-    picture = compose(case, scores, tissue, longest_px=longest_px, hot=hot)
+def write_heatmap_png(case: Case, picture: Image.Image) -> str:
+    """Publish what `compose` made of a slide and return the file's sha256."""
     facts = PngImagePlugin.PngInfo()
     for key, value in _facts(case.result).items():
         facts.add_itxt(key, value) if not value.isascii() else facts.add_text(key, value)
@@ -66,7 +51,14 @@ def compose(
     longest_px: int,
     hot: shapely.MultiPolygon | None = None,
 ) -> Image.Image:
-    """Return the picture; see `write_heatmap_png`."""
+    """Return the picture of a slide with a verdict and N >= 1 tiles, at most `longest_px` px long.
+
+    Args:
+        hot: what `merge_hot` says of the tiles, where it is known already.
+
+    Raises:
+        ArtifactError: thumbnail.jpg is damaged.
+    """
     result, heat = case.result, heat_of(case.result)
     assert result.scale is not None
     assert heat is not None

@@ -36,7 +36,8 @@ def export_slide(case: Case, config: ExportConfig, *, decisions: Sequence[Decisi
     if scores is not None and len(scores.coords) and heat is not None:
         path = case.folder / tiff.NAME
         made[tiff.NAME] = tiff.write_heatmap_tiff(path, result, scores, origin=config.origin)
-        made[picture.NAME] = picture.write_heatmap_png(case, scores, polygons, longest_px=config.heatmap_px, hot=hot)
+        drawn = picture.compose(case, scores, polygons, longest_px=config.heatmap_px, hot=hot)
+        made[picture.NAME] = picture.write_heatmap_png(case, drawn)
     return made
 
 

@@ -64,8 +64,6 @@ class DirectLevel:
         self._gaps = Holes(self._frame, (self._counts == 0).reshape(rows, columns))
         self._has_gaps = bool((self._counts == 0).any())
         self._glances, self.is_misplaced = 0, False
-        self.is_trusted = False
-        """Whether it was asked for proof, and gave it."""
 
     def has_gap(self, region: Region, x: int, y: int) -> bool:
         """Return whether (x, y) in px of the level and what is right of and below it touches a frame without bytes."""
@@ -82,8 +80,7 @@ class DirectLevel:
     def is_proven(self) -> bool:
         """Whether the frames that hold the most are as OpenSlide shows them."""
         alike = [self._is_alike(index) for index in self._probes()]
-        self.is_trusted = True in alike and False not in alike
-        return self.is_trusted
+        return True in alike and False not in alike
 
     def is_in_place(self, column: int, row: int, pixels: NDArray[np.uint8] | None = None) -> bool:
         """Return whether a frame may be looked at: the first ones must show in their middle what OpenSlide shows there,
@@ -190,12 +187,10 @@ class DirectSource:
         found, shrink = self._found.get(region.level), region.shrink
         step = self.levels[region.level].downsample * shrink
         x, y = round(region.location.x / step), round(region.location.y / step)
-        if found is None or found.has_gap(region, x * shrink, y * shrink):
+        has_gap = found is None or found.has_gap(region, x * shrink, y * shrink)
+        is_dot = region.size.area == 1 == shrink  # asked for to see whether it opens: not worth a proof
+        if found is None or has_gap or is_dot or not self._is_proven(found):
             return self._through_openslide(region)
-        if not found.is_trusted:
-            is_dot = region.size.area == 1 == shrink  # asked for to see whether it opens: not worth a proof
-            if is_dot or not self._is_proven(found):
-                return self._through_openslide(region)
         try:
             return found.frames.read(x, y, region.size, shrink=shrink)
         except RegionError as error:

@@ -46,23 +46,15 @@ def read_tile(
     """
     reading = reading or best_reading(source, footprint, tile_px)
     step = reading.step
-    column, row = round(x / step), round(y / step)
     across, down = footprint.x / step, footprint.y / step
-    if (
-        abs(across - tile_px) < 1e-6
-        and abs(down - tile_px) < 1e-6
-        and abs(x / step - column) < 1e-3
-        and abs(y / step - row) < 1e-3
-        and tile_px <= MAX_READ_PX
-    ):
-        at = Point(round(column * step), round(row * step))
-        return source.read_region(Region(at, reading.level, Size(tile_px, tile_px), reading.shrink))
     start_x, left, width = _span(x / step, across)
     start_y, top, height = _span(y / step, down)
     if max(width, height) > MAX_READ_PX and tile_px > 1:
         return _quarters(source, x, y, footprint, tile_px, reading)
     at = Point(round(start_x * step), round(start_y * step))
     pixels = source.read_region(Region(at, reading.level, Size(width, height), reading.shrink))
+    if left == top == 0 and abs(across - tile_px) < 1e-6 and abs(down - tile_px) < 1e-6:
+        return pixels
     box = (left, top, min(left + across, width), min(top + down, height))
     image = Image.fromarray(pixels).resize((tile_px, tile_px), Image.Resampling.BICUBIC, box=box)
     return np.asarray(image)
