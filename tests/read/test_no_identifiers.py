@@ -23,8 +23,10 @@ from wsi.read.field_info import FieldReading
 from wsi.read.field_reader import read_field
 from wsi.read.find import find_slides
 
-NAME, DATE, UID = "Planted", "19410317", "1.2.840.99999.77777"
-SECRETS = (NAME.lower(), DATE, UID, "77777")
+NAME, DATE, END = "Planted", "19410317", "770777077707"
+UID = f"1.2.840.99999.{END}"
+SECRETS = (NAME.lower(), DATE, UID, END)
+"""END is long, as a sha256 holds five digits in a row now and then."""
 TEXTS = {"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 NEEDED = {*HEADER, *PIXELS}
 

@@ -13,7 +13,7 @@ from tests import make
 from wsi.errors import RegionError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
 from wsi.read import Source, open_slide
-from wsi.tile import Footprint, best_reading, cut, read_tile, tile_footprint
+from wsi.tile import Footprint, Window, best_reading, cut, find_window, read_tile, read_window, tile_footprint
 
 GRAY_LEVELS = 2.0
 """Mean difference from an antialiased resample of level 0: levels are stored rounded, and averaged by a box."""
@@ -122,8 +122,20 @@ def test_best_level_is_read_and_no_more_than_the_tile_needs(scale: float, level:
 def test_px_that_fit_one_to_one_are_returned_as_they_are(level: int) -> None:
     source = Memory(make.small_picture(), levels=3)
     side = 50 << level
-    tile = read_tile(source, 80 << level, 40 << level, footprint=Footprint(side, side), tile_px=50)
+    at, footprint = (80 << level, 40 << level), Footprint(side, side)
+    tile = read_tile(source, *at, footprint=footprint, tile_px=50)
     assert np.array_equal(tile, source.pictures[level][40:90, 80:130])
+    reading = best_reading(source, footprint, 50)
+    window = find_window(reading.step, np.array([at], np.int32), footprint=footprint, tile_px=50)
+    assert window == Window(Size(50, 50), (1.0, 1.0))
+    assert window.is_tile
+    assert np.array_equal(read_window(source, *at, reading=reading, size=window.size), tile)
+
+
+@pytest.mark.parametrize(("x", "side", "tile_px", "step"), [(1, 100, 50, 2.0), (0, 106, 50, 1.0), (0, 9000, 4500, 2.0)])
+def test_tiles_between_px_or_much_smaller_or_huge_have_no_window(x: int, side: int, tile_px: int, step: float) -> None:
+    coords, footprint = np.array([(x, 0)], np.int32), Footprint(side, side)
+    assert find_window(step, coords, footprint=footprint, tile_px=tile_px) is None
 
 
 def test_border_tile_is_padded_with_white() -> None:

@@ -204,7 +204,7 @@ class Decoder:
 
 
 def _batch(message: Message, ring: Ring, size: Size, window: Window | None) -> Batch:
-    count = message["count"]
+    count, is_tile = message["count"], window is None or window.is_tile
     bad = np.zeros(count, bool)
     bad[message["bad"]] = True
-    return Batch(message["start"], ring.tiles(message["slot"], size)[:count], bad, window)
+    return Batch(message["start"], ring.tiles(message["slot"], size)[:count], bad, None if is_tile else window)

@@ -144,7 +144,7 @@ class Desk:
         size = Size(*message["size"])
 
         def read(index: int) -> NDArray[np.uint8]:
-            x, y = (int(v) for v in coords[index])
+            x, y = coords[index].tolist()
             if index in lost:
                 raise RegionError(f"the tile at {x}, {y} stopped the decoder before")
             if message["is_window"]:

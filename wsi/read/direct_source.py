@@ -64,6 +64,8 @@ class DirectLevel:
         self._gaps = Holes(self._frame, (self._counts == 0).reshape(rows, columns))
         self._has_gaps = bool((self._counts == 0).any())
         self._glances, self.is_misplaced = 0, False
+        self.is_sure = False
+        """Whether it is proven, and without gaps: any region may be read."""
 
     def has_gap(self, region: Region, x: int, y: int) -> bool:
         """Return whether (x, y) in px of the level and what is right of and below it touches a frame without bytes."""
@@ -80,7 +82,9 @@ class DirectLevel:
     def is_proven(self) -> bool:
         """Whether the frames that hold the most are as OpenSlide shows them."""
         alike = [self._is_alike(index) for index in self._probes()]
-        return True in alike and False not in alike
+        is_proven = True in alike and False not in alike
+        self.is_sure = is_proven and not self._has_gaps
+        return is_proven
 
     def is_in_place(self, column: int, row: int, pixels: NDArray[np.uint8] | None = None) -> bool:
         """Return whether a frame may be looked at: the first ones must show in their middle what OpenSlide shows there,
@@ -184,17 +188,15 @@ class DirectSource:
             return pixels if found.is_in_place(column, row, pixels) else None
 
     def read_region(self, region: Region, /) -> NDArray[np.uint8]:
-        found, shrink = self._found.get(region.level), region.shrink
-        step = self.levels[region.level].downsample * shrink
-        x, y = round(region.location.x / step), round(region.location.y / step)
-        has_gap = found is None or found.has_gap(region, x * shrink, y * shrink)
-        is_dot = region.size.area == 1 == shrink  # asked for to see whether it opens: not worth a proof
-        if found is None or has_gap or is_dot or not self._is_proven(found):
+        (left, top), level, size, shrink = region
+        found, step = self._found.get(level), self.levels[level].downsample * shrink
+        x, y = round(left / step), round(top / step)
+        if found is None or not (found.is_sure or self._may_read(found, region, x * shrink, y * shrink)):
             return self._through_openslide(region)
         try:
-            return found.frames.read(x, y, region.size, shrink=shrink)
+            return found.frames.read(x, y, size, shrink=shrink)
         except RegionError as error:
-            raise RegionError(f"level {region.level}, {region.location.x}, {region.location.y}: {error}") from error
+            raise RegionError(f"level {level}, {left}, {top}: {error}") from error
 
     def forget(self) -> None:
         for found in self._found.values():
@@ -203,6 +205,10 @@ class DirectSource:
     def close(self) -> None:
         self._inner.close()
         self._file.close()
+
+    def _may_read(self, found: DirectLevel, region: Region, x: int, y: int) -> bool:
+        is_dot = region.size.area == 1 == region.shrink  # asked for to see whether it opens: not worth a proof
+        return not is_dot and not found.has_gap(region, x, y) and self._is_proven(found)
 
     def _is_proven(self, found: DirectLevel) -> bool:
         with self._lock:

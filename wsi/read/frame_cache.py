@@ -31,28 +31,28 @@ def new_pixels(height: int, width: int) -> Pixels:
 
 
 class Buffers:
-    """Memory of frames that nobody looks at any more."""
+    """Memory of frames that nobody looks at any more. It is taken and given by single steps of a list, which any number
+    of threads may do."""
 
     def __init__(self) -> None:
         self._loose: list[Pixels] = []
-        self._lock = threading.Lock()
 
     def take(self, height: int, width: int) -> Pixels:
         """Return `(height, width, 3)` uint8 of any content."""
-        with self._lock:
-            for _ in range(min(2, len(self._loose))):
+        for _ in range(2):
+            try:
                 found = self._loose.pop()
-                if found.shape == (height, width, 3) and sys.getrefcount(found) == 2:  # `found` and the argument
-                    found.flags.writeable = True
-                    return found
+            except IndexError:
+                break
+            if found.shape == (height, width, 3) and sys.getrefcount(found) == 2:  # `found` and the argument
+                found.flags.writeable = True
+                return found
         return new_pixels(height, width)
 
     def give(self, pixels: Pixels | None) -> None:
         """Take memory back; it is used again once the last view of it is gone."""
-        if pixels is not None and pixels.base is None:
-            with self._lock:
-                if len(self._loose) < MAX_LOOSE:
-                    self._loose.append(pixels)
+        if pixels is not None and pixels.base is None and len(self._loose) < MAX_LOOSE:
+            self._loose.append(pixels)
 
 
 class _Slot:
@@ -120,6 +120,8 @@ class FrameCache:
 
     def drop_above(self, row: int) -> None:
         """Forget frames above a row, as far as they are the ones not wanted for longest, but for the LAG last ones."""
+        if len(self._slots) <= LAG:
+            return
         with self._lock:
             while len(self._slots) > LAG and next(iter(self._slots))[0] < row:
                 self._forget_oldest()

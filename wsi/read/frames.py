@@ -43,6 +43,7 @@ class Frames:
         self.size, self._frame_size, self._decode, self._as_file = size, frame, decode, as_file
         self.shrinks = tuple(s for s in shrinks if frame.width % s == 0 and frame.height % s == 0)
         self._columns = -(-size.width // frame.width)
+        self._steps = {s: (shrunk(size, s), frame.width // s, frame.height // s) for s in self.shrinks}
         self._cache = FrameCache(CACHE_BYTES // (frame.area * 3))
         self._is_shared = False
 
@@ -52,8 +53,8 @@ class Frames:
         Raises:
             RegionError: a frame that is touched is missing or can't be decoded.
         """
-        full, width, height = shrunk(self.size, shrink), size.width, size.height
-        across, down = self._frame_size.width // shrink, self._frame_size.height // shrink
+        full, across, down = self._steps[shrink]
+        width, height = size.width, size.height
         column, row = x // across, y // down
         left, top = x - column * across, y - row * down
         inside = 0 <= x <= full.width - width and 0 <= y <= full.height - height
@@ -69,12 +70,11 @@ class Frames:
 
     def _joined(self, x: int, y: int, size: Size, shrink: int) -> NDArray[np.uint8]:
         """Return the px of a region of several frames, or of none."""
-        full = shrunk(self.size, shrink)
+        full, across, down = self._steps[shrink]
         left, right = max(x, 0), min(x + size.width, full.width)
         top, bottom = max(y, 0), min(y + size.height, full.height)
         if left >= right or top >= bottom:
             return _white((size.height, size.width, 3), np.uint8)
-        across, down = self._frame_size.width // shrink, self._frame_size.height // shrink
         inside = (left, top, right, bottom) == (x, y, x + size.width, y + size.height)
         pixels = (np.empty if inside else _white)((size.height, size.width, 3), np.uint8)
         for row in range(top // down, (bottom - 1) // down + 1):

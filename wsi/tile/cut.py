@@ -94,17 +94,24 @@ class Window:
     size: Size
     scale: tuple[float, float]
 
+    @property
+    def is_tile(self) -> bool:
+        """Whether its px are the tile's own, and there is nothing to resample."""
+        return self.scale == (1.0, 1.0)
+
 
 def find_window(step: float, coords: NDArray[np.int32], *, footprint: Footprint, tile_px: int) -> Window | None:
     """Return the window of tiles at `coords` `(N, 2)` that are read at `step` level-0 px per px.
 
-    None where the px are the tile's own; where a tile starts between two px; and where windows would be more than
-    MAX_WINDOW times as wide as tiles. Such tiles are made by `read_tile`.
+    None where a tile starts between two px, and where windows would be more than MAX_WINDOW times as wide as tiles or
+    wider than MAX_READ_PX. Such tiles are made by `read_tile`.
     """
     scale = (footprint.x / step / tile_px, footprint.y / step / tile_px)
     width, height = (math.ceil(side * tile_px - 1e-6) for side in scale)
-    if all(abs(side - 1) * tile_px < 1e-6 for side in scale) or max(scale) > MAX_WINDOW:
+    if max(scale) > MAX_WINDOW or max(width, height) > MAX_READ_PX:
         return None
+    if all(abs(side - 1) * tile_px < 1e-6 for side in scale):
+        scale = (1.0, 1.0)
     if not float(step).is_integer() or (coords % round(step)).any():
         return None
     return Window(Size(width, height), scale)
