@@ -52,7 +52,7 @@ def large(mask: Mask, least_px: float) -> Mask:
     labels, _ = scipy.ndimage.label(mask)
     keep = np.bincount(labels.ravel()) >= least_px
     keep[0] = False
-    return np.asarray(keep[labels], bool)
+    return np.asarray(keep.take(labels), bool)
 
 
 def share_around(mask: Mask, radius: int) -> NDArray[np.uint8]:

@@ -48,7 +48,7 @@ def look_at(pixels: NDArray[np.uint8]) -> Look:
     smooth = [np.asarray(plane) for plane in Image.fromarray(pixels).filter(ImageFilter.BoxBlur(1)).split()]
     levels = np.arange(256, dtype=np.float32)
     tables = [np.maximum(np.log10((light + 1.0) / (levels + 1.0)), 0.0).astype(np.float32) for light in ground]
-    red, green, blue = (table[plane] for table, plane in zip(tables, smooth, strict=True))
+    red, green, blue = (table.take(plane) for table, plane in zip(tables, smooth, strict=True))
     highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     density = (red + green + blue) * np.float32(1 / 3)
     light = np.maximum(np.maximum(smooth[0], smooth[1]), smooth[2])
@@ -58,8 +58,8 @@ def look_at(pixels: NDArray[np.uint8]) -> Look:
 def find_background(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the color of empty glass `(3,)`: the commonest bright gray, or clean glass when there is none."""
     step = max(1, max(pixels.shape[:2]) // GROUND_SIDE)
-    sample = pixels[::step, ::step].reshape(-1, 3)
-    red, green, blue = sample.T  # plane by plane: a reduction over three numbers costs ten times as much
+    # Plane by plane: a reduction over three numbers costs ten times as much.
+    red, green, blue = np.ascontiguousarray(pixels[::step, ::step].reshape(-1, 3).T)
     light, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     gray = (light - low <= GRAY_SPREAD) & (low >= GRAY_LIGHT)
     if gray.mean() < MIN_GROUND:
