@@ -103,6 +103,8 @@ class EncoderCard(FromYaml):
     """model: what the network returns; cls: token 0; mean: patch tokens; cls+mean: both, in this order."""
     prefix_tokens: int = 1
     """Tokens before the patch tokens (class token and registers), which a mean leaves out."""
+    turns: bool = False
+    """Read each image in quarter turns and mirrored as well; features are the mean of the eight views."""
     dim: int
     parameters_m: float | None = None
     """Million parameters, as built; a check that the architecture is the published one."""

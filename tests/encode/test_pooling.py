@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.encode import tiny
-from wsi.encode.build import Pooled, build, output_dim
+from wsi.encode.build import TURNS, Pooled, build, output_dim, turned, turned_back
 
 TOKENS = [[1, 2], [70, 80], [900, 500], [3, 5], [5, 9], [4, 10]]
 """A class token, two registers and three patch tokens of width 2; the patches' mean is (4, 8)."""
@@ -51,3 +51,17 @@ def test_width_is_known_without_computing() -> None:
     network = Pooled(build(tiny.tiny_vit(reg_tokens=4)), "cls+mean", prefix_tokens=5)
     assert next(network.parameters()).device.type == "meta"
     assert output_dim(network, side_px=tiny.SIDE) == 64
+
+
+def test_features_are_the_mean_over_turned_views_but_for_training() -> None:
+    network = tiny.with_random_weights(tiny.tiny_vit())
+    plain = Pooled(network, "cls", prefix_tokens=1).eval()
+    images = torch.rand(2, 3, tiny.SIDE, tiny.SIDE, generator=torch.Generator().manual_seed(3))
+    found = Pooled(network, "cls", prefix_tokens=1, turns=True).eval()
+    with torch.inference_mode():
+        both = (images, images.transpose(2, 3))
+        views = [plain(one.flip(axes)) for one in both for axes in ((), (2,), (3,), (2, 3))]
+        torch.testing.assert_close(found(images), torch.stack(views).mean(dim=0))
+        torch.testing.assert_close(found(images.rot90(1, (2, 3))), found(images))
+        assert torch.equal(found.train()(images), views[0])
+    assert all(torch.equal(turned_back(turned(images, turn), turn), images) for turn in TURNS)

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.encode import tiny
 from tests.train.make_pictures import scene
 from tests.train.test_finetune import write_base
-from wsi.encode.load import load_encoder
+from wsi.encode.load import load_encoder, load_network
 from wsi.errors import LabelsError
 from wsi.model_folder import model_card
 from wsi.predict.model import load_model
@@ -187,3 +187,31 @@ def test_the_card_for_people_tells_data_folds_and_what_a_person_must_write(model
     assert "border color alone, as the files are" in text
     assert "Open: for a person to write" in text
     assert tiny.card().title not in text
+
+
+def test_classifiers_over_an_encoder_that_stays_are_fitted_to_their_optimum(
+    base: Path, drawn: Path, run: PictureRun, tmp_path: Path
+) -> None:
+    """What the folder says of a picture is what the regression says of the mean of its eight views."""
+    told = settings(base, shifts=False, turns=True, fit={"train": "classifier", "ridge": 0.5, "precision": "fp32"})
+    own = train_pictures(plan_pictures(drawn / "labels.csv", drawn / "pictures", told), tmp_path / "run")
+    before = load_network(str(base), None)[1].state_dict()
+    assert all(torch.equal(own.weights[f"encoder.{name}"], one) for name, one in before.items())
+    auc = own.learned[1].lines[0].figure.value
+    assert auc is not None
+    assert auc > 0.9
+
+    write_picture_model(own, tmp_path / "bars")
+    encoder = load_encoder(str(tmp_path / "bars" / "encoder"), device="cpu", precision="fp32", threads=1)
+    pictures = own.cases(range(COUNT))
+    rows = encoder.encode(pictures)
+    assert np.allclose(rows, encoder.encode(pictures[:, ::-1, ::-1]), atol=1e-4)
+    assert "mean of eight turns" in encoder.identity.pooling
+    encoder.close()
+    model = load_model(tmp_path / "bars")
+    bars = np.array([model.read_also(row[None])[0][1] for row in rows])
+    has_bar = np.arange(COUNT) % 3 > 0
+    assert bars[has_bar].mean() > bars[~has_bar].mean() + 0.3
+    text = (tmp_path / "bars" / "README.md").read_text()
+    assert "The encoder stays as it was; regression with a ridge of 0.5" in text
+    assert "read in quarter turns and mirrored as well: the model says the mean of the eight views" in text

@@ -41,6 +41,10 @@ PLACEHOLDER_MPP = 0.5
 """µm per px for timm:NAME, whose publishers saw no slides; --mpp says otherwise."""
 
 
+Turn = tuple[int, bool]
+"""Quarters of a turn, and whether the image is mirrored before."""
+TURNS: tuple[Turn, ...] = tuple((quarters, is_mirrored) for is_mirrored in (False, True) for quarters in range(4))
+"""Every view of a square; the first is the image as it is."""
 STARTS = {"add_", "clamp_", "erfinv_", "mul_", "normal_", "uniform_"}
 """What weights are drawn by."""
 
@@ -57,16 +61,36 @@ class Undrawn(TorchFunctionMode):
         return func(*args, **named)
 
 
+def turned(images: Tensor, turn: Turn) -> Tensor:
+    """Return images `(..., h, w)` mirrored, then turned."""
+    quarters, is_mirrored = turn
+    return torch.rot90(images.flip(-1) if is_mirrored else images, quarters, (-2, -1))
+
+
+def turned_back(images: Tensor, turn: Turn) -> Tensor:
+    """Return images as they were before `turned`."""
+    quarters, is_mirrored = turn
+    found = torch.rot90(images, -quarters, (-2, -1))
+    return found.flip(-1) if is_mirrored else found
+
+
 class Pooled(nn.Module):
     """A network and what becomes of its tokens: `(B, 3, h, w)` in, `(B, D)` out."""
 
-    def __init__(self, network: nn.Module, pooling: str, *, prefix_tokens: int) -> None:
+    def __init__(self, network: nn.Module, pooling: str, *, prefix_tokens: int, turns: bool = False) -> None:
         super().__init__()
         self.network = network
         self.pooling = pooling
         self.prefix_tokens = prefix_tokens
+        self.turns = turns
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.training or not self.turns:
+            return self.pooled(images)
+        return torch.stack([self.pooled(turned(images, turn)) for turn in TURNS]).mean(dim=0)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Return what the network says of images as they are, `(B, D)`."""
         if self.pooling == "model":
             pooled: Tensor = self.network(images)  # (B, D)
             return pooled

@@ -52,12 +52,13 @@ def identify(
     """Return the identity of the encoder that `card` describes, run at `precision` by `backend`."""
     transform = json.dumps(card.transform.model_dump(mode="json"), sort_keys=True)
     architecture = json.dumps(card.architecture.model_dump(mode="json"), sort_keys=True)
+    pooling = f"{card.pooling} after {card.prefix_tokens}" if "mean" in card.pooling else card.pooling
     return EncoderIdentity(
         id=card.id,
         revision=revision,
         weights_sha256=weights_sha256,
         architecture=sha256_bytes(architecture.encode()),
-        pooling=f"{card.pooling} after {card.prefix_tokens}" if "mean" in card.pooling else card.pooling,
+        pooling=f"{pooling}, mean of eight turns" if card.turns else pooling,
         transform=sha256_bytes(transform.encode()),
         tile_px=card.input.tile_px,
         mpp=card.input.mpp,

@@ -137,7 +137,7 @@ def _network(card: EncoderCard, weights: Weights) -> nn.Module:
         drop=classifier_prefixes(network),
         resample=card.weights.stored_px is not None,
     )
-    return Pooled(network, card.pooling, prefix_tokens=card.prefix_tokens)
+    return Pooled(network, card.pooling, prefix_tokens=card.prefix_tokens, turns=card.turns)
 
 
 def plugin_encoder(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:

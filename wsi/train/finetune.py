@@ -37,8 +37,8 @@ GROUP = 8
 class LayerRates(Strict):
     """Which layers of an encoder are trained, and how fast."""
 
-    train: Literal["last", "all"] = "last"
-    """last: the last blocks; all: the whole network."""
+    train: Literal["classifier", "last", "all"] = "last"
+    """classifier: what stands on the encoder; last: its last blocks as well; all: the whole network."""
     blocks: Count = 2
     """How many, for `last`: blocks of a transformer, stages of a convolutional network, as timm groups them."""
     learning_rate: Positive = 3e-4
@@ -50,6 +50,7 @@ class LayerRates(Strict):
 class TuneConfig(LayerRates):
     """How an encoder is fine-tuned."""
 
+    train: Literal["last", "all"] = "last"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Split, first weights, order and views of the tiles: all of chance comes from it."""
     epochs: Count = 10
@@ -130,7 +131,7 @@ def layer_groups(network: nn.Module, classifier: nn.Module, config: LayerRates) 
         raise UsageError("timm doesn't tell the blocks of this network; it can't be fine-tuned block by block")
     depth: dict[str, int] = timm.models.group_parameters(network, matcher(coarse=False), reverse=True)
     top = max(depth.values())
-    first = top - config.blocks + 1 if config.train == "last" else 0
+    first = {"all": 0, "last": top - config.blocks + 1}.get(config.train, top + 1)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         parameter.requires_grad = depth[name] >= first

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wsi.mil import Head, make_head
 from wsi.train.background import background_tiles, some_tiles
 from wsi.train.linear_head import SLOPE, Direction, cost_of, set_weights
-from wsi.train.probe import fit_ridge
+from wsi.train.probe import Span, fit_ridge
 from wsi.train.settings import LinearConfig
 from wsi.train.start import fit_standard
 from wsi.train.study import Study
@@ -65,17 +65,10 @@ def _fit_cases(
     config = study.config.linear
     read = [_read(_standard(head, study.bags[i]), foreground, config) for i in places]
     rows, lacks = np.stack([row for row, _ in read]), np.array([lack for _, lack in read])
-    mean, std = rows.mean(axis=0), rows.std(axis=0)
-    std = np.where(std > 1e-6, std, 1.0)
-    # As many coordinates as cases hold the whole answer: the ridge keeps the weights in the rows' span.
-    _, sizes, axes = np.linalg.svd((rows - mean) / std, full_matrices=False)
-    axes = axes[sizes > 1e-6 * max(sizes.max(initial=0.0), 1e-30)]  # (K, D)
+    span = Span(rows, least=1e-6)
     offset = -cost_of(task.kind, config) * torch.from_numpy(lacks)[:, None]  # (n, 1)
-    projected = torch.from_numpy((rows - mean) / std @ axes.T)
-    found = fit_ridge(projected, torch.from_numpy(study.labels[list(places)]), task, config.ridge, offset=offset)
-    weights, bias = found.arrays()
-    weights = axes.T @ weights / std[:, None]  # (D, M)
-    return weights, bias - mean @ weights
+    labels = torch.from_numpy(study.labels[list(places)])
+    return span.arrays(fit_ridge(span.project(rows), labels, task, config.ridge, offset=offset))
 
 
 def _read(tiles: NDArray[np.float32], foreground: Direction | None, config: LinearConfig) -> tuple[Floats, float]:

@@ -23,10 +23,11 @@ from wsi.train.finetune import layer_groups
 from wsi.train.picture_network import PictureNetwork, keep_cuts_in_order
 from wsi.train.picture_settings import PictureFit
 from wsi.train.picture_views import PictureViews, Pixels, views_of
+from wsi.train.probe import Span, fit_ridge
 from wsi.train.recipe import rate_at
 from wsi.train.repeatable import repeatable
 from wsi.train.running_mean import remember
-from wsi.train.tasks import Floats, Task, loss_mass, loss_sum
+from wsi.train.tasks import Floats, Task, is_known, loss_mass, loss_sum
 
 GROUP = 8
 """Pictures that go through the network at once on a CPU."""
@@ -53,6 +54,8 @@ class Fitting:
     config: PictureFit
     views: PictureViews
     seed: int
+    known: Floats | None = None
+    """What the encoder says of every picture as it is `(cases, D)`, where it stays as it was."""
     device: torch.device = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     steps: int = field(init=False, default=0)
@@ -81,8 +84,9 @@ class Fitting:
             snapshot.restore(self.network, self.optimizer, scaler)
             mean = {name: tensor.to(self.device) for name, tensor in snapshot.best.items()}
             self.steps = len(snapshot.epochs) * math.ceil(len(train) / self.config.batch)
-            while len(snapshot.epochs) < self.config.epochs:
-                epoch = self._epoch(len(snapshot.epochs), list(train), mean)
+            while len(snapshot.epochs) < self.config.passes:
+                is_fit = self.config.train == "classifier"
+                epoch = self._fit(list(train), mean) if is_fit else self._epoch(len(snapshot.epochs), list(train), mean)
                 after = snapshot.after(epoch, self.network, self.optimizer, scaler)
                 snapshot = replace(after, best={name: one.cpu().clone() for name, one in mean.items()})
                 write_snapshot(checkpoint, snapshot, key=key)
@@ -91,6 +95,23 @@ class Fitting:
             self.network.load_state_dict(dict(snapshot.best))
             self.network.eval()
         return snapshot.epochs
+
+    def _fit(self, train: list[int], mean: dict[str, Tensor]) -> Epoch:
+        """Fit the classifiers to what the encoder says of the pictures, to their one optimum."""
+        rows, lesson = self.embeddings(train), self.lesson
+        span = Span(rows)
+        for classifier, task, labels in zip(self.network.classifiers, lesson.tasks, lesson.labels, strict=True):
+            known = is_known(labels[train], task)
+            found = fit_ridge(
+                span.project(rows[known]), torch.from_numpy(labels[train][known]), task, self.config.ridge
+            )
+            weights, bias = span.arrays(found)
+            classifier.load_state_dict({"weight": torch.from_numpy(weights.T), "bias": torch.from_numpy(bias)})
+        mean.update(self.weights())
+        places = np.arange(len(train))
+        with torch.inference_mode():
+            told = self._loss(self.network.read(torch.from_numpy(rows).to(self.device)), train, places)
+        return Epoch(0, float(told), math.nan, 0.0)
 
     def _epoch(self, epoch: int, train: list[int], mean: dict[str, Tensor]) -> Epoch:
         torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
@@ -168,6 +189,8 @@ class Fitting:
             read: other pictures of the same places; None takes the lesson's.
         """
         self.network.eval()
+        if read is None and self.known is not None:
+            return self.known[list(places)]
         read = read or self.lesson.read
         return np.concatenate([self._embedded(read(part)) for part in _parts(list(places), self._group())])
 

@@ -117,6 +117,7 @@ def _stored(run: PictureRun) -> dict[str, Tensor]:
 
 def _write_encoder(run: PictureRun, folder: Path) -> EncoderCard:
     config, base = run.plan.config, run.plan.card
+    made = "as it was" if config.fit.train == "classifier" else "fine-tuned"
     tensors = {name: one.half() if one.is_floating_point() else one for name, one in _stored(run).items()}
     content = safetensors.torch.save(tensors)
     publish(folder / WEIGHTS, content)
@@ -124,10 +125,11 @@ def _write_encoder(run: PictureRun, folder: Path) -> EncoderCard:
         update={
             "id": f"{folder.parent.name}-encoder",
             "version": "1",
-            "title": f"{base.title}, fine-tuned: the encoder of {config.model.title}",
+            "title": f"{base.title}, {made}: the encoder of {config.model.title}",
             "weights": Weights(file=WEIGHTS, sha256=sha256_bytes(content)),
             "input": base.input.model_copy(update={"tile_px": config.side_px, "mpp": 0.0, "mpp_range": None}),
             "transform": base.transform.model_copy(update={"resize_px": None, "crop_px": None}),
+            "turns": config.turns,
             "licence": base.licence.model_copy(
                 update={
                     "weights": config.model.licence,

@@ -45,14 +45,20 @@ class PictureNetwork(nn.Module):
         return self
 
 
-def start_network(network: nn.Module, dim: int, tasks: Sequence[Task], *, share: float, seed: int) -> PictureNetwork:
+def start_network(
+    network: nn.Module, dim: int, tasks: Sequence[Task], *, share: float, seed: int, turns: bool = False
+) -> PictureNetwork:
     """Return the encoder with classifiers whose first weights depend on the seed alone.
+
+    Args:
+        turns: whether the encoder reads each picture turned and mirrored as well, but for training.
 
     Raises:
         ModelError: the encoder isn't one of timm's networks.
     """
     if not isinstance(network, Pooled):
         raise ModelError("only networks of timm are fine-tuned here")
+    network.turns = turns
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         return PictureNetwork(network, dim, tasks, share=share)

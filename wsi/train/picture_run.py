@@ -68,7 +68,7 @@ class PicturePlan:
         seen = config.input.model_dump_json(include={"channels", "preprocess", "window"})
         parts = [seen, config.fit.model_dump_json(), config.views.model_dump_json(), str(config.seed)]
         weights = [repr((one.weight, one.balanced)) for one in config.asked]
-        told = [self.encoder_sha256, *parts, *weights, repr((fold.train, fold.test))]
+        told = [self.encoder_sha256, *parts, repr(config.turns), *weights, repr((fold.train, fold.test))]
         return sha256_bytes("\n".join([*told, *(study.key() for study in self.studies)]).encode())
 
 
@@ -148,7 +148,9 @@ def train_pictures(plan: PicturePlan, folder: Path, *, watch: Watch | None = Non
     made = []
     for k, fold in enumerate(plan.splits.folds):
         told = None if watch is None else partial(watch, fold.name)
-        made.append(_train_fold(plan, cases, changed, fold, folder / "folds" / str(k + 1) / CHECKPOINT, told))
+        fitting = _fitting(plan, cases, fold)
+        fitting.known = before if plan.config.fit.train == "classifier" else None
+        made.append(_train_fold(plan, fitting, changed, fold, folder / "folds" / str(k + 1) / CHECKPOINT, told))
     learned = [_learn(plan, at, made, before) for at in range(len(plan.studies))]
     for run, (one, results) in zip(runs, learned, strict=True):
         run.finish(one.study, results, one.held, one.lines)
@@ -177,7 +179,9 @@ def _fitting(plan: PicturePlan, cases: PictureCases, fold: Fold) -> Fitting:
         tuple(one.weight for one in config.asked),
         plan.card.transform.model_copy(update={"resize_px": None, "crop_px": None}),
     )
-    network = start_network(deepcopy(plan.network), plan.card.dim, tasks, share=config.fit.dropout, seed=config.seed)
+    network = start_network(
+        deepcopy(plan.network), plan.card.dim, tasks, turns=config.turns, share=config.fit.dropout, seed=config.seed
+    )
     return Fitting(network, lesson, config.fit, config.views, config.seed)
 
 
@@ -187,13 +191,12 @@ def _cases(plan: PicturePlan, change: Change | None = None) -> PictureCases:
 
 def _train_fold(
     plan: PicturePlan,
-    cases: PictureCases,
+    fitting: Fitting,
     changed: Mapping[str, PictureCases],
     fold: Fold,
     checkpoint: Path,
     watch: Callable[[Epoch], None] | None,
 ) -> FoldNetwork:
-    fitting = _fitting(plan, cases, fold)
     epochs = fitting.run(fold.train, checkpoint, key=plan.key(fold), watch=watch)
     tested = fitting.embeddings(fold.test)
     distances = np.zeros(0)

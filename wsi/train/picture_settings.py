@@ -64,7 +64,10 @@ class Asked(FromYaml):
 class PictureFit(LayerRates):
     """How one network is trained."""
 
-    train: Literal["last", "all"] = "all"
+    train: Literal["classifier", "last", "all"] = "all"
+    """classifier: the encoder stays as it is, and a regression with `ridge` is fitted to what it says."""
+    ridge: Positive = 100.0
+    """Penalty on the squared weights of that regression, as that of so many pictures."""
     epochs: Count = 10
     """All are gone through; what is kept is the running mean of the weights."""
     batch: Count = 16
@@ -83,6 +86,11 @@ class PictureFit(LayerRates):
     """auto: bf16 where the processor or GPU computes in it by itself, else fp32."""
     device: str = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+
+    @property
+    def passes(self) -> int:
+        """How often the pictures are gone through; a regression needs them once."""
+        return 1 if self.train == "classifier" else self.epochs
 
     @property
     def recipe(self) -> Recipe:
@@ -121,6 +129,8 @@ class PictureConfig(Strict):
     """Encoder to start from: a name, a folder, or timm:NAME."""
     input: AcceptsField
     """As the card says it; the window is what the network sees of a preprocessed picture."""
+    turns: bool = False
+    """Let the model read each picture in quarter turns and mirrored as well, and say the mean of the eight views."""
     asked: Annotated[list[Asked], Field(min_length=1)]
     """The first is the model's head, the others are told beside it."""
     data: DataConfig = DataConfig()

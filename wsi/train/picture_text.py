@@ -123,15 +123,27 @@ def _audit(audit: Sequence[Line], run: PictureRun) -> str:
 
 
 def _training(run: PictureRun, card: ModelCard) -> Iterator[str]:
-    config, fit, views = run.plan.config, run.plan.config.fit, run.plan.config.views
+    config, fit = run.plan.config, run.plan.config.fit
     steps = ", ".join(step.op for step in config.input.preprocess)
     yield f"`wsi-run finetune LABELS --pictures FOLDER -c SETTINGS -o models/{card.id}`"
     yield f"From `{config.encoder}` ({run.plan.encoder_sha256[:16]}); pictures: {steps or 'as they are'}; {config.side_px} px"
+    if config.turns:
+        yield "Each picture is read in quarter turns and mirrored as well: the model says the mean of the eight views"
+    yield from _regression(run) if fit.train == "classifier" else _steps(run)
+    yield f"Data {card.training.data_digest[:16]}, folds {card.training.split_digest[:16]}"
+    yield ", ".join(f"{name} {version}" for name, version in card.training.versions.items())
+
+
+def _regression(run: PictureRun) -> Iterator[str]:
+    ridge = run.plan.config.fit.ridge
+    yield f"The encoder stays as it was; regression with a ridge of {ridge:g} on what it says, to its one optimum"
+
+
+def _steps(run: PictureRun) -> Iterator[str]:
+    config, fit, views = run.plan.config, run.plan.config.fit, run.plan.config.views
     yield (
         f"AdamW, rate {fit.learning_rate:g} ({fit.schedule}), {fit.layer_decay:g} of it for each block further down, decay "
         f"{fit.weight_decay:g}, {fit.batch} pictures a step, {fit.epochs} epochs, dropout {fit.dropout:g}, mixup {fit.mix:g}; "
         f"running mean of the weights ({fit.keep:g}); seed {config.seed}"
     )
     yield "Views: " + ", ".join(f"{name} {value}" for name, value in views.model_dump().items())
-    yield f"Data {card.training.data_digest[:16]}, folds {card.training.split_digest[:16]}"
-    yield ", ".join(f"{name} {version}" for name, version in card.training.versions.items())

@@ -33,24 +33,38 @@ def fit_probe(rows: Floats, labels: Floats, task: Task, *, train: Sequence[int],
     known = is_known(labels, task)
     train, validation = ([i for i in places if known[i]] for places in (train, validation))
     inputs, wanted = rows[train], torch.from_numpy(labels[train])
-    mean, std = inputs.mean(axis=0), inputs.std(axis=0)
-    std = np.where(std > LEAST_STD, std, 1.0)
-    # As many coordinates as cases hold the whole answer: the ridge keeps the weights in the rows' span.
-    _, sizes, axes = np.linalg.svd((inputs - mean) / std, full_matrices=False)
-    axes = axes[sizes > 1e-9 * max(sizes.max(initial=0.0), 1e-30)]  # (K, D)
-
-    def projected(some: Floats) -> Tensor:
-        return torch.from_numpy((some - mean) / std @ axes.T)
-
+    span = Span(inputs)
     judged = torch.from_numpy(labels[validation])
     mass = loss_mass(judged, task)
     found: list[tuple[float, float, Linear]] = []
     for ridge in RIDGES if mass else (DEFAULT_RIDGE,):
-        linear = fit_ridge(projected(inputs), wanted, task, ridge)
-        loss = float(loss_sum(linear(projected(rows[validation])), judged, task)) / mass if mass else 0.0
+        linear = fit_ridge(span.project(inputs), wanted, task, ridge)
+        loss = float(loss_sum(linear(span.project(rows[validation])), judged, task)) / mass if mass else 0.0
         found.append((loss, -ridge, linear))
     best = min(found, key=lambda one: one[:2])[2]
-    return lambda some: best(projected(some)).numpy()
+    return lambda some: best(span.project(some)).numpy()
+
+
+class Span:
+    """Standardized rows `(n, D)` in as many coordinates K as they span, which hold the whole answer: a ridge keeps the
+    weights there."""
+
+    def __init__(self, rows: Floats, *, least: float = 1e-9) -> None:
+        """Take the rows, and below which share of the largest an axis is none."""
+        self.mean, std = rows.mean(axis=0), rows.std(axis=0)
+        self.std = np.where(std > LEAST_STD, std, 1.0)
+        _, sizes, axes = np.linalg.svd((rows - self.mean) / self.std, full_matrices=False)
+        self.axes = axes[sizes > least * max(sizes.max(initial=0.0), 1e-30)]  # (K, D)
+
+    def project(self, rows: Floats) -> Tensor:
+        """Return rows `(n, D)` as `(n, K)`."""
+        return torch.from_numpy((rows - self.mean) / self.std @ self.axes.T)
+
+    def arrays(self, linear: "Linear") -> tuple[Floats, Floats]:
+        """Return the weights `(D, C)`, or `(D, 1)`, on rows as they were and the biases `(C,)`."""
+        weights, bias = linear.arrays()
+        weights = self.axes.T @ weights / self.std[:, None]
+        return weights, bias - self.mean @ weights
 
 
 class Linear:

@@ -5,10 +5,11 @@ import pytest
 import timm
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from wsi.card import Head as CardHead
 from wsi.card import ModelCard, Transform
+from wsi.encode.build import Pooled
 from wsi.errors import ModelError, UsageError
 from wsi.field import Field, picture_field
 from wsi.mil import Head, HeadSpec, class_probabilities, cumulative_logits, make_head
@@ -132,6 +133,27 @@ def test_attention_of_equal_windows_is_shared_evenly(model: ExplainedModel) -> N
     wide = ExplainedModel(told, model.network, model.transform, model.heads)
     heat = explain(wide, picture()[0], method="attention").values[0]
     assert np.allclose(heat, 1 / 12), "3 x 4 windows"
+
+
+@pytest.mark.parametrize("method", ["signed-cam", "integrated-gradients", "occlusion"])
+def test_a_model_that_reads_turned_views_is_explained_by_the_mean_of_their_maps(method: Method) -> None:
+    """Its network sees red on the left only; a turned view shows it what lies on the right."""
+
+    class Left(Reds):
+        def forward(self, images: Tensor) -> Tensor:
+            half = torch.arange(images.shape[3]) < images.shape[3] // 2
+            return super().forward(images * half)
+
+    one = reds(head())
+    network = Pooled(Left(), "model", prefix_tokens=0, turns=True).eval().requires_grad_(requires_grad=False)
+    seen = ExplainedModel(one.card, network, one.transform, one.heads)
+    field = picture()[0]
+    heat = explain(seen, field, method=method).values[0]
+    mirrored = field.with_values(np.ascontiguousarray(field.values[:, :, ::-1]))
+    assert np.allclose(explain(seen, mirrored, method=method).values[0], heat[:, ::-1], atol=1e-6)
+    blind = ExplainedModel(one.card, Pooled(Left(), "model", prefix_tokens=0).eval(), one.transform, one.heads)
+    alone = explain(blind, field, method=method).values[0]
+    assert np.abs(alone - heat).max() > 0.3 * np.abs(heat).max()
 
 
 def test_windows_are_explained_one_by_one_and_stitched(model: ExplainedModel) -> None:

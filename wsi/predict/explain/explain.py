@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wsi.encode.build import turned, turned_back
 from wsi.errors import ModelError, UsageError, did_you_mean
 from wsi.field import Field
 from wsi.predict.explain.explained import MAIN, ExplainedModel
@@ -102,7 +103,10 @@ def _heats(model: ExplainedModel, windows: list[NDArray[np.uint8]], asked: Asked
     found = []
     for window in windows:
         images = model.images([window])
-        found.append(_METHODS[asked.method](score, network, images).float().numpy())
+        views = [
+            turned_back(_METHODS[asked.method](score, network, turned(images, turn)), turn) for turn in model.turns
+        ]
+        found.append(torch.stack(views).mean(dim=0).float().numpy())
     return found
 
 

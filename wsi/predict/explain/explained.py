@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from wsi.card import AcceptsField, Head, ModelCard, Transform
+from wsi.encode.build import TURNS, Pooled, Turn
 from wsi.encode.load import load_network
 from wsi.encode.transform import normalize
 from wsi.errors import ModelError
@@ -51,8 +52,13 @@ class ExplainedModel:
         tiles = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2)
         return normalize(tiles.float(), self.transform)
 
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The views of an image that the encoder reads."""
+        return TURNS if isinstance(self.network, Pooled) and self.network.turns else TURNS[:1]
+
     def score(self, images: Tensor, *, head: str = MAIN, to: str | None = None) -> Tensor:
-        """Return what is explained of each image as a bag of its own, `(B,)`.
+        """Return what is explained of each image as a bag of its own, `(B,)`, as it is seen unturned.
 
         The log odds of a class of two; the logit of one of several; the log odds of one of ordered grades, and without
         `to` their mean log odds of being above each, which rises with the grade.
@@ -61,7 +67,8 @@ class ExplainedModel:
             to: name of a class; None: what `Head.speaks_for` says.
         """
         told, members = self.heads[head]
-        features = self.network(images).float()  # (B, D)
+        see = self.network.pooled if isinstance(self.network, Pooled) else self.network
+        features = see(images).float()  # (B, D)
         logits = torch.stack([member(features[:, None])[0] for member in members]).mean(dim=0)  # (B, C)
         return class_score(logits, told, to=to)
 
