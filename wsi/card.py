@@ -178,12 +178,13 @@ class Referral(FromYaml):
 
 
 class OutOfDistribution(FromYaml):
-    """Distance of the bag's mean embedding from the training bags, in whitened principal axes.
+    """Distance of the bag's mean embedding from the training bags.
 
-    Arrays in the weights file: ood.mean (D,), ood.axes (K, D), ood.scale (K,).
+    Arrays in the weights file: ood.mean (D,), principal axes ood.axes (K, D), and along them ood.scale (K,).
     """
 
-    method: Literal["mahalanobis"]
+    method: Literal["mahalanobis", "residual"]
+    """mahalanobis: in the axes, in standard deviations; residual: how much of it lies outside of them."""
     limit: Positive
     chosen_by: str
 

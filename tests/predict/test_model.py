@@ -95,6 +95,16 @@ def test_the_distance_is_that_of_the_mean_feature_in_the_axes(tmp_path: Path) ->
     assert model.distance((center + spread).astype(np.float32)) == pytest.approx(5 / np.sqrt(2), rel=1e-5)
 
 
+def test_what_lies_outside_of_the_axes_is_the_distance_of_the_residual(tmp_path: Path) -> None:
+    weights = folders.tensors() | folders.familiar(axes=2)
+    rule = {"method": "residual", "limit": 2.0, "chosen_by": "hand"}
+    model, _, _ = loaded(tmp_path, weights=weights, out_of_distribution=rule)
+    mean, axes = (weights[f"ood.{name}"].astype(np.float64) for name in ("mean", "axes"))
+    outside = np.linalg.svd(axes)[2][2:4]  # two directions that the axes know nothing of
+    bag = (mean + 40 * axes[0] - 70 * axes[1] + 3 * outside[0] + 4 * outside[1])[None].astype(np.float32)
+    assert model.distance(bag) == pytest.approx(5, rel=1e-3)
+
+
 def test_a_model_without_a_rule_measures_no_distance(tmp_path: Path) -> None:
     assert loaded(tmp_path)[0].distance(folders.bag(3)) is None
 

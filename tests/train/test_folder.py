@@ -150,6 +150,10 @@ def test_familiar_rule_whitens_the_mean_features() -> None:
     assert limit is not None
     assert 1.2 < limit < 1.9  # sqrt(chi2_3 at 0.95 / 3) = 1.61
     assert fit_familiar(np.ones((5, 3))) is None
+    outside = fit_familiar(np.pad(rows, ((0, 0), (0, 7))), method="residual")
+    assert outside is not None
+    assert outside.distances(np.pad(rows, ((0, 0), (0, 7)))) == pytest.approx(np.zeros(400), abs=1e-9)
+    assert outside.distances(np.eye(10)[4:6] * 6 + np.pad(rows[:2], ((0, 0), (0, 7)))) == pytest.approx([6, 6])
     assert familiar_limit(np.ones((400, 3)), folds, share=0.95) is None
 
 

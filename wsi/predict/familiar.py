@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +24,21 @@ class Familiar:
     mean: Floats
     axes: Floats
     scale: Floats
+    method: Literal["mahalanobis", "residual"] = "mahalanobis"
 
     def distance(self, features: NDArray[np.float32]) -> float:
-        """Return the distance of a bag's mean feature, in standard deviations.
+        """Return the distance of a bag's mean feature from the training bags'.
 
-        The Mahalanobis distance in the axes over sqrt(K): the root mean square of `axes @ (m - mean) / scale`,
-        so it is about 1 for a training bag whatever K is.
+        mahalanobis: in the axes over sqrt(K), the root mean square of `axes @ (m - mean) / scale`, so it is about 1 for
+        a training bag whatever K is. residual: the length of what of `m - mean` lies outside of the axes.
+
+        Source: Wang et al. 2022, ViM, eq. 3, for the residual.
         """
-        place = self.axes @ (features.mean(axis=0, dtype=np.float64) - self.mean) / self.scale  # (K,)
-        return math.sqrt(float(np.mean(place**2)))
+        off = features.mean(axis=0, dtype=np.float64) - self.mean
+        place = self.axes @ off  # (K,)
+        if self.method == "residual":
+            return float(np.linalg.norm(off - place @ self.axes))
+        return math.sqrt(float(np.mean((place / self.scale) ** 2)))
 
 
 def make_familiar(card: ModelCard, tensors: Mapping[str, Tensor], path: Path, *, dim: int) -> Familiar | None:
@@ -47,7 +54,7 @@ def make_familiar(card: ModelCard, tensors: Mapping[str, Tensor], path: Path, *,
             f"{path}: holds {', '.join(found) or 'no ood arrays'}, the card's out_of_distribution "
             f"asks for {', '.join(expected) or 'none'}; get the folder again"
         )
-    if not found:
+    if card.out_of_distribution is None:
         return None
     mean, axes, scale = (sound(path, name, tensors[name]).double().numpy() for name in OOD)
     if mean.shape != (dim,) or scale.ndim != 1 or not len(scale) or axes.shape != (len(scale), dim):
@@ -57,4 +64,4 @@ def make_familiar(card: ModelCard, tensors: Mapping[str, Tensor], path: Path, *,
         )
     if not (scale > 0).all():
         raise WeightsError(f"{path}: ood.scale must be positive, its least is {scale.min()}")
-    return Familiar(mean, axes, scale)
+    return Familiar(mean, axes, scale, card.out_of_distribution.method)

@@ -161,7 +161,7 @@ def _arrays(rule: Familiar | None) -> dict[str, Tensor]:
 
 def _familiar(run: PictureRun, rows: Floats) -> tuple[Familiar | None, float | None]:
     share = run.plan.config.model.familiar
-    rule = fit_familiar(rows) if share and len(run.distances) else None
+    rule = fit_familiar(rows, method="residual") if share and len(run.distances) else None
     return rule, None if rule is None else round(float(np.quantile(run.distances, share)), 3)
 
 
@@ -169,7 +169,7 @@ def _limit(limit: float | None, share: float) -> dict[str, Any]:
     if limit is None:
         return {}
     chosen = f"{share:.1%} of the held-out pictures lie within it, by the network and rule of the other folds"
-    return {"out_of_distribution": {"method": "mahalanobis", "limit": limit, "chosen_by": chosen}}
+    return {"out_of_distribution": {"method": "residual", "limit": limit, "chosen_by": chosen}}
 
 
 def _head(asked: Asked, head: Head) -> dict[str, Any]:

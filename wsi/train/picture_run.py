@@ -200,7 +200,10 @@ def _train_fold(
     epochs = fitting.run(fold.train, checkpoint, key=plan.key(fold), watch=watch)
     tested = fitting.embeddings(fold.test)
     distances = np.zeros(0)
-    if plan.config.model.familiar and (rule := fit_familiar(fitting.embeddings(fold.train))) is not None:
+    if (
+        plan.config.model.familiar
+        and (rule := fit_familiar(fitting.embeddings(fold.train), method="residual")) is not None
+    ):
         distances = rule.distances(tested)
     shifted = {name: tuple(fitting.logits(fitting.embeddings(fold.test, read=read))) for name, read in changed.items()}
     return FoldNetwork(fold, dict(fitting.weights()), tuple(fitting.logits(tested)), shifted, distances, epochs)
