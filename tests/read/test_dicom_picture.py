@@ -1,5 +1,6 @@
 """DICOM pictures: pydicom's own decoding is the oracle where it can decode, closed forms where it can't."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     CTImageStorage,
@@ -16,6 +19,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -168,6 +172,23 @@ def test_ybr_is_turned_into_rgb_by_the_standards_matrix(tmp_path: Path) -> None:
     halved = np.array([[76, 76, 85, 255]] * 12, np.uint8)
     path = dicom(tmp_path / "b.dcm", px, PhotometricInterpretation="YBR_FULL_422", PixelData=halved.tobytes())
     assert np.array_equal(read(path).field.values, found.field.values)
+
+
+@pytest.mark.parametrize("keeps_rgb", [False, True])
+def test_jpegs_own_marker_says_its_colors_whatever_the_header_says(keeps_rgb: bool, tmp_path: Path) -> None:
+    stored = io.BytesIO()
+    smooth = np.asarray(Image.fromarray(COLORS).resize((64, 48)))
+    # Pillow writes JFIF's marker with YCbCr, and Adobe's with RGB.
+    Image.fromarray(smooth).save(stored, "JPEG", quality=95, subsampling=0, keep_rgb=keeps_rgb)
+    assert (b"JFIF" in stored.getvalue()[:32]) is not keeps_rgb
+    path = dicom(tmp_path / "a.dcm", smooth)
+    found = pydicom.dcmread(path)
+    found.PixelData = encapsulate([stored.getvalue()])
+    found.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    found.save_as(path)
+    with Image.open(stored) as image:
+        expected = np.asarray(image.convert("RGB"))
+    assert np.array_equal(read(path).field.values, expected.transpose(2, 0, 1))
 
 
 EXACT = [

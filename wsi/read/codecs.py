@@ -232,7 +232,7 @@ def _jpeg_family(stored: bytes, layout: Layout) -> NDArray[Any]:
     return _signed(samples.astype(np.int32), layout)
 
 
-_APP14, _SOF = 0xEE, {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_APP0, _APP14, _SOF = 0xE0, 0xEE, {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
 
 def _segments(stored: bytes) -> Mapping[int, bytes]:
@@ -270,11 +270,13 @@ def _check_claim(stored: bytes, layout: Layout) -> None:
 
 
 def _jpeg_colors(stored: bytes, layout: Layout) -> str | None:
-    """Return what a JPEG's three samples are: as Adobe's marker in it says, else as the header says."""
+    """Return what a JPEG's three samples are: as Adobe's or JFIF's marker in it says, else as the header says."""
     if layout.samples == 1:
         return None
     segments = _segments(stored)
     adobe = segments.get(_APP14, b"")
     if adobe.startswith(b"Adobe") and len(adobe) >= 12:
         return "RGB" if adobe[11] == 0 else "YCBCR"
+    if segments.get(_APP0, b"").startswith(b"JFIF\0"):  # holds YCbCr, and files that say RGB of it are many
+        return "YCBCR"
     return "RGB" if layout.kind == "RGB" else "YCBCR"
