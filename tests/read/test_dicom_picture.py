@@ -140,6 +140,26 @@ def test_eight_bits_without_a_window_are_shown_as_they_are(tmp_path: Path) -> No
     assert np.array_equal(read(dicom(tmp_path / "a.dcm", px)).field.values[0], px)
 
 
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_negative_slope_without_a_window_turns_a_picture_over_at_any_depth(
+    deep: bool, kind: str, tmp_path: Path
+) -> None:
+    px = np.arange(256).reshape(16, 16).astype(np.uint16 if deep else np.uint8)
+    options: dict[str, Any] = {"PhotometricInterpretation": kind, "RescaleSlope": -1, "RescaleIntercept": 255}
+    found = read(dicom(tmp_path / "a.dcm", px, **options)).field.values[0]
+    assert np.allclose(found, px if kind == "MONOCHROME1" else 255 - px.astype(float))
+
+
+def test_hot_px_leave_the_rest_its_contrast_where_no_window_is_stored(tmp_path: Path) -> None:
+    px = np.tile(np.arange(1000, 2000, dtype=np.uint16), (20, 1))
+    px[7, 100] = 65535
+    found = read(dicom(tmp_path / "a.dcm", px))
+    low, high = np.percentile(px, [0.5, 99.5])
+    assert np.allclose(found.field.values[0], np.clip((px - low) * (255 / (high - low)), 0, 255), atol=1e-3)
+    assert "a few px lie far from all others" in found.info.findings[0]
+
+
 def table(values: NDArray[Any], first: int, bits: int) -> Dataset:
     found = Dataset()
     found.LUTDescriptor = [len(values), first, bits]

@@ -27,7 +27,7 @@ from wsi.results.mask import Mask, amounts, write_mask
 from wsi.tile.windows_file import read_windows, write_windows
 from wsi.windows import Windows, as_tile, cut, plan_windows, two_sides
 
-FIELD_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 1, "predict": 4}
+FIELD_CODE: dict[Stage, int] = {"tissue": 3, "tile": 2, "encode": 1, "predict": 4}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 MAX_WINDOWS = 1 << 20
 
