@@ -197,7 +197,8 @@ def _verdict(
     marker: Marks, mask: Mask, facts: FieldFacts, recipe: Recipe, plan: Windows
 ) -> tuple[list[Structure], dict[str, object]]:
     """Return what was marked, and the facts that are kept of it."""
-    found = amounts(mask, marker.card.structures, foreground=facts.foreground)
+    where = _accepts(recipe).foreground
+    found = amounts(mask, marker.card.structures, foreground=facts.foreground, where=where)
     reasons = []
     for structure, one in zip(marker.card.structures, found, strict=True):
         if structure.usual is not None and not structure.usual[0] <= one.amount <= structure.usual[1]:
