@@ -348,6 +348,32 @@ def test_compressed_frame_that_claims_another_size_is_refused(tmp_path: Path) ->
             read(path)
 
 
+def group(**parts: dict[str, Any]) -> Dataset:
+    """Return functional groups of a frame, each of one item."""
+    found = Dataset()
+    for name, elements in parts.items():
+        part = Dataset()
+        for element, value in elements.items():
+            setattr(part, element, value)
+        setattr(found, f"{name}Sequence", [part])
+    return found
+
+
+def test_radiograph_of_one_frame_with_groups_of_frames_is_a_picture(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"bits": 12, "NumberOfFrames": 1, "PerFrameFunctionalGroupsSequence": [Dataset()]}
+    path = dicom(tmp_path / "a.dcm", DEEP[None], WindowCenter=2048, WindowWidth=4096, **options)
+    assert np.allclose(read(path).field.values[0], window(DEEP, 2048, 4096), atol=1e-3)
+    options["PerFrameFunctionalGroupsSequence"] = [
+        group(
+            FrameVOILUT={"WindowCenter": 4000, "WindowWidth": 3000}, PixelMeasures={"PixelSpacing": [0.2, 0.1]}
+        )
+    ]  # fmt: skip
+    shared = [group(PixelValueTransformation={"RescaleSlope": 2, "RescaleIntercept": -100})]
+    found = read(dicom(tmp_path / "b.dcm", DEEP[None], SharedFunctionalGroupsSequence=shared, **options))
+    assert np.allclose(found.field.values[0], window(DEEP * 2.0 - 100, 4000, 3000), atol=1e-3)
+    assert found.info.spacing == (0.2, 0.1)
+
+
 def test_text_burned_into_px_is_told(tmp_path: Path) -> None:
     found = read(dicom(tmp_path / "a.dcm", COLORS, BurnedInAnnotation="YES", Modality="US"))
     assert found.info.findings == ("the file says that text is burned into its px",)
