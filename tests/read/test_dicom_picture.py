@@ -301,6 +301,22 @@ def test_what_is_no_picture_is_refused_by_name(name: str) -> None:
     assert str(told.value).startswith(name)
 
 
+def test_empty_file_is_told_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("a.dcm", "a.ima", "a.jpg"):
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(UnreadableError, match="the file is empty; copy it again"):
+            read(tmp_path / name)
+
+
+def test_file_cut_off_inside_its_header_is_never_another_kind_of_file(tmp_path: Path) -> None:
+    stored = dicom(tmp_path / "a.dcm", DEEP, bits=12).read_bytes()
+    for kept in range(133, len(stored) - DEEP.nbytes, 5):
+        (tmp_path / "b.dcm").write_bytes(stored[:kept])
+        with pytest.raises((FormatError, UnreadableError), match=r"copy it again|its header has no") as told:
+            read(tmp_path / "b.dcm")
+        assert "report" not in str(told.value)
+
+
 REFUSED: dict[str, tuple[dict[str, Any], type[SlideError], str]] = {
     "a whole slide": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6", "Modality": "SM"}, ModalityError, "slides"),
     "CMYK": ({"PhotometricInterpretation": "CMYK"}, FormatError, "px stored as CMYK"),

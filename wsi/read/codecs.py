@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.encaps import get_frame
 
 from wsi.errors import FormatError, UnreadableError
-from wsi.read.dicom_file import DEFLATED, number
+from wsi.read.dicom_file import DEFLATED, is_image_class, number
 from wsi.read.field_info import check_room
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -61,6 +61,8 @@ def layout_of(header: pydicom.Dataset, *, limit: int) -> Layout:
     """
     kind = str(header.get("PhotometricInterpretation", "")).strip().upper()
     if "Rows" not in header:
+        if is_image_class(header):
+            raise UnreadableError("it holds no image, though its class is one of images: it is cut off; copy it again")
         raise FormatError("it holds no image (a report, a plan or a curve); expected px")
     samples, allocated = int(number(header, "SamplesPerPixel", 1)), int(number(header, "BitsAllocated"))
     stored = int(number(header, "BitsStored", allocated))
@@ -111,7 +113,9 @@ def frame(found: pydicom.Dataset, layout: Layout, index: int) -> NDArray[Any]:
         UnreadableError: it is missing, cut off or damaged.
     """
     if "PixelData" not in found:
-        raise FormatError("no px are stored in it (or as floating-point numbers); export it as an image")
+        raise FormatError(
+            "no px are stored in it (cut off before them, or floating-point numbers); copy it again, or export it as an image"
+        )
     if layout.syntax in _NATIVE:
         samples = _native(found, layout, index)
     else:

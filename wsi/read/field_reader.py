@@ -52,7 +52,7 @@ def _read(files: list[Path], limit: int) -> FieldReading:
         from wsi.read.picture import read_picture
 
         return read_picture(files[0], limit=limit)
-    if files[0].suffix.lower() in (".dcm", ".ima"):
+    if head and files[0].suffix.lower() in (".dcm", ".ima"):
         raise FormatError(
             "no DICOM file header (the letters DICM at byte 128); write it as a DICOM Part 10 file, as "
             "`dcmconv +F` does"
