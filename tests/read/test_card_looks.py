@@ -9,7 +9,7 @@ from PIL import Image
 
 from wsi.card_image import AcceptsField
 from wsi.engine.field_desk import prepare
-from wsi.errors import ModalityError
+from wsi.errors import ModalityError, UnreadableError
 
 CARD = Path(__file__).parents[2] / "models" / "retina-dr" / "model.yaml"
 
@@ -53,3 +53,11 @@ def test_twelve_bits_in_a_file_of_sixteen_are_told_what_to_do(tmp_path: Path) ->
     with pytest.raises(ModalityError) as told:
         prepare([tmp_path / "b.png"], accepts, "b.png")  # noise, in all of its bits
     assert "almost black" not in str(told.value)
+
+
+def test_image_that_cannot_be_read_is_called_by_its_place_among_the_others(
+    accepts: AcceptsField, tmp_path: Path
+) -> None:
+    (tmp_path / "IM0000").write_bytes(b"")
+    with pytest.raises(UnreadableError, match=r"^scans/b/IM0000: the file is empty"):
+        prepare([tmp_path / "IM0000"], accepts, "scans/b/IM0000")

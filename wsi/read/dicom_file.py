@@ -55,6 +55,23 @@ def named_faults() -> Iterator[None]:
         raise UnreadableError(f"a damaged DICOM file ({type(error).__name__}); copy it again") from None
 
 
+@contextmanager
+def fault_of(path: Path, *, among: int) -> Iterator[None]:
+    """Name the file in an error, where it is one `among` several of an image."""
+    try:
+        with named_faults():
+            yield
+    except SlideError as error:
+        if among == 1:
+            raise
+        raise type(error)(f"{shown_name(path)}: {error}") from None
+
+
+def shown_name(path: Path) -> str:
+    """Return a file's name as text; bytes that are no UTF-8 are spelled out."""
+    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def open_dicom(path: Path, *, limit: int, pixels: bool) -> pydicom.Dataset:
     """Return the elements of a file that are on the allow-list, with or without its px.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wsi.errors import FormatError, UnreadableError
 from wsi.field import volume_field
 from wsi.read.codecs import Layout, frame, layout_of
-from wsi.read.dicom_file import named_faults, number, numbers, open_dicom
+from wsi.read.dicom_file import fault_of, named_faults, number, numbers, open_dicom, shown_name
 from wsi.read.dicom_shown import measured, padded, rescaled
 from wsi.read.field_info import MEASURED, FieldInfo, FieldReading, check_room
 from wsi.read.finite import made_finite
@@ -34,6 +34,8 @@ class Slice:
     """Rescale slope and intercept of this frame, when the frame says them itself."""
     intercept: float
     thickness: float | None
+    name: str
+    """What messages call it: its file, and of several in one the number of its frame, from 1."""
 
 
 def read_dicom_series(
@@ -52,17 +54,12 @@ def read_dicom_series(
         UnreadableError: damaged. TooLargeError: it claims more than `limit` bytes.
     """
     with named_faults():
-        layouts = [layout_of(header, limit=limit) for header in headers]
-        if len({(each.rows, each.columns, each.samples) for each in layouts}) > 1:
-            raise FormatError("slices of different sizes; expected one volume: export one series")
-        if layouts[0].samples > 1 or layouts[0].kind == "PALETTE COLOR":
-            raise FormatError("a stack of color pictures; expected one value a sample")
-        slices = [
-            one
-            for path, header, each in zip(files, headers, layouts, strict=True)
-            for one in _slices(path, header, each)
-        ]
-        stack = stack_of([one.plane for one in slices])
+        layouts = _layouts(files, headers, limit)
+        slices: list[Slice] = []
+        for path, header, each in zip(files, headers, layouts, strict=True):
+            with fault_of(path, among=len(files)):
+                slices += _slices(path, header, each)
+        stack = stack_of([one.plane for one in slices], names=[one.name for one in slices])
         ordered = [slices[i] for i in stack.order]
         count = len(ordered) * layouts[0].rows * layouts[0].columns
         check_room(count * BYTES_A_SAMPLE, limit, what="the volume")
@@ -73,6 +70,21 @@ def read_dicom_series(
     field = volume_field(values.transpose(2, 1, 0)[None], stack.affine, MEASURED)  # (1, i, j, k)
     info = FieldInfo("dicom", modality, 3, MEASURED, layouts[0].stored, field.steps, tuple(findings))
     return FieldReading(field, info)
+
+
+def _layouts(files: Sequence[Path], headers: Sequence[pydicom.Dataset], limit: int) -> list[Layout]:
+    """Return how each file's px are stored, all of them alike."""
+    found: list[Layout] = []
+    for path, header in zip(files, headers, strict=True):
+        with fault_of(path, among=len(files)):
+            found.append(layout_of(header, limit=limit))
+        if found[-1].shape != found[0].shape:
+            raise FormatError(
+                f"slices of different sizes, first {shown_name(path)}; expected one volume: export one series"
+            )
+    if found[0].samples > 1 or found[0].kind == "PALETTE COLOR":
+        raise FormatError("a stack of color pictures; expected one value a sample")
+    return found
 
 
 def has_place(header: pydicom.Dataset) -> bool:
@@ -91,9 +103,8 @@ def _slices(path: Path, header: pydicom.Dataset, layout: Layout) -> Iterator[Sli
             numbers(header, "ImageOrientationPatient"),
             numbers(header, "PixelSpacing"),
         )
-        yield Slice(
-            path, 0, plane, None, 0.0, numbers(header, "SliceThickness")[0] if header.get("SliceThickness") else None
-        )
+        thick = numbers(header, "SliceThickness")
+        yield Slice(path, 0, plane, None, 0.0, thick[0] if thick else None, shown_name(path))
         return
     if len(groups) != layout.frames:
         raise UnreadableError(f"positions of {len(groups)} frames, but {layout.frames} frames; the header is damaged")
@@ -108,9 +119,8 @@ def _slices(path: Path, header: pydicom.Dataset, layout: Layout) -> Iterator[Sli
         scale = _part("PixelValueTransformationSequence", group, shared)
         slope = number(scale, "RescaleSlope", 1) if "RescaleSlope" in scale else None
         thickness = numbers(measures, "SliceThickness")
-        yield Slice(
-            path, index, plane, slope, number(scale, "RescaleIntercept", 0), thickness[0] if thickness else None
-        )
+        intercept, name = number(scale, "RescaleIntercept", 0), f"{shown_name(path)} frame {index + 1}"
+        yield Slice(path, index, plane, slope, intercept, thickness[0] if thickness else None, name)
 
 
 def _part(name: str, group: pydicom.Dataset, shared: pydicom.Dataset) -> pydicom.Dataset:
@@ -127,18 +137,20 @@ def _values(ordered: Sequence[Slice], layout: Layout, limit: int) -> tuple[NDArr
     values = np.empty((len(ordered), layout.rows, layout.columns), np.float32)
     padding: list[tuple[int, NDArray[np.bool_]]] = []
     opened: tuple[Path, pydicom.Dataset, Layout] | None = None
+    count = len({one.path for one in ordered})
     for k, one in enumerate(ordered):
-        if opened is None or opened[0] != one.path:
-            found = open_dicom(one.path, limit=limit, pixels=True)
-            opened = one.path, found, layout_of(found, limit=limit)
-        samples = frame(opened[1], opened[2], one.index)[..., 0]
-        if one.slope is None:
-            values[k] = measured(samples, opened[1])
-        else:
-            values[k] = rescaled(samples, one.slope or 1.0, one.intercept)
-        beyond = padded(samples, opened[1], opened[2])
-        if beyond is not None:
-            padding.append((k, beyond))
+        with fault_of(one.path, among=count):
+            if opened is None or opened[0] != one.path:
+                found = open_dicom(one.path, limit=limit, pixels=True)
+                opened = one.path, found, layout_of(found, limit=limit)
+            samples = frame(opened[1], opened[2], one.index)[..., 0]
+            if one.slope is None:
+                values[k] = measured(samples, opened[1])
+            else:
+                values[k] = rescaled(samples, one.slope or 1.0, one.intercept)
+            beyond = padded(samples, opened[1], opened[2])
+            if beyond is not None:
+                padding.append((k, beyond))
     findings = _fill(values, padding)
     finite, more = made_finite(values)
     low, high = float(finite.min()), float(finite.max())
