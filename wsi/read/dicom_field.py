@@ -39,7 +39,7 @@ def read_dicom(files: Sequence[Path], *, limit: int) -> FieldReading:
     """
     headers, kinds = [], []
     for path in files:
-        with fault_of(path, among=len(files)):
+        with fault_of(path, among=files):
             headers.append(open_dicom(path, limit=limit, pixels=False))
             kinds.append(_kind(headers[-1]))
     modality = kinds[0]

@@ -56,20 +56,28 @@ def named_faults() -> Iterator[None]:
 
 
 @contextmanager
-def fault_of(path: Path, *, among: int) -> Iterator[None]:
-    """Name the file in an error, where it is one `among` several of an image."""
+def fault_of(path: Path, *, among: Sequence[Path]) -> Iterator[None]:
+    """Name the file in an error, where an image has several."""
     try:
         with named_faults():
             yield
     except SlideError as error:
-        if among == 1:
+        if len(among) == 1:
             raise
-        raise type(error)(f"{shown_name(path)}: {error}") from None
+        raise type(error)(f"{shown_names(among)[path]}: {error}") from None
 
 
-def shown_name(path: Path) -> str:
-    """Return a file's name as text; bytes that are no UTF-8 are spelled out."""
-    return path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def shown_names(files: Sequence[Path]) -> dict[Path, str]:
+    """Return what messages call each file: its name, after its folder's where they lie in several.
+
+    Bytes that are no UTF-8 are spelled out.
+    """
+    parts = -1 if len({path.parent for path in files}) == 1 else -2
+    plain = {path: "/".join(path.parts[parts:]) for path in files}
+    return {
+        path: name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        for path, name in plain.items()
+    }
 
 
 def open_dicom(path: Path, *, limit: int, pixels: bool) -> pydicom.Dataset:
