@@ -9,10 +9,11 @@ from wsi.card_steps import Step
 from wsi.config import Positive, Share
 
 __all__ = [
-    "AcceptsField", "Fill", "InsideRoundView", "LargestComponent", "LeastSize", "MaskSelftest", "Network", "Postprocess", "Structure",
+    "AcceptsField", "Fill", "Foreground", "InsideRoundView", "LargestComponent", "LeastSize", "MaskSelftest", "Network", "Postprocess", "Structure",
 ]  # fmt: skip
 
 Side = Annotated[int, Field(ge=1, le=8192)]
+Foreground = Literal["all", "field-of-view", "body"]
 
 
 class AcceptsField(FromYaml):
@@ -42,7 +43,7 @@ class AcceptsField(FromYaml):
     overlap: Annotated[float, Field(ge=0.0, lt=0.95)] = 0.0
     pad: Finite | None = 0.0
     """Value beyond the end of an image smaller than a window; None repeats the last sample."""
-    foreground: Literal["all", "field-of-view", "body"] = "all"
+    foreground: Foreground = "all"
     """Where windows may lie."""
     min_foreground: Share = 0.1
     """Least share of a window that must be foreground."""

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from tests.export.cases import NO_VERDICT, make_case, make_result
 from wsi.errors import UsageError
 from wsi.export.dicom_codes import cielab
 from wsi.export.dicom_seg import SEGMENTATION, make_seg, read_slices
+from wsi.export.dicom_seg_file import write_seg
 from wsi.field import Field
+from wsi.read import find_slides
 from wsi.read.field_reader import read_field
 from wsi.results import Structure
-from wsi.results.mask import Mask
+from wsi.results.mask import Mask, write_mask
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5)
 ORGANS = [
@@ -189,6 +192,35 @@ def test_file_that_is_no_slice_is_named(series: Path) -> None:
     (series / "notes.txt").write_text("no DICOM")
     with pytest.raises(UsageError, match=r"notes\.txt"):
         read_slices(files_of(series))
+
+
+def test_file_of_several_frames_is_told_what_to_do(tmp_path: Path, series: Path) -> None:
+    one = pydicom.dcmread(files_of(series)[0])
+    one.NumberOfFrames = 2
+    del one.ImagePositionPatient
+    one.save_as(tmp_path / "mr.dcm")
+    with pytest.raises(UsageError, match=r"mr\.dcm: 2 slices in one file; .*`emf2sf`") as told:
+        read_slices([tmp_path / "mr.dcm"])
+    assert "Error" not in str(told.value)
+
+
+def test_only_files_of_the_cases_own_series_are_taken(tmp_path: Path, series: Path) -> None:
+    (found,) = find_slides(tmp_path)
+    draw_series(tmp_path / "other", seed=5)
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for folder in ("series", "other"):
+        for path in (tmp_path / folder).iterdir():
+            path.rename(mixed / f"{folder} {path.name}")
+    (mixed / "notes.txt").write_text("no DICOM")
+    field = read_field(sorted(mixed.glob("series *"))).field
+    labels = np.ones(field.shape, np.uint8)
+    case = tmp_path / "case"
+    make_case(case, make_result(None, **{**NO_VERDICT, "slide": found.id, "structures": ORGANS[:1]}), None)
+    write_mask(case / "mask.h5", Mask(labels, field.affine, field.steps, ("i", "j", "k"), "mm"))
+    assert write_seg(tmp_path / "seg.dcm", case, mixed, when=WHEN) == 6
+    series_uid = pydicom.dcmread(next(mixed.glob("series *"))).SeriesInstanceUID
+    assert pydicom.dcmread(tmp_path / "seg.dcm").ReferencedSeriesSequence[0].SeriesInstanceUID == series_uid
 
 
 def test_white_and_black_have_the_lab_values_of_the_standard() -> None:

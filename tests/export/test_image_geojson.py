@@ -11,9 +11,12 @@ import shapely
 from numpy.typing import NDArray
 
 from tests.export.cases import make_result
+from wsi import card_image
+from wsi.card_image import Foreground
 from wsi.export.explained_regions import FROM, MOST
 from wsi.export.image_geojson import write_image_geojson
 from wsi.results import ImageFacts
+from wsi.results.mask import Mask, amounts
 
 HEIGHT, WIDTH = 60, 80
 SCALE = 10
@@ -92,3 +95,17 @@ def test_of_many_places_the_small_ones_share_an_object(tmp_path: Path) -> None:
     assert len(told) == MOST
     assert shape(told[0]).area == max(shape(one).area for one in told[:-1])
     assert sum(shape(one).area for one in told) == (spots == 255).sum() * SCALE**2
+
+
+@pytest.mark.parametrize(("where", "told"), [("all", "image"), ("field-of-view", "field of view"), ("body", "body")])
+def test_share_is_named_after_what_it_is_a_share_of(where: Foreground, told: str, tmp_path: Path) -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:30, :20] = 1  # an eighth of the picture, a quarter of its half
+    mask = Mask(labels, np.eye(3), (1.0, 1.0), ("y", "x"), "px")
+    vessel = card_image.Structure(name="vessel", color=(200, 0, 0), unit="share")
+    found = amounts(mask, [vessel], foreground=0.5, where=where)
+    image = ImageFacts(format="png", axes=["y", "x"], shape=[HEIGHT, WIDTH], unit="px", steps=[1, 1], channels=["gray"])
+    result = make_result(None, image=image).model_copy(update={"structures": found})
+    write_image_geojson(tmp_path / "x.geojson.gz", result, None, labels)
+    (only,) = json.loads(gzip.decompress((tmp_path / "x.geojson.gz").read_bytes()))["features"]
+    assert only["properties"]["measurements"] == {"Area px^2": 600.0, f"Amount (of the {told})": 0.25}

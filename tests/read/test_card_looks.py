@@ -9,7 +9,7 @@ from PIL import Image
 
 from wsi.card_image import AcceptsField
 from wsi.engine.field_desk import prepare
-from wsi.errors import ModalityError
+from wsi.errors import ModalityError, UnreadableError
 
 CARD = Path(__file__).parents[2] / "models" / "retina-dr" / "model.yaml"
 
@@ -40,3 +40,24 @@ def test_picture_within_the_limits_of_a_shipped_card_is_taken(accepts: AcceptsFi
 def test_picture_beyond_one_limit_of_a_shipped_card_is_refused(accepts: AcceptsField, tmp_path: Path) -> None:
     with pytest.raises(ModalityError, match=r"a\.png: doesn't look like .*: (round|surround) is 0, expected"):
         prepare([draw(tmp_path / "a.png", is_round=False)], accepts, "a.png")
+
+
+def test_twelve_bits_in_a_file_of_sixteen_are_told_what_to_do(tmp_path: Path) -> None:
+    card = CARD.parents[1] / "chest-xray" / "model.yaml"
+    accepts = AcceptsField.model_validate(yaml.safe_load(card.read_text())["input"])
+    px = np.random.default_rng(2).integers(0, 4096, (300, 300)).astype(np.uint16)
+    Image.fromarray(px).save(tmp_path / "a.png")
+    with pytest.raises(ModalityError, match=r"almost black: .* \(from 12 to 16 bits: times 16\)"):
+        prepare([tmp_path / "a.png"], accepts, "a.png")
+    Image.fromarray(px * 16).save(tmp_path / "b.png")
+    with pytest.raises(ModalityError) as told:
+        prepare([tmp_path / "b.png"], accepts, "b.png")  # noise, in all of its bits
+    assert "almost black" not in str(told.value)
+
+
+def test_image_that_cannot_be_read_is_called_by_its_place_among_the_others(
+    accepts: AcceptsField, tmp_path: Path
+) -> None:
+    (tmp_path / "IM0000").write_bytes(b"")
+    with pytest.raises(UnreadableError, match=r"^scans/b/IM0000: the file is empty"):
+        prepare([tmp_path / "IM0000"], accepts, "scans/b/IM0000")

@@ -1,5 +1,6 @@
 """DICOM pictures: pydicom's own decoding is the oracle where it can decode, closed forms where it can't."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     CTImageStorage,
@@ -16,6 +19,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -136,6 +140,26 @@ def test_eight_bits_without_a_window_are_shown_as_they_are(tmp_path: Path) -> No
     assert np.array_equal(read(dicom(tmp_path / "a.dcm", px)).field.values[0], px)
 
 
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_negative_slope_without_a_window_turns_a_picture_over_at_any_depth(
+    deep: bool, kind: str, tmp_path: Path
+) -> None:
+    px = np.arange(256).reshape(16, 16).astype(np.uint16 if deep else np.uint8)
+    options: dict[str, Any] = {"PhotometricInterpretation": kind, "RescaleSlope": -1, "RescaleIntercept": 255}
+    found = read(dicom(tmp_path / "a.dcm", px, **options)).field.values[0]
+    assert np.allclose(found, px if kind == "MONOCHROME1" else 255 - px.astype(float))
+
+
+def test_hot_px_leave_the_rest_its_contrast_where_no_window_is_stored(tmp_path: Path) -> None:
+    px = np.tile(np.arange(1000, 2000, dtype=np.uint16), (20, 1))
+    px[7, 100] = 65535
+    found = read(dicom(tmp_path / "a.dcm", px))
+    low, high = np.percentile(px, [0.5, 99.5])
+    assert np.allclose(found.field.values[0], np.clip((px - low) * (255 / (high - low)), 0, 255), atol=1e-3)
+    assert "a few px lie far from all others" in found.info.findings[0]
+
+
 def table(values: NDArray[Any], first: int, bits: int) -> Dataset:
     found = Dataset()
     found.LUTDescriptor = [len(values), first, bits]
@@ -168,6 +192,23 @@ def test_ybr_is_turned_into_rgb_by_the_standards_matrix(tmp_path: Path) -> None:
     halved = np.array([[76, 76, 85, 255]] * 12, np.uint8)
     path = dicom(tmp_path / "b.dcm", px, PhotometricInterpretation="YBR_FULL_422", PixelData=halved.tobytes())
     assert np.array_equal(read(path).field.values, found.field.values)
+
+
+@pytest.mark.parametrize("keeps_rgb", [False, True])
+def test_jpegs_own_marker_says_its_colors_whatever_the_header_says(keeps_rgb: bool, tmp_path: Path) -> None:
+    stored = io.BytesIO()
+    smooth = np.asarray(Image.fromarray(COLORS).resize((64, 48)))
+    # Pillow writes JFIF's marker with YCbCr, and Adobe's with RGB.
+    Image.fromarray(smooth).save(stored, "JPEG", quality=95, subsampling=0, keep_rgb=keeps_rgb)
+    assert (b"JFIF" in stored.getvalue()[:32]) is not keeps_rgb
+    path = dicom(tmp_path / "a.dcm", smooth)
+    found = pydicom.dcmread(path)
+    found.PixelData = encapsulate([stored.getvalue()])
+    found.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    found.save_as(path)
+    with Image.open(stored) as image:
+        expected = np.asarray(image.convert("RGB"))
+    assert np.array_equal(read(path).field.values, expected.transpose(2, 0, 1))
 
 
 EXACT = [
@@ -260,6 +301,22 @@ def test_what_is_no_picture_is_refused_by_name(name: str) -> None:
     assert str(told.value).startswith(name)
 
 
+def test_empty_file_is_told_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("a.dcm", "a.ima", "a.jpg"):
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(UnreadableError, match="the file is empty; copy it again"):
+            read(tmp_path / name)
+
+
+def test_file_cut_off_inside_its_header_is_never_another_kind_of_file(tmp_path: Path) -> None:
+    stored = dicom(tmp_path / "a.dcm", DEEP, bits=12).read_bytes()
+    for kept in range(133, len(stored) - DEEP.nbytes, 5):
+        (tmp_path / "b.dcm").write_bytes(stored[:kept])
+        with pytest.raises((FormatError, UnreadableError), match=r"copy it again|its header has no") as told:
+            read(tmp_path / "b.dcm")
+        assert "report" not in str(told.value)
+
+
 REFUSED: dict[str, tuple[dict[str, Any], type[SlideError], str]] = {
     "a whole slide": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.6", "Modality": "SM"}, ModalityError, "slides"),
     "CMYK": ({"PhotometricInterpretation": "CMYK"}, FormatError, "px stored as CMYK"),
@@ -305,6 +362,32 @@ def test_compressed_frame_that_claims_another_size_is_refused(tmp_path: Path) ->
         found.save_as(path)
         with pytest.raises(UnreadableError, match=r"its px claim 680 x 520 px of 1 samples, the header 17 x 13 of 1"):
             read(path)
+
+
+def group(**parts: dict[str, Any]) -> Dataset:
+    """Return functional groups of a frame, each of one item."""
+    found = Dataset()
+    for name, elements in parts.items():
+        part = Dataset()
+        for element, value in elements.items():
+            setattr(part, element, value)
+        setattr(found, f"{name}Sequence", [part])
+    return found
+
+
+def test_radiograph_of_one_frame_with_groups_of_frames_is_a_picture(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"bits": 12, "NumberOfFrames": 1, "PerFrameFunctionalGroupsSequence": [Dataset()]}
+    path = dicom(tmp_path / "a.dcm", DEEP[None], WindowCenter=2048, WindowWidth=4096, **options)
+    assert np.allclose(read(path).field.values[0], window(DEEP, 2048, 4096), atol=1e-3)
+    options["PerFrameFunctionalGroupsSequence"] = [
+        group(
+            FrameVOILUT={"WindowCenter": 4000, "WindowWidth": 3000}, PixelMeasures={"PixelSpacing": [0.2, 0.1]}
+        )
+    ]  # fmt: skip
+    shared = [group(PixelValueTransformation={"RescaleSlope": 2, "RescaleIntercept": -100})]
+    found = read(dicom(tmp_path / "b.dcm", DEEP[None], SharedFunctionalGroupsSequence=shared, **options))
+    assert np.allclose(found.field.values[0], window(DEEP * 2.0 - 100, 4000, 3000), atol=1e-3)
+    assert found.info.spacing == (0.2, 0.1)
 
 
 def test_text_burned_into_px_is_told(tmp_path: Path) -> None:

@@ -142,6 +142,34 @@ def test_what_makes_no_volume_is_refused_by_name(claim: str, tmp_path: Path) -> 
     assert "1.2.3" not in str(error.value)
 
 
+SAID: dict[str, tuple[dict[str, Any], str]] = {
+    "a missing slice": ({"skip": [4]}, r"first between 006\.dcm at 101\.5 and 004\.dcm at 106\.5 mm"),
+    "uneven gaps": ({"changes": shifted(4, by=(0, 0, 0.4))}, r"first between 006\.dcm at 101\.5 and 005\.dcm at 104\.4 mm"),
+    "a place twice": ({"changes": shifted(4, by=(0, 0, -GAP))}, r"first 00[56]\.dcm at 101\.5 and 00[56]\.dcm at 101\.5"),
+    "a localizer": ({"changes": {3: {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}}}, r"001\.dcm and 006\.dcm"),
+    "two spacings": ({"changes": {3: {"PixelSpacing": [1.5, 2.1]}}}, r"001\.dcm and 006\.dcm"),
+    "no orientation": ({"changes": {3: {"ImageOrientationPatient": None}}}, r"^001\.dcm: 006\.dcm: it doesn't say where"),
+    "rescaled by 0": ({"changes": {3: {"RescaleSlope": 0}}}, r"^001\.dcm: 006\.dcm: its RescaleSlope is 0"),
+    "no rows": ({"changes": {3: {"Rows": 0}}}, r"^001\.dcm: 006\.dcm: claims"),
+    "a report": ({"changes": {3: {"Modality": "SR"}}}, r"^001\.dcm: 006\.dcm: a report"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("claim", SAID)
+def test_slice_that_is_at_fault_is_named(claim: str, tmp_path: Path) -> None:
+    options, told = SAID[claim]
+    paths = series(tmp_path, **options)  # slice 3 in space is 006.dcm
+    with pytest.raises((FormatError, UnreadableError), match=told):
+        read_field(paths)
+
+
+def test_slice_that_is_cut_off_is_named_after_the_name_given(tmp_path: Path) -> None:
+    paths = series(tmp_path, syntax=ExplicitVRLittleEndian)
+    paths[5].write_bytes(paths[5].read_bytes()[:-100])
+    with pytest.raises(UnreadableError, match=r"^patient/ct: 006\.dcm: cut off: 860 bytes of px, expected 960"):
+        read_field(paths, name="patient/ct")
+
+
 def test_slices_of_different_sizes_are_refused(tmp_path: Path) -> None:
     paths = series(tmp_path, syntax=ExplicitVRLittleEndian)
     header = pydicom.dcmread(paths[3])

@@ -17,7 +17,7 @@ from tests import make
 from tests.make_dicom import write_dicom
 from tests.make_mirax import write_mirax
 from tests.make_radiology import dicom, series
-from wsi.errors import FormatError
+from wsi.errors import FormatError, UnreadableError
 from wsi.read import Rejected, SlideFile, find_slides, open_slide
 from wsi.read.field_reader import read_field
 from wsi.read.sniff import is_dicom
@@ -339,6 +339,44 @@ def test_series_of_slices_is_one_volume_named_after_its_folder(tmp_path: Path) -
     (found,) = _slides(find_slides(tmp_path))
     assert found.relative == "patient/ct"
     assert set(found.files) == set(paths)
+
+
+@pytest.mark.parametrize("second", ["b", "a/more"])
+def test_series_split_over_folders_is_one_volume(second: str, tmp_path: Path) -> None:
+    whole = series(tmp_path / "whole", syntax=ExplicitVRLittleEndian)
+    expected = read_field(whole).field
+    for at, path in enumerate(whole):
+        folder = tmp_path / "split" / ("a" if at < 5 else second)
+        folder.mkdir(parents=True, exist_ok=True)
+        path.rename(folder / path.name)
+    (found,) = _slides(find_slides(tmp_path))
+    assert found.relative == "split/a"
+    reading = read_field(found.files)
+    assert np.array_equal(reading.field.values, expected.values)
+    assert "slices of one series from 2 folders" in reading.info.findings
+
+
+def test_file_at_fault_is_named_with_its_folder_where_a_series_lies_in_several(tmp_path: Path) -> None:
+    series(tmp_path / "a", syntax=ExplicitVRLittleEndian, skip=range(4))
+    wrong = {2: {"RescaleSlope": 0, "SOPInstanceUID": "1.2.9"}}
+    series(tmp_path / "b", syntax=ExplicitVRLittleEndian, skip=range(4, 9), changes=wrong)
+    (found,) = _slides(find_slides(tmp_path))
+    with pytest.raises(UnreadableError, match=r"^001\.dcm: b/007\.dcm: its RescaleSlope is 0"):
+        read_field(found.files)
+
+
+@pytest.mark.parametrize("what", ["copies", "phases", "another frame of reference", "another orientation"])
+def test_folders_with_volumes_of_their_own_stay_apart(what: str, tmp_path: Path) -> None:
+    first, second = range(5), range(5, 9)
+    own: dict[str, dict[str, object]] = {
+        "copies": {},
+        "phases": {"changes": {at: {"SOPInstanceUID": f"1.2.{at}"} for at in range(9)}},
+        "another frame of reference": {"skip": first, "FrameOfReferenceUID": "1.2.3"},
+        "another orientation": {"skip": first, "ImageOrientationPatient": [0, 1, 0, 0, 0, -1]},
+    }
+    series(tmp_path / "a", syntax=ExplicitVRLittleEndian, skip=second if "skip" in own[what] else ())
+    series(tmp_path / "b", syntax=ExplicitVRLittleEndian, **own[what])  # type: ignore[arg-type]
+    assert [slide.relative for slide in find_slides(tmp_path)] == ["a", "b"]
 
 
 def test_two_series_in_one_folder_are_two_volumes(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def prepare(files: list[Path], accepts: AcceptsField, name: str) -> Prepared:
         ModelError: the card's steps don't give what the card says.
     """
     refuse_slide(files[0], name)
-    reading = read_field(files)
+    reading = read_field(files, name=name)
     looks = look_at(reading.field) if accepts.looks else {}
     field = accepted(reading, accepts, name, looks=looks)
     found = _foreground(field, accepts)

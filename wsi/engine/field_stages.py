@@ -27,7 +27,7 @@ from wsi.results.mask import Mask, amounts, write_mask
 from wsi.tile.windows_file import read_windows, write_windows
 from wsi.windows import Windows, as_tile, cut, plan_windows, two_sides
 
-FIELD_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 1, "predict": 4}
+FIELD_CODE: dict[Stage, int] = {"tissue": 3, "tile": 2, "encode": 1, "predict": 4}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 MAX_WINDOWS = 1 << 20
 
@@ -197,7 +197,8 @@ def _verdict(
     marker: Marks, mask: Mask, facts: FieldFacts, recipe: Recipe, plan: Windows
 ) -> tuple[list[Structure], dict[str, object]]:
     """Return what was marked, and the facts that are kept of it."""
-    found = amounts(mask, marker.card.structures, foreground=facts.foreground)
+    where = _accepts(recipe).foreground
+    found = amounts(mask, marker.card.structures, foreground=facts.foreground, where=where)
     reasons = []
     for structure, one in zip(marker.card.structures, found, strict=True):
         if structure.usual is not None and not structure.usual[0] <= one.amount <= structure.usual[1]:

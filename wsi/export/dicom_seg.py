@@ -67,27 +67,33 @@ def _slice(path: Path) -> Slice:
     wanted = [
         "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "SOPInstanceUID",
         "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "SliceThickness",
+        "NumberOfFrames",
     ]  # fmt: skip
     try:
         header = pydicom.dcmread(path, specific_tags=list(wanted), stop_before_pixels=True)
-        thickness = header.get("SliceThickness")
-        return Slice(
-            study=str(header.StudyInstanceUID),
-            series=str(header.SeriesInstanceUID),
-            frame_of_reference=str(header.FrameOfReferenceUID),
-            sop_class=str(header.SOPClassUID),
-            sop_instance=str(header.SOPInstanceUID),
-            position=tuple(float(n) for n in header.ImagePositionPatient),
-            orientation=tuple(float(n) for n in header.ImageOrientationPatient),
-            spacing=(float(header.PixelSpacing[0]), float(header.PixelSpacing[1])),
-            rows=int(header.Rows),
-            columns=int(header.Columns),
-            thickness=None if thickness is None else float(thickness),
-        )
-    except (OSError, AttributeError, TypeError, ValueError, pydicom.errors.InvalidDicomError) as error:
+        thickness, frames = header.get("SliceThickness"), int(header.get("NumberOfFrames") or 1)
+        if frames == 1:
+            return Slice(
+                study=str(header.StudyInstanceUID),
+                series=str(header.SeriesInstanceUID),
+                frame_of_reference=str(header.FrameOfReferenceUID),
+                sop_class=str(header.SOPClassUID),
+                sop_instance=str(header.SOPInstanceUID),
+                position=tuple(float(n) for n in header.ImagePositionPatient),
+                orientation=tuple(float(n) for n in header.ImageOrientationPatient),
+                spacing=(float(header.PixelSpacing[0]), float(header.PixelSpacing[1])),
+                rows=int(header.Rows),
+                columns=int(header.Columns),
+                thickness=None if thickness is None else float(thickness),
+            )
+    except (OSError, AttributeError, TypeError, ValueError, pydicom.errors.InvalidDicomError):
         raise UsageError(
-            f"{path.name}: not a slice of a DICOM series with a position ({type(error).__name__})"
+            f"{path.name}: not a slice of a DICOM series with a position and its UIDs; give a folder of the series alone"
         ) from None
+    raise UsageError(
+        f"{path.name}: {frames} slices in one file; a segmentation is written for series with a file a slice: split it, as "
+        "dcm4che's `emf2sf` does, and run the model on the parts"
+    )
 
 
 def labels_of(one: Slice, mask: Mask) -> NDArray[np.uint8] | None:

@@ -11,6 +11,8 @@ from wsi.read.field_info import GRAY, RGB, FieldReading
 
 COLORLESS = 2
 """Gray levels that the channels of a gray picture stored in color may differ by, where a JPEG rounded them."""
+BLACK, BRIGHT_PERCENTILE = 16, 99.5
+"""Of 255, what the brightest px of 12 bits stay below in a file of 16; hot px aside."""
 _SHAPES = {2: "a picture", 3: "a volume"}
 
 
@@ -37,6 +39,7 @@ def accepted(reading: FieldReading, accepts: AcceptsField, name: str, *, looks: 
             told = "not measured" if found is None else f"{found:.3g}"
             raise ModalityError(
                 f"{name}: doesn't look like what the model learned from: {look} is {told}, expected {low:g} to {high:g}"
+                f"{_if_black(field)}"
             )
     _check_spacing(info.spacing, accepts, name)
     if accepts.shape and not all(accepts.shape[0] <= side <= accepts.shape[1] for side in field.shape):
@@ -45,6 +48,16 @@ def accepted(reading: FieldReading, accepts: AcceptsField, name: str, *, looks: 
             f"{name}: {sides} samples; the model reads {accepts.shape[0]} to {accepts.shape[1]} along every axis"
         )
     return field
+
+
+def _if_black(field: Field) -> str:
+    """Return what to do about a picture that is almost black, as 12 bits in a file of 16 are; "" of all others."""
+    if len(field.axes) != 2 or float(np.percentile(field.values, BRIGHT_PERCENTILE)) >= BLACK:
+        return ""
+    return (
+        "; the picture is almost black: if its values have fewer bits than the file, stretch them to all of the file's "
+        "(from 12 to 16 bits: times 16)"
+    )
 
 
 def _with_channels(field: Field, accepts: AcceptsField, name: str) -> Field:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.encaps import get_frame
 
 from wsi.errors import FormatError, UnreadableError
-from wsi.read.dicom_file import DEFLATED, number
+from wsi.read.dicom_file import DEFLATED, is_image_class, number
 from wsi.read.field_info import check_room
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -61,6 +61,8 @@ def layout_of(header: pydicom.Dataset, *, limit: int) -> Layout:
     """
     kind = str(header.get("PhotometricInterpretation", "")).strip().upper()
     if "Rows" not in header:
+        if is_image_class(header):
+            raise UnreadableError("it holds no image, though its class is one of images: it is cut off; copy it again")
         raise FormatError("it holds no image (a report, a plan or a curve); expected px")
     samples, allocated = int(number(header, "SamplesPerPixel", 1)), int(number(header, "BitsAllocated"))
     stored = int(number(header, "BitsStored", allocated))
@@ -111,7 +113,9 @@ def frame(found: pydicom.Dataset, layout: Layout, index: int) -> NDArray[Any]:
         UnreadableError: it is missing, cut off or damaged.
     """
     if "PixelData" not in found:
-        raise FormatError("no px are stored in it (or as floating-point numbers); export it as an image")
+        raise FormatError(
+            "no px are stored in it (cut off before them, or floating-point numbers); copy it again, or export it as an image"
+        )
     if layout.syntax in _NATIVE:
         samples = _native(found, layout, index)
     else:
@@ -232,7 +236,7 @@ def _jpeg_family(stored: bytes, layout: Layout) -> NDArray[Any]:
     return _signed(samples.astype(np.int32), layout)
 
 
-_APP14, _SOF = 0xEE, {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_APP0, _APP14, _SOF = 0xE0, 0xEE, {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
 
 def _segments(stored: bytes) -> Mapping[int, bytes]:
@@ -270,11 +274,13 @@ def _check_claim(stored: bytes, layout: Layout) -> None:
 
 
 def _jpeg_colors(stored: bytes, layout: Layout) -> str | None:
-    """Return what a JPEG's three samples are: as Adobe's marker in it says, else as the header says."""
+    """Return what a JPEG's three samples are: as Adobe's or JFIF's marker in it says, else as the header says."""
     if layout.samples == 1:
         return None
     segments = _segments(stored)
     adobe = segments.get(_APP14, b"")
     if adobe.startswith(b"Adobe") and len(adobe) >= 12:
         return "RGB" if adobe[11] == 0 else "YCBCR"
+    if segments.get(_APP0, b"").startswith(b"JFIF\0"):  # holds YCbCr, and files that say RGB of it are many
+        return "YCBCR"
     return "RGB" if layout.kind == "RGB" else "YCBCR"

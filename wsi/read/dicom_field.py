@@ -6,8 +6,8 @@ from pathlib import Path
 import pydicom
 
 from wsi.errors import FormatError, ModalityError
-from wsi.read.dicom_file import open_dicom, word
-from wsi.read.dicom_picture import read_dicom_picture
+from wsi.read.dicom_file import fault_of, named_faults, number, open_dicom, word
+from wsi.read.dicom_picture import MEASURING, read_dicom_picture
 from wsi.read.dicom_reader import WSI_CLASS
 from wsi.read.dicom_series import has_place, read_dicom_series
 from wsi.read.field_info import FieldReading
@@ -37,16 +37,28 @@ def read_dicom(files: Sequence[Path], *, limit: int) -> FieldReading:
         ModalityError: a whole slide. FormatError: no image; several series; slices that make no even stack.
         UnreadableError: damaged. TooLargeError: it claims more than `limit` bytes.
     """
-    headers = [open_dicom(path, limit=limit, pixels=False) for path in files]
-    modality = _kind(headers[0])
-    if len(files) == 1 and not headers[0].get("PerFrameFunctionalGroupsSequence"):
+    headers, kinds = [], []
+    for path in files:
+        with fault_of(path, among=files):
+            headers.append(open_dicom(path, limit=limit, pixels=False))
+            kinds.append(_kind(headers[-1]))
+    modality = kinds[0]
+    if len(files) == 1 and _is_picture(headers[0], modality):
         return read_dicom_picture(files[0], modality, limit=limit)
     series = {str(header.get("SeriesInstanceUID", "")) for header in headers}
     if len(series) > 1:
         raise FormatError(f"files of {len(series)} series; expected one: give each its own folder")
-    if {_kind(header) for header in headers} != {modality} or not all(has_place(header) for header in headers):
+    if set(kinds) != {modality} or not all(has_place(header) for header in headers):
         raise FormatError(f"{len(files)} images that are no slices of one volume; give each by itself")
     return read_dicom_series(files, headers, modality, limit=limit)
+
+
+def _is_picture(header: pydicom.Dataset, modality: str) -> bool:
+    """Return whether a file alone is a picture: it has no groups of frames, or one frame that is for the eye."""
+    if not header.get("PerFrameFunctionalGroupsSequence"):
+        return True
+    with named_faults():
+        return modality not in MEASURING and number(header, "NumberOfFrames", 1) <= 1
 
 
 def _kind(header: pydicom.Dataset) -> str:

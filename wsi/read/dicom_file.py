@@ -55,6 +55,31 @@ def named_faults() -> Iterator[None]:
         raise UnreadableError(f"a damaged DICOM file ({type(error).__name__}); copy it again") from None
 
 
+@contextmanager
+def fault_of(path: Path, *, among: Sequence[Path]) -> Iterator[None]:
+    """Name the file in an error, where an image has several."""
+    try:
+        with named_faults():
+            yield
+    except SlideError as error:
+        if len(among) == 1:
+            raise
+        raise type(error)(f"{shown_names(among)[path]}: {error}") from None
+
+
+def shown_names(files: Sequence[Path]) -> dict[Path, str]:
+    """Return what messages call each file: its name, after its folder's where they lie in several.
+
+    Bytes that are no UTF-8 are spelled out.
+    """
+    parts = -1 if len({path.parent for path in files}) == 1 else -2
+    plain = {path: "/".join(path.parts[parts:]) for path in files}
+    return {
+        path: name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        for path, name in plain.items()
+    }
+
+
 def open_dicom(path: Path, *, limit: int, pixels: bool) -> pydicom.Dataset:
     """Return the elements of a file that are on the allow-list, with or without its px.
 
@@ -73,6 +98,7 @@ def open_dicom(path: Path, *, limit: int, pixels: bool) -> pydicom.Dataset:
             found = pydicom.dcmread(io.BytesIO(stored), specific_tags=[*wanted], stop_before_pixels=not pixels)
         found.file_meta = FileMetaDataset()
         found.file_meta.TransferSyntaxUID = UID(syntax)
+        found.file_meta.MediaStorageSOPClassUID = UID(_meta_uid(stored, b"\x02\x00") or "")
         for name in wanted:
             found.get(name)  # values are only made sense of when they are asked for
         return found
@@ -80,9 +106,19 @@ def open_dicom(path: Path, *, limit: int, pixels: bool) -> pydicom.Dataset:
 
 def _syntax(stored: bytes) -> str:
     """Return how px are stored, by the UID in the head of a file."""
-    at = stored.find(b"\x02\x00\x10\x00UI", 132, HEAD_BYTES)
-    if at < 0:
-        raise FormatError("its header doesn't say how px are stored (TransferSyntaxUID); export it again")
+    found = _meta_uid(stored, b"\x10\x00")
+    if found is None:
+        raise FormatError(
+            "its header doesn't say how px are stored (TransferSyntaxUID), or is cut off; copy it again, else export it anew"
+        )
+    return found
+
+
+def _meta_uid(stored: bytes, element: bytes) -> str | None:
+    """Return the UID of an element of group 2, given by its two bytes; None when the head of a file has none."""
+    at = stored.find(b"\x02\x00" + element + b"UI", 132, HEAD_BYTES)
+    if at < 0 or len(stored) < at + 8:
+        return None
     length = struct.unpack_from("<H", stored, at + 6)[0]
     return stored[at + 8 : at + 8 + length].rstrip(b"\0 ").decode("ascii", "replace")
 
@@ -97,6 +133,11 @@ def _deflated(stored: bytes, wanted: Sequence[str], limit: int) -> pydicom.Datas
     if engine.unconsumed_tail:
         check_room(limit + 1, limit, what="the deflated file")
     return read_dataset(io.BytesIO(inflated), False, True, specific_tags=[Tag(name) for name in wanted])
+
+
+def is_image_class(found: pydicom.Dataset) -> bool:
+    """Return whether a file's class is one of images by its name in the standard (PS3.6 A-1)."""
+    return "Image Storage" in found.file_meta.MediaStorageSOPClassUID.name
 
 
 def number(found: pydicom.Dataset, name: str, default: float | None = None) -> float:

@@ -20,6 +20,13 @@ from wsi.read.pixels import as_channels, fold_gray
 MEASURING = ("CT", "MR", "PT", "NM")
 """Modalities whose values are measured, and are kept as they are; all others are pictures for the eye."""
 
+_GROUPS = {
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
+    "PixelMeasuresSequence": ("PixelSpacing",),
+}
+"""Functional groups of a frame, and what of them a picture needs."""
+
 
 def read_dicom_picture(path: Path, modality: str, *, limit: int) -> FieldReading:
     """Return one image: values as a display shows them on 0-255, or as measured for CT, MR, PT and NM.
@@ -36,6 +43,7 @@ def read_dicom_picture(path: Path, modality: str, *, limit: int) -> FieldReading
                 f"{layout.frames} frames without positions in space (a film); expected one picture: export the frame "
                 "that matters"
             )
+        _bring_up(found)
         samples = frame(found, layout, 0)
         findings = _noticed(found)
         if layout.kind in COLORS:
@@ -56,6 +64,17 @@ def read_dicom_picture(path: Path, modality: str, *, limit: int) -> FieldReading
     field = picture_field(values, channels)
     usable = spacing if len(spacing) == 2 and min(spacing) > 0 else None
     return FieldReading(field, FieldInfo("dicom", modality, 2, channels, layout.stored, usable, tuple(findings)))
+
+
+def _bring_up(found: pydicom.Dataset) -> None:
+    """Set what the functional groups of a file's only frame say, where the header itself doesn't (PS3.3 C.7.6.16)."""
+    for place in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        for group in (found.get(place) or [])[:1]:
+            for name, elements in _GROUPS.items():
+                for part in (group.get(name) or [])[:1]:
+                    for element in elements:
+                        if element in part and element not in found:
+                            found.add(part[element])
 
 
 def _noticed(found: pydicom.Dataset) -> list[str]:

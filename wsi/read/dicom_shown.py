@@ -11,6 +11,10 @@ from wsi.read.codecs import Layout
 from wsi.read.dicom_file import number, numbers, word
 
 WHITE = 255.0
+INNER = (0.5, 99.5)
+"""Percentiles between which a picture's own values lie, but for hot px and letters of lead."""
+FEW = 0.5
+"""Share of the way from the least to the greatest value that they take at least, where there are no hot px."""
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
@@ -75,8 +79,9 @@ def shown(
 ) -> tuple[NDArray[np.float32], list[str]]:
     """Return gray px as a display shows them, 0 black to 255 white, and what was noticed.
 
-    The modality LUT, then the first VOI LUT, else the first window, else all from the least to the greatest value
-    (8-bit px: as they are); MONOCHROME1 turned over; padding black.
+    The modality LUT, then the first VOI LUT, else the first window, else all from the least to the greatest value but
+    for a few px far from all others (8-bit px: as they are, a negative RescaleSlope turns them over); MONOCHROME1 turned
+    over; padding black.
 
     Source: PS3.3 C.11.2.
     """
@@ -93,10 +98,11 @@ def shown(
         picture = windowed(real, centers[0], widths[0], word(header, "VOILUTFunction", FUNCTIONS, "LINEAR"))
     elif layout.stored <= 8 and not layout.is_signed and "ModalityLUTSequence" not in header:
         picture = values.astype(np.float32) * np.float32(WHITE / (2**layout.stored - 1))
+        if number(header, "RescaleSlope", 1) < 0:
+            picture = np.float32(WHITE) - picture
     else:
-        findings.append("no window is stored: shown from its least to its greatest value")
-        inside = real if padding is None or padding.all() else real[~padding]
-        low, high = float(inside.min()), float(inside.max())
+        low, high, told = _range(real if padding is None or padding.all() else real[~padding])
+        findings.append(f"no window is stored: shown from {told}")
         picture = np.clip((real - low) * np.float32(WHITE / (high - low or 1)), 0, WHITE)
     if layout.kind == "MONOCHROME1":
         picture = np.float32(WHITE) - picture
@@ -104,6 +110,18 @@ def shown(
     if padding is not None:
         picture[padding] = 0
     return np.clip(picture, 0, np.float32(WHITE)), findings
+
+
+def _range(values: NDArray[np.float32]) -> tuple[float, float, str]:
+    """Return between which values px are shown where no window is stored, and how that is told.
+
+    From the least to the greatest, unless that leaves most of the picture less than FEW of the grays: hot px.
+    """
+    ends = float(values.min()), float(values.max())
+    low, high = (float(end) for end in np.percentile(values, INNER))
+    if 0 < high - low < FEW * (ends[1] - ends[0]):
+        return low, high, f"its percentile {INNER[0]:g} to {INNER[1]:g}, as a few px lie far from all others"
+    return *ends, "its least to its greatest value"
 
 
 def windowed(values: NDArray[np.float32], center: float, width: float, function: str) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from unicodedata import normalize
 
 from wsi.errors import UnreadableError
 from wsi.publish import TEMPORARY
+from wsi.read.dicom_parts import Member, Part, joined
 from wsi.read.sniff import HEAD_BYTES, is_dicom, is_slide
 
 SAMPLE_BYTES = 1 << 16
@@ -46,17 +47,20 @@ def find_slides(target: Path, *, skip: Path | None = None) -> list[SlideFile | R
     """Return the slides at `target`, a folder (searched through) or one file, by relative path.
 
     Only the first bytes and a few samples of each file are read. A DICOM series in one folder is one slide (or one
-    volume), a MIRAX file with its folder too. Hidden files, results of this tool and `skip` are passed over.
+    volume), and slices of one series in several folders are one volume; a MIRAX file with its folder is one slide. Hidden
+    files, results of this tool and `skip` are passed over.
     """
     if target.is_dir() and target.suffix.lower() != ".mrxs":
-        found = list(_in_folder(target, skip))
+        root, entries = target, list(_in_folder(target, skip))
     else:
-        found = list(_group([target], target.parent))
+        root, entries = target.parent, list(_group([target], target.parent))
+    found = [one for one in entries if not isinstance(one, Part)]
+    found += [_dicom(one, root) for one in joined(one for one in entries if isinstance(one, Part))]
     found.sort(key=lambda slide: (slide.relative, slide.id))
     return _unique(found)
 
 
-def _in_folder(root: Path, skip: Path | None) -> Iterator[SlideFile | Rejected]:
+def _in_folder(root: Path, skip: Path | None) -> Iterator[SlideFile | Rejected | Part]:
     seen: set[tuple[int, int]] = set()
     skipped = skip.resolve() if skip is not None else None
     troubles: list[OSError] = []
@@ -90,10 +94,10 @@ def _is_results(folder: Path, skipped: Path | None) -> bool:
     return folder.resolve() == skipped or has_results
 
 
-def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
+def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected | Part]:
     """Yield one entry for each slide among the files of a folder."""
     taken: set[Path] = set()
-    series: dict[str, list[tuple[Path, bool]]] = {}
+    series: dict[str, dict[Path, Member]] = {}
     for path in files:
         taken |= set(_ini_members(path))
     for path in files:
@@ -108,13 +112,13 @@ def _group(files: list[Path], root: Path) -> Iterator[SlideFile | Rejected]:
 
             member = member_of(path)
             if member is not None:
-                series.setdefault(member.group, []).append((path, member.is_level))
+                series.setdefault(member.group, {})[path] = member
         elif is_slide(path, head) and (blocked := _blocked(path)):
             yield _rejected(path, root, blocked)
         elif is_slide(path, head):
             yield _slide(path, (path, *_companions(path)), root)
     for members in series.values():
-        yield _dicom(members, root, alone=len(series) == 1 and len(members) == len(files))
+        yield Part(members, alone=len(series) == 1 and len(members) == len(files))
 
 
 def _look(path: Path) -> tuple[bytes, str]:
@@ -163,12 +167,12 @@ def _ini_members(path: Path) -> list[Path]:
     return [path.parent / name for name in names if name == Path(name).name]
 
 
-def _dicom(members: list[tuple[Path, bool]], root: Path, *, alone: bool) -> SlideFile:
-    """Return one series as one slide, named after its folder when it has it for itself."""
-    files = [path for path, _ in members]
-    first = next((path for path, is_level in members if is_level), files[0])
+def _dicom(series: Part, root: Path) -> SlideFile:
+    """Return one series as one slide, named after its (first) folder when it has it for itself."""
+    files = [*series.members]
+    first = next((path for path, member in series.members.items() if member.is_level), files[0])
     folder = first.parent
-    named = folder if alone and len(files) > 1 and folder != root else first
+    named = folder if series.alone and len(files) > 1 and folder != root else first
     return _slide(first, tuple(files), root, named=named)
 
 

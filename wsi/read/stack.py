@@ -63,10 +63,13 @@ class Stack:
     affine: NDArray[np.float64]
 
 
-def stack_of(planes: Sequence[Plane]) -> Stack:
+def stack_of(planes: Sequence[Plane], *, names: Sequence[str]) -> Stack:
     """Return the stack that planes make, the first being the lowest along the normal (rows x columns).
 
     The affine leads from (column, row, slice) to mm in RAS+.
+
+    Args:
+        names: what messages call the planes.
 
     Raises:
         FormatError: fewer than two planes; several orientations or spacings; two in one place (phases, echoes);
@@ -76,15 +79,20 @@ def stack_of(planes: Sequence[Plane]) -> Stack:
         raise FormatError("one slice alone; expected a volume of at least two")
     first = planes[0]
     turns = np.array([(*plane.along, *plane.down) for plane in planes])
-    if np.abs(turns - turns[0]).max() > SAME_TURN:
-        raise FormatError("slices of several orientations (a localizer among them?); export one volume a series")
-    if any(not np.allclose(plane.spacing, first.spacing, rtol=1e-3) for plane in planes):
-        raise FormatError("slices of several PixelSpacings; export one volume a series")
+    others = np.flatnonzero(np.abs(turns - turns[0]).max(axis=1) > SAME_TURN)
+    if others.size:
+        raise FormatError(
+            f"slices of several orientations, {names[0]} and {names[others[0]]} (a localizer among them?); export one "
+            "volume a series"
+        )
+    for plane, name in zip(planes, names, strict=True):
+        if not np.allclose(plane.spacing, first.spacing, rtol=1e-3):
+            raise FormatError(f"slices of several PixelSpacings, {names[0]} and {name}; export one volume a series")
     normal = np.cross(first.along, first.down)
     corners = np.array([plane.corner for plane in planes])
     heights = corners @ normal
     order = np.argsort(heights, kind="stable")
-    gap = _even_gap(np.diff(heights[order]))
+    gap = _even_gap(heights[order], [names[i] for i in order])
     step = (corners[order[-1]] - corners[order[0]]) / (len(planes) - 1)
     _check_line(corners[order], step, normal, first)
     lps = np.eye(4)
@@ -97,13 +105,19 @@ def stack_of(planes: Sequence[Plane]) -> Stack:
     return Stack(tuple(int(i) for i in order), gap, affine)
 
 
-def _even_gap(gaps: NDArray[np.float64]) -> float:
-    """Return mm between slices, the same everywhere."""
+def _even_gap(heights: NDArray[np.float64], names: Sequence[str]) -> float:
+    """Return mm between slices, the same everywhere; `heights` are theirs in mm along the normal, from the lowest."""
+    gaps = np.diff(heights)
+
+    def first(is_odd: NDArray[np.bool_]) -> str:
+        at = int(np.argmax(is_odd))
+        return f"{names[at]} at {heights[at]:.5g} and {names[at + 1]} at {heights[at + 1]:.5g} mm"
+
     same = int((gaps < SAME_PLACE_MM).sum())
     if same:
         raise FormatError(
-            f"{same + 1} of {len(gaps) + 1} slices lie where another does (phases, echoes, or a file twice); export one "
-            "volume a series"
+            f"{same + 1} of {len(gaps) + 1} slices lie where another does (phases, echoes, or a file twice), first "
+            f"{first(gaps < SAME_PLACE_MM)}; export one volume a series"
         )
     usual = float(np.median(gaps))
     off = np.abs(gaps - usual) > UNEVEN * usual
@@ -111,9 +125,13 @@ def _even_gap(gaps: NDArray[np.float64]) -> float:
         times = gaps[off] / usual
         if (np.abs(times - np.rint(times)) < UNEVEN * times).all() and (times > 1.5).all():
             missing = int((np.rint(times) - 1).sum())
-            raise FormatError(f"{missing} of {len(gaps) + 1 + missing} slices are missing; export the whole series")
+            raise FormatError(
+                f"{missing} of {len(gaps) + 1 + missing} slices are missing, first between {first(off)}; export the whole "
+                "series"
+            )
         raise FormatError(
-            f"gaps between slices from {gaps.min():g} to {gaps.max():g} mm; expected even ones, to 1 %: resample it first"
+            f"gaps between slices from {gaps.min():g} to {gaps.max():g} mm, first between {first(off)}; expected even "
+            "ones, to 1 %: resample it first"
         )
     return float(gaps.mean())
 

@@ -57,11 +57,12 @@ class Structure(Strict):
     """Samples of the image as it was read."""
     amount: float
     unit: Literal["px", "mm2", "ml", "share"]
-    """share: of the field of view, or of the whole image where none was looked for."""
+    share_of: Literal["image", "field of view", "body"] = "image"
+    """What the amount is a share of, where its unit is share."""
 
     @property
     def told_unit(self) -> str:
-        return {"px": "px", "mm2": "mm²", "ml": "ml", "share": "of the image"}[self.unit]
+        return {"px": "px", "mm2": "mm²", "ml": "ml", "share": f"of the {self.share_of}"}[self.unit]
 
     @property
     def told(self) -> str:

@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsi import card_image
+from wsi.card_image import Foreground
 from wsi.errors import ArtifactError
 from wsi.hdf5 import read_arrays, whole, write_arrays
 from wsi.results.image import Structure
@@ -36,11 +38,21 @@ class Mask:
             raise ValueError(f"labels of {count} axes with steps {self.steps} and affine {self.affine.shape}")
 
 
-def amounts(mask: Mask, structures: Sequence[card_image.Structure], *, foreground: float) -> list[Structure]:
+_SHARE_OF: dict[Foreground, Literal["image", "field of view", "body"]] = {
+    "all": "image",
+    "field-of-view": "field of view",
+    "body": "body",
+}
+
+
+def amounts(
+    mask: Mask, structures: Sequence[card_image.Structure], *, foreground: float, where: Foreground = "all"
+) -> list[Structure]:
     """Return how much of each structure of a card there is.
 
     Args:
         foreground: share of the image's samples that are foreground, for amounts that are a share of it.
+        where: what the card takes for foreground.
     """
     counts = np.bincount(mask.labels.reshape(-1), minlength=len(structures) + 1)[1:]
     sample = math.prod(mask.steps)
@@ -61,6 +73,7 @@ def amounts(mask: Mask, structures: Sequence[card_image.Structure], *, foregroun
                 samples=count,
                 amount=count * factor,
                 unit=structure.unit,
+                share_of=_SHARE_OF[where],
             )
         )
     return found
