@@ -32,6 +32,8 @@ class AcceptsField(FromYaml):
     """Least and most mm between two samples along every axis, before preprocessing; for files that say it."""
     shape: tuple[Count, Count] | None = None
     """Least and most samples along every axis, before preprocessing."""
+    extent_mm: tuple[Positive, Positive] | None = None
+    """Least and most mm that an image covers along every axis (samples x spacing); for files that say their spacing."""
     looks: dict[str, tuple[Finite, Finite]] = {}
     """Least and most of what `wsi.read.looks` measures: an image outside is of another kind."""
     preprocess: list[Step] = []
@@ -62,7 +64,7 @@ class AcceptsField(FromYaml):
         for name, (low, high) in self.looks.items():
             if low > high:
                 raise ValueError(f"looks.{name}: least {low} is above most {high}")
-        for bounds in (self.spacing_mm, self.shape):
+        for bounds in (self.spacing_mm, self.shape, self.extent_mm):
             if bounds is not None and bounds[0] > bounds[1]:
                 raise ValueError(f"least {bounds[0]} is above most {bounds[1]}")
         return self

@@ -38,5 +38,7 @@ def test_picture_within_the_limits_of_a_shipped_card_is_taken(accepts: AcceptsFi
 
 
 def test_picture_beyond_one_limit_of_a_shipped_card_is_refused(accepts: AcceptsField, tmp_path: Path) -> None:
-    with pytest.raises(ModalityError, match=r"a\.png: doesn't look like .*: (round|surround) is 0, expected"):
+    with pytest.raises(
+        ModalityError, match=r"a\.png: doesn.t look like .*: no round field of view was found \(round is 0, expected"
+    ):
         prepare([draw(tmp_path / "a.png", is_round=False)], accepts, "a.png")
