@@ -37,6 +37,24 @@ def test_picture_within_the_limits_of_a_shipped_card_is_taken(accepts: AcceptsFi
     assert all(low <= found[name] <= high for name, (low, high) in accepts.looks.items())
 
 
+@pytest.mark.parametrize("ground", [255, 128, 25])
+@pytest.mark.parametrize("model", ["retina-dr", "retina-vessels", "skin-lesion"])
+def test_plain_ground_is_as_good_as_black_for_eyes_and_no_skin(model: str, ground: int, tmp_path: Path) -> None:
+    accepts = AcceptsField.model_validate(yaml.safe_load((CARD.parents[1] / model / "model.yaml").read_text())["input"])
+    path = draw(tmp_path / "a.png", is_round=True)
+    with Image.open(path) as image:
+        px = np.array(image)
+    px[px.max(axis=2) == 0] = ground
+    Image.fromarray(px).save(path)
+    if model == "skin-lesion":
+        with pytest.raises(ModalityError, match="it has a round field of view"):
+            prepare([path], accepts, "a.png")
+    else:
+        found = prepare([path], accepts, "a.png")
+        assert found.facts.round_view is not None
+        assert np.allclose(found.facts.round_view, [149.5, 149.5, 140], atol=1.5)
+
+
 def test_picture_beyond_one_limit_of_a_shipped_card_is_refused(accepts: AcceptsField, tmp_path: Path) -> None:
     with pytest.raises(
         ModalityError, match=r"a\.png: doesn.t look like .*: no round field of view was found \(round is 0, expected"

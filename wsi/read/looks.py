@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wsi.field import Field
 from wsi.read.field_info import MEASURED
-from wsi.read.round_view import coarse, find_round_view
+from wsi.read.round_view import coarse, on_black
 
 SIDE = 96
 """Pictures are looked at on about this many rows or columns, so that size and JPEG noise hardly count."""
@@ -51,7 +51,8 @@ def look_at(field: Field) -> dict[str, float]:
     R + G + B, of px that aren't black. warm: share of colored px with R > G > B. blue: share of colored px with B at
     least R. bright_ground: share of bright px without color. off_stain: median sine of the angle between a px's
     optical density and the plane of hematoxylin and eosin; 1 where nothing is dense. round: how much of a circle the
-    edge of a dark surround shows, 0 without one. surround: share of the picture that is dark and around the rest.
+    edge of its surround shows, 0 without one. surround: share of the picture that is surround; a plain one that isn't dark
+    is taken as black for all looks.
     column: mean of the middle column less that of the two beside it, of 255. contrast: standard deviation of the
     light, of 255. fine: share of its variance that is finer than a 32nd of the picture. stained: fine less off_stain, high
     for stained tissue and low for photographs. wide: width over height.
@@ -60,10 +61,10 @@ def look_at(field: Field) -> dict[str, float]:
         return _of_measured(field.values)
     if len(field.axes) != 2 or len(field.values) not in (1, 3):
         return {}
+    field, view = on_black(field)
     planes, _ = coarse(field.values, side=SIDE)  # (C, h, w) on 0-255
     rgb = np.repeat(planes, 3, axis=0) if len(planes) == 1 else planes
     light = np.tensordot(np.array([0.299, 0.587, 0.114], np.float32), rgb, axes=1)  # (h, w)
-    view = find_round_view(field)
     found = _colors(rgb) | {
         "off_stain": _off_stain(rgb),
         "round": view.roundness * view.arc if view.is_found else 0.0,
