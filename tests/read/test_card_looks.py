@@ -55,6 +55,17 @@ def test_plain_ground_is_as_good_as_black_for_eyes_and_no_skin(model: str, groun
         assert np.allclose(found.facts.round_view, [149.5, 149.5, 140], atol=1.5)
 
 
+@pytest.mark.parametrize("model", ["retina-dr", "retina-vessels"])
+def test_skin_behind_a_round_lens_is_no_eye(model: str, tmp_path: Path) -> None:
+    accepts = AcceptsField.model_validate(yaml.safe_load((CARD.parents[1] / model / "model.yaml").read_text())["input"])
+    y, x = np.indices((300, 300)) - 149.5
+    px = np.array([215.0, 145.0, 120.0]) * (1 - 0.2 * np.hypot(y, x)[..., None] / 150)
+    px[np.hypot(y, x) > 140] = 0
+    Image.fromarray(px.astype(np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(ModalityError, match="too much blue"):
+        prepare([tmp_path / "a.png"], accepts, "a.png")
+
+
 def test_picture_beyond_one_limit_of_a_shipped_card_is_refused(accepts: AcceptsField, tmp_path: Path) -> None:
     with pytest.raises(
         ModalityError, match=r"a\.png: doesn.t look like .*: no round field of view was found \(round is 0, expected"

@@ -76,6 +76,7 @@ def test_colors_are_counted_by_their_order() -> None:
     assert found["warm"] == pytest.approx(0.5, abs=0.01)
     assert found["blue"] == pytest.approx(0.5, abs=0.01)
     assert look_at(flat(200, 150, 50))["red"] == pytest.approx(0.5)
+    assert look_at(flat(200, 150, 50))["pale"] == pytest.approx(0.125)
 
 
 def test_colorfulness_is_the_papers_formula() -> None:

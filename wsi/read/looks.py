@@ -33,7 +33,7 @@ _HEMATOXYLIN, _EOSIN = (0.65, 0.70, 0.29), (0.07, 0.99, 0.11)
 _NORMAL = np.cross(_HEMATOXYLIN, _EOSIN) / np.linalg.norm(np.cross(_HEMATOXYLIN, _EOSIN))
 """Of the plane of all mixtures of the two stains (Ruifrok and Johnston 2001, table 1) among optical densities."""
 LOOKS = (
-    *("gray", "colorful", "red", "warm", "blue", "bright_ground", "off_stain", "round", "surround", "column"),
+    *("gray", "colorful", "red", "pale", "warm", "blue", "bright_ground", "off_stain", "round", "surround", "column"),
     *("contrast", "fine", "stained", "wide"),
 )
 LOOKS_OF_MEASURED = ("air", "fat", "levels", "smooth")
@@ -48,7 +48,7 @@ def look_at(field: Field) -> dict[str, float]:
     those of the middle BLOCK.
 
     gray: share of px without color. colorful: M of Hasler and Suesstrunk 2003, over 100. red: median share of R in
-    R + G + B, of px that aren't black. warm: share of colored px with R > G > B. blue: share of colored px with B at
+    R + G + B, of px that aren't black. pale: the same of B, which skin gives back and the retina takes. warm: share of colored px with R > G > B. blue: share of colored px with B at
     least R. bright_ground: share of bright px without color. off_stain: median sine of the angle between a px's
     optical density and the plane of hematoxylin and eosin; 1 where nothing is dense. round: how much of a circle the
     edge of its surround shows, 0 without one. surround: share of the picture that is surround; a plain one that isn't dark
@@ -104,13 +104,14 @@ def _colors(rgb: NDArray[np.float32]) -> dict[str, float]:
     red, green, blue = rgb
     greatest, least = rgb.max(axis=0), rgb.min(axis=0)
     colored, seen = greatest - least >= COLORED, greatest >= BLACK * 255
-    count = max(1, int(colored.sum()))
+    count, shares = max(1, int(colored.sum())), rgb / np.maximum(rgb.sum(axis=0), 1)
     across, along = red - green, (red + green) / 2 - blue
     spread = np.hypot(across.std(), along.std()) + 0.3 * np.hypot(across.mean(), along.mean())
     return {
         "gray": float(1 - colored.mean()),
         "colorful": float(spread) / 100,
-        "red": float(np.median((red / np.maximum(rgb.sum(axis=0), 1))[seen])) if seen.any() else 1 / 3,
+        "red": float(np.median(shares[0][seen])) if seen.any() else 1 / 3,
+        "pale": float(np.median(shares[2][seen])) if seen.any() else 1 / 3,
         "warm": float((colored & (red > green) & (green > blue)).sum() / count),
         "blue": float((colored & (blue >= red)).sum() / count),
         "bright_ground": float((~colored & (least > BRIGHT * 255)).mean()),

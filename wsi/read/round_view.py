@@ -23,8 +23,11 @@ BESIDE = 1.5
 """Radii from the center, along both axes, within which the surround is measured: how far a screen is black says nothing."""
 SURE = 0.9
 """Roundness above which what lies on a plain ground is a field of view: other things lie on such grounds too."""
-ASIDE, JUMP = (0.96, 1.04), 12.0
-"""Radii at both sides of its edge between which a field of view differs by more than this, of 255; shading does so slowly."""
+LEAST_RADIUS = 0.3
+"""Radius over the picture's shorter side from which on a circle on a plain ground is a field of view, and no mark on skin."""
+ACROSS, JUMP, SHARP = (0.7, 0.96, 1.04), 12.0, 1 / 3
+"""Radii deep inside of a circle, just inside of its edge and just outside. Over the edge a field of view differs by more than
+JUMP, of 255, and by more than SHARP of what it does from deep inside: 0.42 or more in fundus photographs, below 0.25 in shading."""
 MIN_EDGE = 24
 """Fewer px of an edge say nothing."""
 CORNER = 0.04
@@ -98,7 +101,7 @@ def _found(field: Field, dark: float) -> tuple[RoundView, NDArray[np.bool_] | No
     for near in ground.nears:
         around = ~_largest(ground.apart > near)
         view = _view(np.where(around, np.float32(0), light), step, dark)
-        if view.is_found and view.roundness > SURE and _jump(planes, view, step) > JUMP:
+        if _is_view(planes, view, step):
             return view, around, step
     return _view(light, step, dark), None, step
 
@@ -149,18 +152,21 @@ def _plain_ground(planes: NDArray[np.float32]) -> _Ground | None:
     return _Ground(color, apart, (least, 2 * least, 5 * least))
 
 
-def _jump(planes: NDArray[np.float32], view: RoundView, step: int) -> float:
-    """Return the median difference of planes `(C, h, w)` just inside of a circle and just outside, over its directions."""
+def _is_view(planes: NDArray[np.float32], view: RoundView, step: int) -> bool:
+    """Return whether a circle in planes `(C, h, w)` on a plain ground is that of a field of view: round, large and sharp."""
+    if not view.is_found or view.roundness <= SURE or view.radius < LEAST_RADIUS * min(planes.shape[1:]) * step:
+        return False
     angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
     across = np.stack([np.sin(angles), np.cos(angles)])  # (2, 180)
     center = np.array([[view.row], [view.column]])
-    at = np.stack([center + view.radius * share * across for share in ASIDE])  # (2, 2, 180)
+    at = np.stack([center + view.radius * share * across for share in ACROSS])  # (3, 2, 180)
     at = np.rint((at - (step - 1) / 2) / step).astype(int)
     shown = ((at >= 0) & (at < np.reshape(planes.shape[1:], (2, 1)))).all(axis=(0, 1))
     if not shown.any():
-        return 0.0
-    inside, outside = (planes[:, one[0, shown], one[1, shown]] for one in at)  # (C, shown)
-    return float(np.median(np.abs(inside - outside).max(axis=0)))
+        return False
+    deep, inside, outside = (planes[:, one[0, shown], one[1, shown]] for one in at)  # (C, shown)
+    jump, whole = (float(np.median(np.abs(one - outside).max(axis=0))) for one in (inside, deep))
+    return jump > max(JUMP, SHARP * whole)
 
 
 def _in_px(circle: tuple[float, float, float], step: int, rest: tuple[float, float, float]) -> RoundView:

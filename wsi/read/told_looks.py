@@ -29,6 +29,7 @@ TOLD = {
     "gray": Told("it is in color", "it has hardly any color"),
     "colorful": Told("it has too little color", "it has too much color"),
     "red": Told("it has too little red", "it is too red"),
+    "pale": Told("its colors hold too little blue for it", "its colors hold too much blue for it"),
     "warm": Told("too few of its colors lie between red and yellow", "its colors lie between red and yellow"),
     "blue": Told("too little of it is blue", "too much of it is blue"),
     "bright_ground": Told("it has no bright ground", "too much of it is white"),
