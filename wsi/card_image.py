@@ -28,6 +28,8 @@ class AcceptsField(FromYaml):
     """As they are read: [R, G, B] or [gray] of a picture, [value] of a volume."""
     modality: list[str] = []
     """DICOM codes that are taken; [] takes all. A file of a format without such codes isn't asked."""
+    body_part: list[str] = []
+    """DICOM's terms of parts of the body that are taken; [] takes all. A file that names none isn't asked."""
     spacing_mm: tuple[Positive, Positive] | None = None
     """Least and most mm between two samples along every axis, before preprocessing; for files that say it."""
     shape: tuple[Count, Count] | None = None

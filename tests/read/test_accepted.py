@@ -9,11 +9,14 @@ import yaml
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from tests.images.drawn_kinds import chest
+from tests.make_radiology import dicom
 from wsi.card_image import AcceptsField
 from wsi.errors import ModalityError, NoTissueError, ResolutionError
 from wsi.field import Field, picture_field, volume_field
 from wsi.read.accepted import accepted
 from wsi.read.field_info import MEASURED, RGB, FieldInfo, FieldReading
+from wsi.read.field_reader import read_field
 from wsi.read.looks import LOOKS, LOOKS_OF_MEASURED, look_at
 from wsi.read.told_looks import TOLD
 
@@ -98,3 +101,17 @@ def test_another_kind_is_told_where_to_go() -> None:
 
 def test_every_look_has_words() -> None:
     assert set(TOLD) == {*LOOKS, *LOOKS_OF_MEASURED}
+
+
+@pytest.mark.parametrize(
+    ("said", "is_taken"), [("CHEST", True), ("", True), ("OWN WORDS", True), ("HAND", False), ("SKULL", False)]
+)
+def test_part_of_the_body_that_a_dicom_file_names_is_asked(said: str, is_taken: bool, tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", chest(), bits=12, WindowCenter=2048, WindowWidth=4096, BodyPartExamined=said)
+    reading, accepts = read_field([path]), card("chest-xray")
+    looks = look_at(reading.field)
+    if is_taken:
+        accepted(reading, accepts, "a", looks=looks)
+    else:
+        with pytest.raises(ModalityError, match=f"it shows {said}; the model reads CHEST or"):
+            accepted(reading, accepts, "a", looks=looks)

@@ -34,6 +34,9 @@ def accepted(reading: FieldReading, accepts: AcceptsField, name: str, *, looks: 
         raise ModalityError(
             f"{name}: the file says that its modality is {info.modality}; the model reads {wanted}: {ELSE}"
         )
+    if accepts.body_part and info.body_part and info.body_part not in accepts.body_part:
+        wanted = " or ".join(accepts.body_part)
+        raise ModalityError(f"{name}: the file says that it shows {info.body_part}; the model reads {wanted}: {ELSE}")
     field = _with_channels(field, accepts, name)
     if all(plane.min() == plane.max() for plane in field.values):
         raise NoTissueError(f"{name}: all its samples are the same, there is nothing to see; export it again")
