@@ -29,10 +29,14 @@ class AcceptsField(FromYaml):
     """As they are read: [R, G, B] or [gray] of a picture, [value] of a volume."""
     modality: list[str] = []
     """DICOM codes that are taken; [] takes all. A file of a format without such codes isn't asked."""
+    body_part: list[str] = []
+    """DICOM's terms of parts of the body that are taken; [] takes all. A file that names none isn't asked."""
     spacing_mm: tuple[Positive, Positive] | None = None
     """Least and most mm between two samples along every axis, before preprocessing; for files that say it."""
     shape: tuple[Count, Count] | None = None
     """Least and most samples along every axis, before preprocessing."""
+    extent_mm: tuple[Positive, Positive] | None = None
+    """Least and most mm that an image covers along every axis (samples x spacing); for files that say their spacing."""
     looks: dict[str, tuple[Finite, Finite]] = {}
     """Least and most of what `wsi.read.looks` measures: an image outside is of another kind."""
     preprocess: list[Step] = []
@@ -63,7 +67,7 @@ class AcceptsField(FromYaml):
         for name, (low, high) in self.looks.items():
             if low > high:
                 raise ValueError(f"looks.{name}: least {low} is above most {high}")
-        for bounds in (self.spacing_mm, self.shape):
+        for bounds in (self.spacing_mm, self.shape, self.extent_mm):
             if bounds is not None and bounds[0] > bounds[1]:
                 raise ValueError(f"least {bounds[0]} is above most {bounds[1]}")
         return self

@@ -58,6 +58,70 @@ def test_circle_is_found_to_half_a_percent(
     assert np.allclose((view.row, view.column, view.radius), true, atol=0.006 * true[2] + 0.5)
 
 
+GROUNDS = {"white": (255, 255, 255), "gray": (128, 128, 128), "dark gray": (25, 25, 25), "blue": (10, 10, 60)}
+
+
+def on_ground(field: Field, color: tuple[int, int, int], circle: tuple[float, float, float]) -> Field:
+    """Return a picture with all outside of the circle in one color."""
+    rows, columns = np.mgrid[: field.shape[0], : field.shape[1]]
+    away = np.hypot(rows - circle[0], columns - circle[1]) > circle[2]
+    px = np.where(away, np.reshape(color, (3, 1, 1)), field.values).astype(np.uint8)
+    return picture_field(px, field.channels)
+
+
+@pytest.mark.parametrize("color", GROUNDS.values(), ids=GROUNDS)
+def test_circle_is_found_on_any_plain_ground_and_cropped_as_on_black(color: tuple[int, int, int]) -> None:
+    circle = 205.0, 310.0, 170.0
+    field = fundus(400, 640, *circle)
+    found = on_ground(field, color, circle)
+    view = find_round_view(found)
+    assert view.is_found
+    assert np.allclose((view.row, view.column, view.radius), circle, atol=2)
+    black, box = done(on_ground(field, (0, 0, 0), circle), CROP), done(found, CROP)
+    assert np.allclose(box.shape, black.shape, atol=4)
+    assert (box.values[:, :8, :8] == 0).all()  # the corners of the crop, as behind a camera
+    assert box.values[:, box.shape[1] // 2, box.shape[1] // 2].max() > 100
+
+
+def test_circle_is_found_on_a_noisy_ground() -> None:
+    circle = 205.0, 310.0, 170.0
+    field = fundus(400, 640, *circle)
+    noise = np.random.default_rng(0).integers(0, 30, field.values.shape)
+    rows, columns = np.mgrid[:400, :640]
+    px = np.where(np.hypot(rows - circle[0], columns - circle[1]) > circle[2], noise, field.values).astype(np.uint8)
+    view = find_round_view(picture_field(px, field.channels))
+    assert view.is_found
+    assert np.allclose((view.row, view.column, view.radius), circle, atol=2.5)
+
+
+def test_frame_around_a_fundus_on_black_is_left_out() -> None:
+    field = fundus(400, 500, 200.0, 250.0, 180.0)
+    px = np.full((3, 500, 600), 255, np.uint8)
+    px[:, 50:450, 50:550] = field.values
+    view = find_round_view(picture_field(px, field.channels))
+    assert view.is_found
+    assert np.allclose((view.row, view.column, view.radius), (250, 300, 180), atol=2)
+    box = done(picture_field(px, field.channels), CROP)
+    assert (box.values.min(axis=0) < 200).all()
+    assert np.allclose(box.shape, 361, atol=4)
+
+
+def test_width_of_a_black_screen_does_not_count_as_surround() -> None:
+    small, large = np.zeros((3, 600, 600), np.uint8), np.zeros((3, 600, 1600), np.uint8)
+    disc = fundus(400, 400, 199.5, 199.5, 199).values
+    small[:, 100:500, 100:500], large[:, 100:500, 600:1000] = disc, disc
+    near, far = (find_round_view(picture_field(px, ("R", "G", "B"))) for px in (small, large))
+    assert far.surround == pytest.approx(near.surround, abs=0.01) == pytest.approx(1 - np.pi / 9, abs=0.02)
+
+
+def test_spot_on_plain_skin_is_no_field_of_view() -> None:
+    rows, columns = np.mgrid[:300, :400]
+    away = np.hypot(rows - 150, (columns - 200) / 1.15) + 6 * np.sin(5 * np.arctan2(rows - 150, columns - 200))
+    spot = 1 / (1 + np.exp((away - 80) / 4))
+    px = np.reshape((222.0, 178, 160), (3, 1, 1)) * (1 - spot) + np.reshape((120.0, 72, 55), (3, 1, 1)) * spot
+    assert not find_round_view(picture_field(px.astype(np.uint8), ("R", "G", "B"))).is_found
+
+
 @pytest.mark.parametrize("top", [0, 40])
 def test_circle_with_cut_off_top_and_bottom_keeps_its_center(top: int) -> None:
     field = fundus(400, 640, 200.0, 300.0, 230.0)

@@ -37,8 +37,39 @@ def test_picture_within_the_limits_of_a_shipped_card_is_taken(accepts: AcceptsFi
     assert all(low <= found[name] <= high for name, (low, high) in accepts.looks.items())
 
 
+@pytest.mark.parametrize("ground", [255, 128, 25])
+@pytest.mark.parametrize("model", ["retina-dr", "retina-vessels", "skin-lesion"])
+def test_plain_ground_is_as_good_as_black_for_eyes_and_no_skin(model: str, ground: int, tmp_path: Path) -> None:
+    accepts = AcceptsField.model_validate(yaml.safe_load((CARD.parents[1] / model / "model.yaml").read_text())["input"])
+    path = draw(tmp_path / "a.png", is_round=True)
+    with Image.open(path) as image:
+        px = np.array(image)
+    px[px.max(axis=2) == 0] = ground
+    Image.fromarray(px).save(path)
+    if model == "skin-lesion":
+        with pytest.raises(ModalityError, match="it has a round field of view"):
+            prepare([path], accepts, "a.png")
+    else:
+        found = prepare([path], accepts, "a.png")
+        assert found.facts.round_view is not None
+        assert np.allclose(found.facts.round_view, [149.5, 149.5, 140], atol=1.5)
+
+
+@pytest.mark.parametrize("model", ["retina-dr", "retina-vessels"])
+def test_skin_behind_a_round_lens_is_no_eye(model: str, tmp_path: Path) -> None:
+    accepts = AcceptsField.model_validate(yaml.safe_load((CARD.parents[1] / model / "model.yaml").read_text())["input"])
+    y, x = np.indices((300, 300)) - 149.5
+    px = np.array([215.0, 145.0, 120.0]) * (1 - 0.2 * np.hypot(y, x)[..., None] / 150)
+    px[np.hypot(y, x) > 140] = 0
+    Image.fromarray(px.astype(np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(ModalityError, match="too much blue"):
+        prepare([tmp_path / "a.png"], accepts, "a.png")
+
+
 def test_picture_beyond_one_limit_of_a_shipped_card_is_refused(accepts: AcceptsField, tmp_path: Path) -> None:
-    with pytest.raises(ModalityError, match=r"a\.png: doesn't look like .*: (round|surround) is 0, expected"):
+    with pytest.raises(
+        ModalityError, match=r"a\.png: doesn.t look like .*: no round field of view was found \(round is 0, expected"
+    ):
         prepare([draw(tmp_path / "a.png", is_round=False)], accepts, "a.png")
 
 

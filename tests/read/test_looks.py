@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wsi.field import Field, picture_field, volume_field
 from wsi.read.field_reader import read_field
-from wsi.read.looks import LOOKS, look_at
+from wsi.read.looks import LOOKS, LOOKS_OF_MEASURED, look_at
 
 RGB = ("R", "G", "B")
 
@@ -38,10 +38,27 @@ def test_every_look_is_a_number_and_has_a_name() -> None:
         assert all(np.isfinite(value) for value in found.values())
 
 
-def test_of_measured_values_the_share_of_air_is_told() -> None:
-    values = np.array([-1000.0, -301, -299, 40])
-    assert look_at(volume_field(values.reshape(1, 1, 2, 2), np.eye(4), ("value",))) == {"air": 0.5}
-    assert look_at(picture_field(values.reshape(1, 2, 2), ("value",))) == {"air": 0.5}
+def test_of_measured_values_air_fat_levels_and_noise_are_told() -> None:
+    values = np.array([-1000.0, -301, -299, -100, 40, 40])
+    expected = {"air": 2 / 6, "fat": 1 / 6, "levels": 5.0}
+    for field in (
+        volume_field(values.reshape(1, 1, 2, 3), np.eye(4), ("value",)),
+        picture_field(values.reshape(1, 2, 3), ("value",)),
+    ):
+        found = look_at(field)
+        assert tuple(found) == LOOKS_OF_MEASURED
+        assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_neighbors_are_alike_in_a_wave_and_not_in_noise() -> None:
+    def smooth(values: NDArray[np.floating]) -> float:
+        return look_at(volume_field(values[None], np.eye(4), ("value",)))["smooth"]
+
+    wave = np.broadcast_to(np.sin(2 * np.pi * np.arange(200) / 20), (200, 200, 200))
+    # along one axis the cosine of the phase between neighbors, along the other two all are the same
+    assert smooth(wave) == pytest.approx((np.cos(2 * np.pi / 20) + 2) / 3, abs=0.01)
+    assert abs(smooth(np.random.default_rng(0).normal(0, 1, (40, 40, 40)))) < 0.02
+    assert smooth(np.zeros((4, 4, 4))) == 1
 
 
 def test_what_is_neither_picture_nor_measured_has_no_looks() -> None:
@@ -59,6 +76,7 @@ def test_colors_are_counted_by_their_order() -> None:
     assert found["warm"] == pytest.approx(0.5, abs=0.01)
     assert found["blue"] == pytest.approx(0.5, abs=0.01)
     assert look_at(flat(200, 150, 50))["red"] == pytest.approx(0.5)
+    assert look_at(flat(200, 150, 50))["pale"] == pytest.approx(0.125)
 
 
 def test_colorfulness_is_the_papers_formula() -> None:

@@ -19,7 +19,7 @@ NEXT_STEP = {
     "E_MPP_MISSING": "Give the pixel size in µm with --mpp, or a table of them with --mpp-table.",
     "E_MPP_RANGE": "Give the true pixel size in µm with --mpp and --mpp-override.",
     "E_MPP_CONFLICT": "Find out which pixel size is true and give it with --mpp and --mpp-override.",
-    "E_RESOLUTION": "Scan the slide at a higher magnification, or use a model made for this one.",
+    "E_RESOLUTION": "Scan the slide at a higher magnification, bring the image to the size that the reason names, or use another model.",
     "E_TOO_LARGE": "Check the file: the size that it claims can't be true.",
     "E_CHANGED": "Run again when nothing writes to the slide any more.",
     "E_NO_TISSUE": "Look at the thumbnail; draw the tissue in QuPath and pass it with --tissue if there is some.",

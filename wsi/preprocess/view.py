@@ -11,7 +11,7 @@ from wsi.errors import ModelError
 from wsi.field import Field
 from wsi.preprocess.space import crop, holds
 from wsi.preprocess.weights import area_weights, linear_weights, weighted
-from wsi.read.round_view import coarse_light, find_round_view, lit
+from wsi.read.round_view import coarse_light, lit, on_black
 from wsi.tissue.field_of_view import bounds, field_of_view, inside
 
 FINE_SIGMA = 6.0
@@ -21,10 +21,11 @@ FINE_SIGMA = 6.0
 def crop_to_field_of_view(field: Field, step: CropToFieldOfView) -> Field:
     """Return the box around the round field of view, as far as it is lit; without one, the box of what is lit.
 
-    What lies outside the circle becomes `outside`, when that is given.
+    A plain ground around the round field of view becomes black, as it is behind most cameras; what lies outside the circle
+    becomes `outside`, when that is given.
     """
     _check(field)
-    view = find_round_view(field, dark=step.dark)
+    field, view = on_black(field, dark=step.dark)
     light, coarse = coarse_light(field.values)
     seen = lit(light, step.dark)
     box = []

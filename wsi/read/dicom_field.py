@@ -1,6 +1,7 @@
 """DICOM files that are no slide: what they are, and who reads them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -17,6 +18,13 @@ MODALITIES = (
     *("SM", "US", "XA", "XC"),
 )
 """Modalities of images; the code of any other is not passed on."""
+BODY_PARTS = (
+    *("ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BLADDER", "BRAIN", "BREAST", "CALCANEUS", "CHEST", "CHESTABDOMEN"),
+    *("CHESTABDPELVIS", "CLAVICLE", "CSPINE", "ELBOW", "EXTREMITY", "EYE", "FEMUR", "FINGER", "FOOT", "FOREARM"),
+    *("HAND", "HEAD", "HEADNECK", "HEART", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LIVER", "LSPINE", "LUNG", "NECK"),
+    *("PELVIS", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "TEETH", "THIGH", "THORAX", "THUMB", "TOE", "TSPINE", "WRIST"),
+)
+"""Parts of the body by DICOM's defined terms (PS3.16, annex L); any other text is not passed on."""
 NO_IMAGE = {
     "SEG": "a mask (SEG), not the image it was drawn on",
     "RTDOSE": "a radiation dose, not an image",
@@ -44,13 +52,18 @@ def read_dicom(files: Sequence[Path], *, limit: int) -> FieldReading:
             kinds.append(_kind(headers[-1]))
     modality = kinds[0]
     if len(files) == 1 and _is_picture(headers[0], modality):
-        return read_dicom_picture(files[0], modality, limit=limit)
+        return _with_part(read_dicom_picture(files[0], modality, limit=limit), headers[0])
     series = {str(header.get("SeriesInstanceUID", "")) for header in headers}
     if len(series) > 1:
         raise FormatError(f"files of {len(series)} series; expected one: give each its own folder")
     if set(kinds) != {modality} or not all(has_place(header) for header in headers):
         raise FormatError(f"{len(files)} images that are no slices of one volume; give each by itself")
-    return read_dicom_series(files, headers, modality, limit=limit)
+    return _with_part(read_dicom_series(files, headers, modality, limit=limit), headers[0])
+
+
+def _with_part(reading: FieldReading, header: pydicom.Dataset) -> FieldReading:
+    part = word(header, "BodyPartExamined", BODY_PARTS, "")
+    return replace(reading, info=replace(reading.info, body_part=part))
 
 
 def _is_picture(header: pydicom.Dataset, modality: str) -> bool:

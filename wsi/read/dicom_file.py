@@ -20,7 +20,7 @@ from wsi.read.field_info import check_room
 
 FAULTS = (*DICOM_FAULTS, RuntimeError, ArithmeticError, EOFError, zlib.error)
 """What pydicom, zlib and the decoders raise on damaged files."""
-KIND = ("SOPClassUID", "SeriesInstanceUID", "Modality", "BurnedInAnnotation")
+KIND = ("SOPClassUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "BurnedInAnnotation")
 """SeriesInstanceUID is compared, and goes nowhere else."""
 LAYOUT = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),

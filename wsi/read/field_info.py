@@ -22,6 +22,7 @@ class FieldInfo:
     axes: 2 for a picture, 3 for a volume. channels: as the field names them.
     bits: bits a sample has in the file; values of a picture are shown on 0-255 all the same.
     spacing: mm between samples along each axis; None when the file doesn't say.
+    body_part: DICOM's defined term (CHEST, HAND, ...); "" when the file doesn't say, or in words of its own.
     findings: what was done to the file, or noticed, in this tool's own words.
     """
 
@@ -32,6 +33,7 @@ class FieldInfo:
     bits: int
     spacing: tuple[float, ...] | None
     findings: tuple[str, ...] = ()
+    body_part: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The round field of view of a camera behind an eyepiece or an ophthalmoscope, even where its top or bottom is cut off."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,21 @@ ON_CIRCLE = 0.02
 """An edge px lies on a circle when it is this share of the radius from it, or nearer."""
 ALONG = 1.6
 """Coarse px from the sides of the lit box within which an edge may be a straight cut."""
+BESIDE = 1.5
+"""Radii from the center, along both axes, within which the surround is measured: how far a screen is black says nothing."""
+SURE = 0.9
+"""Roundness above which what lies on a plain ground is a field of view: other things lie on such grounds too."""
+LEAST_RADIUS = 0.3
+"""Radius over the picture's shorter side from which on a circle on a plain ground is a field of view, and no mark on skin."""
+ACROSS, JUMP, SHARP = (0.7, 0.96, 1.04), 12.0, 1 / 3
+"""Radii deep inside of a circle, just inside of its edge and just outside. Over the edge a field of view differs by more than
+JUMP, of 255, and by more than SHARP of what it does from deep inside: 0.42 or more in fundus photographs, below 0.25 in shading."""
 MIN_EDGE = 24
 """Fewer px of an edge say nothing."""
+CORNER = 0.04
+"""Share of the shorter side that the squares have which show what the ground is like in the corners."""
+UNEVEN, NEAR = 15.0, 12.0
+"""Difference from the ground, of 255, that a quarter of the corners may exceed on a plain ground; and what is ground at least."""
 GREATEST = 99.5
 """Percentile that stands for the greatest value, past reflections."""
 
@@ -50,8 +63,9 @@ def round_view(field: Field) -> Circle | None:
 
 
 def find_round_view(field: Field, *, dark: float = DARK) -> RoundView:
-    """Return the circle that most of the edge between the picture's light and its dark surround lies on.
+    """Return the circle that most of the edge between the picture's light and its surround lies on.
 
+    The surround is dark; where no circle is found in that, it is what looks like the picture's corners, when they are plain.
     Edge px on the picture's own border don't count, so a field of view that is cut off keeps its center. Where there
     is no edge the circle is the picture's middle, with roundness 0.
 
@@ -59,7 +73,40 @@ def find_round_view(field: Field, *, dark: float = DARK) -> RoundView:
         field: two axes, any channels.
         dark: share of the greatest value below which a px is surround.
     """
-    light, step = coarse_light(field.values)
+    return _found(field, dark)[0]
+
+
+def on_black(field: Field, *, dark: float = DARK) -> tuple[Field, RoundView]:
+    """Return a picture and its round view; where that lies on a plain ground that isn't dark, with the ground black."""
+    view, ground, step = _found(field, dark)
+    if ground is None:
+        return field, view
+    shown = ~ground.repeat(step, axis=0).repeat(step, axis=1)
+    rest = [(0, size - length) for size, length in zip(field.shape, shown.shape, strict=True)]
+    shown = np.pad(shown, rest, mode="edge")
+    rows, columns = np.ogrid[: field.shape[0], : field.shape[1]]
+    shown &= (rows - view.row) ** 2 + (columns - view.column) ** 2 <= view.radius**2
+    return field.with_values(np.where(shown, field.values, np.zeros((), field.values.dtype))), view
+
+
+def _found(field: Field, dark: float) -> tuple[RoundView, NDArray[np.bool_] | None, int]:
+    """Return the round view; the blocks `(h, w)` that are its ground, if that is plain and not dark; and px of a block."""
+    planes, step = coarse(field.values, side=SIDE)
+    light = planes.max(axis=0)
+    ground = _plain_ground(planes)
+    if ground is None or ground.color.max() <= dark * float(np.percentile(light, GREATEST)):
+        view = _view(light, step, dark)
+        if view.is_found or ground is None:
+            return view, None, step
+    for near in ground.nears:
+        around = ~_largest(ground.apart > near)
+        view = _view(np.where(around, np.float32(0), light), step, dark)
+        if _is_view(planes, view, step):
+            return view, around, step
+    return _view(light, step, dark), None, step
+
+
+def _view(light: NDArray[np.float32], step: int, dark: float) -> RoundView:
     seen = lit(light, dark)
     surround = float(1 - seen.mean())
     edge = _edge(seen)
@@ -70,7 +117,56 @@ def find_round_view(field: Field, *, dark: float = DARK) -> RoundView:
     on = _is_on(edge, row, column, radius)
     angles = np.arctan2(edge[on, 0] - row, edge[on, 1] - column)
     arc = len(np.unique(np.floor((angles + np.pi) / (2 * np.pi) * 72).astype(int) % 72)) / 72
-    return _in_px((row, column, radius), step, (float(on.mean()), float(arc), surround))
+    found = _in_px((row, column, radius), step, (float(on.mean()), float(arc), surround))
+    if not found.is_found:
+        return found
+    rows, columns = (
+        slice(max(0, round(center - BESIDE * radius)), max(1, round(center + BESIDE * radius) + 1))
+        for center in (row, column)
+    )
+    return replace(found, surround=float(1 - seen[rows, columns].mean()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """A plain ground. color `(C,)`; apart `(h, w)`: difference of each px from it; nears: within which px may be ground."""
+
+    color: NDArray[np.float32]
+    apart: NDArray[np.float32]
+    nears: tuple[float, ...]
+
+
+def _plain_ground(planes: NDArray[np.float32]) -> _Ground | None:
+    """Return what the corners of planes `(C, h, w)` on 0-255 are; None if they aren't plain."""
+    side = max(2, round(CORNER * min(planes.shape[1:])))
+    ends = slice(side), slice(-side, None)
+    corner = np.concatenate(
+        [planes[:, rows, columns].reshape(len(planes), -1) for rows in ends for columns in ends], axis=1
+    )
+    color = np.median(corner, axis=1)  # (C,)
+    uneven = float(np.percentile(np.abs(corner - color[:, None]).max(axis=0), 75))
+    if uneven > UNEVEN:
+        return None
+    apart = np.abs(planes - color[:, None, None]).max(axis=0)
+    least = max(NEAR, 2 * uneven)
+    return _Ground(color, apart, (least, 2 * least, 5 * least))
+
+
+def _is_view(planes: NDArray[np.float32], view: RoundView, step: int) -> bool:
+    """Return whether a circle in planes `(C, h, w)` on a plain ground is that of a field of view: round, large and sharp."""
+    if not view.is_found or view.roundness <= SURE or view.radius < LEAST_RADIUS * min(planes.shape[1:]) * step:
+        return False
+    angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
+    across = np.stack([np.sin(angles), np.cos(angles)])  # (2, 180)
+    center = np.array([[view.row], [view.column]])
+    at = np.stack([center + view.radius * share * across for share in ACROSS])  # (3, 2, 180)
+    at = np.rint((at - (step - 1) / 2) / step).astype(int)
+    shown = ((at >= 0) & (at < np.reshape(planes.shape[1:], (2, 1)))).all(axis=(0, 1))
+    if not shown.any():
+        return False
+    deep, inside, outside = (planes[:, one[0, shown], one[1, shown]] for one in at)  # (C, shown)
+    jump, whole = (float(np.median(np.abs(one - outside).max(axis=0))) for one in (inside, deep))
+    return jump > max(JUMP, SHARP * whole)
 
 
 def _in_px(circle: tuple[float, float, float], step: int, rest: tuple[float, float, float]) -> RoundView:
@@ -97,10 +193,14 @@ def coarse(values: NDArray[Any], *, side: int) -> tuple[NDArray[np.float32], int
 
 def lit(light: NDArray[np.float32], dark: float) -> NDArray[np.bool_]:
     """Return where `(h, w)` light isn't surround: what is dark but doesn't reach the border counts as lit."""
-    bright = light > dark * float(np.percentile(light, GREATEST))
-    labels, count = scipy.ndimage.label(bright)
+    return _largest(light > dark * float(np.percentile(light, GREATEST)))
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the largest piece of a mask `(h, w)`, its holes filled; all of an empty one."""
+    labels, count = scipy.ndimage.label(mask)
     if not count:
-        return np.ones(light.shape, bool)
+        return np.ones(mask.shape, bool)
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     return np.asarray(scipy.ndimage.binary_fill_holes(largest), bool)
 
