@@ -17,7 +17,7 @@ from wsi.errors import UsageError
 from wsi.predict.model import load_model
 from wsi.train.card_head import colors, cox_baseline
 from wsi.train.crossval import run_folds
-from wsi.train.familiar import familiar_limit, fit_familiar
+from wsi.train.familiar import familiar_limit, fit_familiar, limit_of
 from wsi.train.figures import make_figures
 from wsi.train.final import Final, make_final
 from wsi.train.folder import encoded_with, write_model
@@ -155,6 +155,12 @@ def test_familiar_rule_whitens_the_mean_features() -> None:
     assert outside.distances(np.pad(rows, ((0, 0), (0, 7)))) == pytest.approx(np.zeros(400), abs=1e-9)
     assert outside.distances(np.eye(10)[4:6] * 6 + np.pad(rows[:2], ((0, 0), (0, 7)))) == pytest.approx([6, 6])
     assert familiar_limit(np.ones((400, 3)), folds, share=0.95) is None
+
+
+def test_limit_of_nothing_outside_is_no_limit() -> None:
+    assert limit_of(np.full(400, 2e-4), share=0.95) is None, "a card's limit is positive, and this one would say 0"
+    assert limit_of([], share=0.95) is None
+    assert limit_of(np.arange(101) / 100, share=0.95) == 0.95
 
 
 def test_colors_differ_and_two_are_blue_and_red() -> None:

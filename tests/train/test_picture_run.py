@@ -1,6 +1,7 @@
 """A classifier of pictures from labels to a model folder that reads."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,14 @@ def test_half_precision_is_what_the_rule_of_the_familiar_saw(model: Path, run: P
     assert (model / "encoder" / "weights.safetensors").stat().st_size < 2.2 * sum(
         one.numel() for name, one in run.weights.items() if name.startswith("encoder.")
     )
+
+
+def test_folder_without_anything_outside_of_the_axes_has_no_rule(run: PictureRun, tmp_path: Path) -> None:
+    flat = replace(run, distances=run.distances * 1e-9)
+    write_picture_model(flat, tmp_path / "flat")
+    loaded = load_model(tmp_path / "flat")
+    assert loaded.card.out_of_distribution is None
+    assert loaded.distance(np.zeros((1, loaded.dim), np.float32)) is None
 
 
 def test_a_fit_that_was_stopped_comes_to_the_same(base: Path, drawn: Path, run: PictureRun, tmp_path: Path) -> None:

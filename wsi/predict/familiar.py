@@ -1,44 +1,14 @@
-"""How far a bag is from the bags that a model learned from."""
+"""What a model's weights file says of the bags that it learned from."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from wsi.card import ModelCard
 from wsi.errors import WeightsError
+from wsi.mil.familiar import Familiar
 from wsi.predict.weights import OOD, sound
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Familiar:
-    """mean `(D,)`, principal axes `(K, D)` and scale `(K,)` of the mean features of the training bags."""
-
-    mean: Floats
-    axes: Floats
-    scale: Floats
-    method: Literal["mahalanobis", "residual"] = "mahalanobis"
-
-    def distance(self, features: NDArray[np.float32]) -> float:
-        """Return the distance of a bag's mean feature from the training bags'.
-
-        mahalanobis: in the axes over sqrt(K), the root mean square of `axes @ (m - mean) / scale`, so it is about 1 for
-        a training bag whatever K is. residual: the length of what of `m - mean` lies outside of the axes.
-
-        Source: Wang et al. 2022, ViM, eq. 3, for the residual.
-        """
-        off = features.mean(axis=0, dtype=np.float64) - self.mean
-        place = self.axes @ off  # (K,)
-        if self.method == "residual":
-            return float(np.linalg.norm(off - place @ self.axes))
-        return math.sqrt(float(np.mean((place / self.scale) ** 2)))
 
 
 def make_familiar(card: ModelCard, tensors: Mapping[str, Tensor], path: Path, *, dim: int) -> Familiar | None:

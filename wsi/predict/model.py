@@ -86,7 +86,9 @@ class LoadedModel:
 
     def distance(self, features: NDArray[np.float32]) -> float | None:
         """Return how far the bag `(N, D)` is from the training bags; None where the card has no rule for it."""
-        return None if self._familiar is None else self._familiar.distance(features)
+        if self._familiar is None:
+            return None
+        return float(self._familiar.distances(features.mean(axis=0, dtype=np.float64)[None])[0])
 
     def _check_width(self, features: NDArray[np.float32]) -> None:
         if features.ndim != 2 or features.shape[1] != self.dim:

@@ -1,11 +1,13 @@
 """What bags a model has seen: principal axes of their mean features, and how far held-out ones lie from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from wsi.mil.familiar import Familiar, Method
 from wsi.train.seal import Fold
 from wsi.train.tasks import Floats
 
@@ -13,30 +15,9 @@ AXES = 12
 """At most so many axes: of a few dozen bags the later ones are chance."""
 MOST_AXES, ROWS_AN_AXIS = 32, 10
 """So many at most where what lies outside of them is measured, and so many rows for each."""
-Method = Literal["mahalanobis", "residual"]
 LEAST_SCALE = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Familiar:
-    """mean `(D,)`, axes `(K, D)` and scale `(K,)` of the mean features of training bags."""
-
-    mean: Floats
-    axes: Floats
-    scale: Floats
-    method: Method = "mahalanobis"
-
-    def distances(self, rows: Floats) -> Floats:
-        """Return how far mean features `(n, D)` lie, `(n,)`: as `wsi.predict.familiar.Familiar.distance` does."""
-        off = rows - self.mean
-        places = off @ self.axes.T  # (n, K)
-        outside = self.method == "residual"
-        found: Floats = (
-            np.linalg.norm(off - places @ self.axes, axis=1)
-            if outside
-            else np.sqrt(((places / self.scale) ** 2).mean(axis=1))
-        )
-        return found
+DIGITS = 3
+"""Of a limit. One that is 0 in these says nothing: the axes hold all there is."""
 
 
 def fit_familiar(rows: Floats, *, method: Method = "mahalanobis") -> Familiar | None:
@@ -63,5 +44,25 @@ def familiar_limit(rows: Floats, folds: Sequence[Fold], *, share: float) -> floa
         rule = fit_familiar(rows[[*fold.train, *fold.validation]])
         if rule is not None:
             distances += rule.distances(rows[list(fold.test)]).tolist()
-    limit = float(np.quantile(distances, share)) if distances else 0.0
-    return round(limit, 3) if limit > 0.0005 else None
+    return limit_of(distances, share=share)
+
+
+def limit_of(distances: Sequence[float] | Floats, *, share: float) -> float | None:
+    """Return the distance within which this share of them lies; None where it says nothing."""
+    limit = round(float(np.quantile(distances, share)), DIGITS) if len(distances) else 0.0
+    return limit or None
+
+
+def familiar_arrays(rule: Familiar | None) -> dict[str, Tensor]:
+    """Return the rule as a weights file holds it."""
+    if rule is None:
+        return {}
+    arrays = {"ood.mean": rule.mean, "ood.axes": rule.axes, "ood.scale": rule.scale}
+    return {name: torch.tensor(values, dtype=torch.float32) for name, values in arrays.items()}
+
+
+def familiar_section(rule: Familiar | None, limit: float | None, chosen: str) -> dict[str, Any]:
+    """Return the section `out_of_distribution` of a card, if there is a rule; chosen says how the limit came about."""
+    if rule is None or limit is None:
+        return {}
+    return {"out_of_distribution": {"method": rule.method, "limit": limit, "chosen_by": chosen}}

@@ -17,11 +17,12 @@ from wsi import __version__
 from wsi.card import Calibration, EncoderReference, ModelCard
 from wsi.errors import UsageError
 from wsi.mil import Head
+from wsi.mil.familiar import Familiar
 from wsi.model_folder import encoder_card, find_folder
 from wsi.publish import publish, sha256_bytes
 from wsi.train.card_head import head_section, shown
 from wsi.train.decisions import Decisions
-from wsi.train.familiar import Familiar, familiar_limit, fit_familiar
+from wsi.train.familiar import familiar_arrays, familiar_limit, familiar_section, fit_familiar
 from wsi.train.figures import Line
 from wsi.train.final import Final
 from wsi.train.heldout import HeldOut
@@ -83,10 +84,10 @@ def write_model(
     Raises:
         UsageError: see `encoded_with`.
     """
-    encoder = encoded_with(study)
+    encoder, share = encoded_with(study), study.config.model.familiar
     rows = mean_rows(study.cases.read, len(study.cohort))
     rule, limit = _familiar(study, rows)
-    weights = safetensors.torch.save(dict(sorted({**_members(final.heads), **_arrays(rule)}.items())))
+    weights = safetensors.torch.save(dict(sorted({**_members(final.heads), **familiar_arrays(rule)}.items())))
     example = _example(final.heads[0], seed=study.config.seed)
     calibration = calibration_section(final.decisions)
     section = head_section(study, final, held, members=len(final.heads))
@@ -108,7 +109,9 @@ def write_model(
             "weights_sha256": sha256_bytes(weights),
             "calibration": calibration.model_dump(exclude_none=True),
             **decided_section(final.decisions, lines),
-            **_limit(limit, study),
+            **familiar_section(
+                rule, limit, f"{share:.1%} of the held-out cases lie within it, by a rule that saw none of their fold"
+            ),
             "evaluation": evaluation_section(study, lines),
             "training": training_section(study),
             "selftest": {"file": "selftest.safetensors", **shown(example, final.heads, section, calibration)},
@@ -134,28 +137,12 @@ def _members(heads: Sequence[Head]) -> dict[str, Tensor]:
     }
 
 
-def _arrays(rule: Familiar | None) -> dict[str, Tensor]:
-    if rule is None:
-        return {}
-    arrays = {"ood.mean": rule.mean, "ood.axes": rule.axes, "ood.scale": rule.scale}
-    return {name: torch.tensor(values, dtype=torch.float32) for name, values in arrays.items()}
-
-
 def _familiar(study: Study, rows: Floats) -> tuple[Familiar | None, float | None]:
     """Return the rule of all cases and its limit; both None where there is none."""
     share = study.config.model.familiar
     limit = familiar_limit(rows, study.splits.folds, share=share) if share else None
     rule = fit_familiar(rows) if limit is not None else None
     return rule, limit if rule is not None else None
-
-
-def _limit(limit: float | None, study: Study) -> dict[str, Any]:
-    if limit is None:
-        return {}
-    chosen = (
-        f"{study.config.model.familiar:.1%} of the held-out cases lie within it, by a rule that saw none of their fold"
-    )
-    return {"out_of_distribution": {"method": "mahalanobis", "limit": limit, "chosen_by": chosen}}
 
 
 def _example(head: Head, *, seed: int) -> Tensor:

@@ -13,9 +13,10 @@ from torch import Tensor
 from wsi.card import OWN_ENCODER, Calibration, EncoderCard, ModelCard, Weights
 from wsi.encode.load import load_encoder
 from wsi.mil import Head
+from wsi.mil.familiar import Familiar
 from wsi.publish import publish, sha256_bytes
 from wsi.train.card_head import shown
-from wsi.train.familiar import Familiar, fit_familiar
+from wsi.train.familiar import familiar_arrays, familiar_section, fit_familiar, limit_of
 from wsi.train.figures import Line
 from wsi.train.folder import calibration_section, decided_section, evaluation_section, training_section
 from wsi.train.picture_network import as_head
@@ -41,6 +42,7 @@ def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = (
         audit: figures of what trivial traits tell, for the card.
     """
     config = run.plan.config
+    share = config.model.familiar
     encoder = _write_encoder(run, out / ENCODER)
     fitting = final_fitting(run)
     fitting.network.encoder.network.load_state_dict(_stored(run))
@@ -50,7 +52,7 @@ def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = (
         for one, task in zip(fitting.network.classifiers, run.plan.tasks, strict=True)
     ]
     rule, limit = _familiar(run, rows)
-    weights = safetensors.torch.save(dict(sorted({**_tensors(run, heads), **_arrays(rule)}.items())))
+    weights = safetensors.torch.save(dict(sorted({**_tensors(run, heads), **familiar_arrays(rule)}.items())))
     example = _example(rows, seed=config.seed)
     tile = _drawn(config.side_px, seed=config.seed)
     first, *others = run.learned
@@ -67,7 +69,11 @@ def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = (
             "weights_sha256": sha256_bytes(weights),
             "calibration": calibration.model_dump(exclude_none=True),
             **decided_section(first.decisions, first.lines, on=HELD_OUT),
-            **_limit(limit, config.model.familiar),
+            **familiar_section(
+                rule,
+                limit,
+                f"{share:.1%} of the held-out pictures lie within it, by the network and rule of the other folds",
+            ),
             "evaluation": _evaluation(run, audit),
             "training": training_section(first.study, script=SCRIPT),
             "selftest": {
@@ -152,24 +158,12 @@ def _tensors(run: PictureRun, heads: Sequence[Head]) -> dict[str, Tensor]:
     }
 
 
-def _arrays(rule: Familiar | None) -> dict[str, Tensor]:
-    if rule is None:
-        return {}
-    arrays = {"ood.mean": rule.mean, "ood.axes": rule.axes, "ood.scale": rule.scale}
-    return {name: torch.tensor(values, dtype=torch.float32) for name, values in arrays.items()}
-
-
 def _familiar(run: PictureRun, rows: Floats) -> tuple[Familiar | None, float | None]:
+    """Return the rule of all pictures and its limit; both None where there is none."""
     share = run.plan.config.model.familiar
-    rule = fit_familiar(rows, method="residual") if share and len(run.distances) else None
-    return rule, None if rule is None else round(float(np.quantile(run.distances, share)), 3)
-
-
-def _limit(limit: float | None, share: float) -> dict[str, Any]:
-    if limit is None:
-        return {}
-    chosen = f"{share:.1%} of the held-out pictures lie within it, by the network and rule of the other folds"
-    return {"out_of_distribution": {"method": "residual", "limit": limit, "chosen_by": chosen}}
+    limit = limit_of(run.distances, share=share) if share else None
+    rule = fit_familiar(rows, method="residual") if limit is not None else None
+    return rule, limit if rule is not None else None
 
 
 def _head(asked: Asked, head: Head) -> dict[str, Any]:
