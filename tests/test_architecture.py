@@ -32,13 +32,17 @@ KNOW_KINDS = ("read", "tissue")
 """Files say what they are, where they are read. A card's words come from its file."""
 
 
+Nodes = tuple[ast.AST, ...]
+"""Of a file, each once: to walk a tree takes longer than to read it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One file of code: its dotted name, whether it is a package's __init__, and what it says."""
+    """One file of code: its dotted name, whether it is a package's __init__, and all that it says."""
 
     name: str
     is_package: bool
-    tree: ast.Module
+    nodes: Nodes
 
     @property
     def room(self) -> str:
@@ -55,13 +59,17 @@ def modules_of(root: Path) -> dict[str, Module]:
         parts = path.relative_to(root).with_suffix("").parts
         package = parts[-1] == "__init__"
         name = ".".join(parts[:-1] if package else parts)
-        found[name] = Module(name, package, ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        found[name] = Module(name, package, _nodes_of(path))
     return found
+
+
+def _nodes_of(path: Path) -> Nodes:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
 
 
 def imports_of(module: Module, known: Mapping[str, Module]) -> Iterator[str]:
     """Yield the full name of everything that `module` imports, wherever it stands in the file."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -86,17 +94,17 @@ def faults(root: Path) -> list[str]:
     found = [fault for name, module in known.items() for fault in _order(module, imports[name], known)]
     found += _cycles({name: {one for one in names if one in known} - {name} for name, names in imports.items()})
     found += chain.from_iterable(_kinds(module) for module in known.values())
-    trees = {name: module.tree for name, module in known.items()} | dict(_scripts(root))
-    found += chain.from_iterable(_manners(name, tree) for name, tree in trees.items())
-    broad = [place for name, tree in trees.items() for place in _broad_excepts(name, tree)]
+    files = {name: module.nodes for name, module in known.items()} | dict(_scripts(root))
+    found += chain.from_iterable(_manners(name, nodes) for name, nodes in files.items())
+    broad = [place for name, nodes in files.items() for place in _broad_excepts(name, nodes)]
     if len(broad) > 1 or any(not place.startswith("wsi.engine.") for place in broad):
         found.append(f"one broad except is allowed, in wsi.engine; found {', '.join(broad)}")
     return found
 
 
-def _scripts(root: Path) -> Iterator[tuple[str, ast.Module]]:
+def _scripts(root: Path) -> Iterator[tuple[str, Nodes]]:
     for path in sorted((root / "scripts").rglob("*.py")):
-        yield str(path.relative_to(root)), ast.parse(path.read_text(encoding="utf-8"), str(path))
+        yield str(path.relative_to(root)), _nodes_of(path)
 
 
 def _order(module: Module, imported: set[str], known: Mapping[str, Module]) -> Iterator[str]:
@@ -136,10 +144,10 @@ def _cycles(graph: Mapping[str, set[str]]) -> Iterator[str]:
         yield from walk(name, ())
 
 
-def _manners(name: str, tree: ast.Module) -> Iterator[str]:
+def _manners(name: str, nodes: Nodes) -> Iterator[str]:
     """Yield what no code may do: run or unpickle what a file says, hide a cycle, print outside the command line."""
     quiet = name.startswith("wsi") and not name.startswith("wsi.cli")
-    for node in ast.walk(tree):
+    for node in nodes:
         where = f"{name}:{getattr(node, 'lineno', 0)}"
         match node:
             case ast.Import(names=names) if {alias.name.split(".")[0] for alias in names} & PICKLERS:
@@ -164,8 +172,8 @@ def _kinds(module: Module) -> Iterator[str]:
     """Yield where code names a kind of examination: in a name or a text; docstrings and comments are for people."""
     if module.room in KNOW_KINDS:
         return
-    told = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(module.tree):
+    told = {id(node.value) for node in module.nodes if isinstance(node, ast.Expr)}
+    for node in module.nodes:
         named = [getattr(node, part, None) for part in ("id", "attr", "name", "arg", "module")]
         if isinstance(node, ast.Constant) and id(node) not in told:
             named.append(node.value)
@@ -174,8 +182,8 @@ def _kinds(module: Module) -> Iterator[str]:
                 yield f"{module.name}:{getattr(node, 'lineno', 0)}: knows of {hit[0]!r}; what a model reads is its card's to say"
 
 
-def _broad_excepts(name: str, tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _broad_excepts(name: str, nodes: Nodes) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.ExceptHandler):
             kinds = [None] if node.type is None else ast.walk(node.type)
             if any(kind is None or (isinstance(kind, ast.Name) and kind.id in BROAD) for kind in kinds):
@@ -244,7 +252,7 @@ def test_imports_point_one_way() -> None:
 
 
 def test_broad_except_stands_in_one_place() -> None:
-    found = [place for module in modules_of(CHECKOUT).values() for place in _broad_excepts(module.name, module.tree)]
+    found = [place for module in modules_of(CHECKOUT).values() for place in _broad_excepts(module.name, module.nodes)]
     assert len(found) == 1, found
 
 

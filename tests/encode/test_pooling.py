@@ -1,10 +1,14 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.encode import tiny
+from wsi.card import Architecture
 from wsi.encode.build import TURNS, Pooled, build, output_dim, turned, turned_back
+from wsi.errors import ModelError
 
 TOKENS = [[1, 2], [70, 80], [900, 500], [3, 5], [5, 9], [4, 10]]
 """A class token, two registers and three patch tokens of width 2; the patches' mean is (4, 8)."""
@@ -65,3 +69,49 @@ def test_features_are_the_mean_over_turned_views_but_for_training() -> None:
         torch.testing.assert_close(found(images.rot90(1, (2, 3))), found(images))
         assert torch.equal(found.train()(images), views[0])
     assert all(torch.equal(turned_back(turned(images, turn), turn), images) for turn in TURNS)
+
+
+class GivenMaps(nn.Module):
+    """Two layers' maps, and at the end tokens, a map whose channels come last, or the last map once more."""
+
+    num_features = 3
+
+    def __init__(self, end: str) -> None:
+        super().__init__()
+        self.end = end
+
+    def forward_intermediates(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        maps = [images, 2 * images[:, :1]]
+        last = {"tokens": images.flatten(2), "channels last": images.permute(0, 2, 3, 1), "same": maps[-1]}[self.end]
+        return last, maps
+
+
+@pytest.mark.parametrize("end", ["tokens", "channels last", "same"])
+def test_layers_are_told_by_the_mean_and_spread_of_their_maps(end: str) -> None:
+    images = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(4))
+    images[0, 1] = 0.5
+    images.requires_grad_()
+    found = Pooled(GivenMaps(end), "layers", prefix_tokens=0)(images)
+    maps = images.detach().double().numpy()
+    means, spreads = maps.mean(axis=(2, 3)), maps.std(axis=(2, 3))
+    expected = np.concatenate([means, spreads, 2 * means[:, :1], 2 * spreads[:, :1]], axis=1)
+    np.testing.assert_allclose(found.detach().numpy(), expected, atol=2e-6)
+    found.sum().backward()
+    assert images.grad is not None
+    assert bool(images.grad.isfinite().all()), "the slope of a root at 0"
+
+
+def test_network_without_layers_is_refused() -> None:
+    with pytest.raises(ModelError, match="GivenTokens tells of no layers, which pooling: layers needs"):
+        Pooled(GivenTokens(), "layers", prefix_tokens=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "side_px", "last"),
+    [("mobilenetv2_035", 64, 1280), ("resnet18", 64, 0), ("swin_tiny_patch4_window7_224", 224, 0)],
+)
+def test_layers_of_a_network_of_timm_are_seen_once_each(name: str, side_px: int, last: int) -> None:
+    network = build(Architecture(name=name))
+    told: Any = network.feature_info
+    channels = [one["num_chs"] for one in (told.get_dicts() if hasattr(told, "get_dicts") else told)]
+    assert output_dim(Pooled(network, "layers", prefix_tokens=0), side_px=side_px) == 2 * (sum(channels) + last)

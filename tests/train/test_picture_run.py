@@ -17,11 +17,13 @@ from wsi.encode.load import load_encoder, load_network
 from wsi.errors import LabelsError
 from wsi.model_folder import model_card
 from wsi.predict.model import load_model
-from wsi.train.checkpoint import Epoch
+from wsi.train.checkpoint import Epoch, read_snapshot
+from wsi.train.crossval import CHECKPOINT
 from wsi.train.familiar import fit_familiar
 from wsi.train.picture_audit import audit_pictures
 from wsi.train.picture_folder import write_picture_model
-from wsi.train.picture_run import PictureRun, plan_pictures, train_pictures
+from wsi.train.picture_network import as_head, classifier_of
+from wsi.train.picture_run import PictureRun, final_fitting, plan_pictures, train_pictures
 from wsi.train.picture_settings import PictureConfig
 
 COUNT = 36
@@ -227,3 +229,56 @@ def test_classifiers_over_an_encoder_that_stays_are_fitted_to_their_optimum(
     text = (tmp_path / "bars" / "README.md").read_text()
     assert "The encoder stays as it was; regression with a ridge of 0.5" in text
     assert "read in quarter turns and mirrored as well: the model says the mean of the eight views" in text
+
+
+def test_hidden_layers_over_all_layers_of_an_encoder_speak_together(base: Path, drawn: Path, tmp_path: Path) -> None:
+    """The folder's logits are the mean of the folds'; what the encoder says is of all its layers."""
+    fit = {
+        "train": "classifier",
+        "hidden": 16,
+        "epochs": 30,
+        "learning_rate": 0.003,
+        "dropout": 0.2,
+        "precision": "fp32",
+    }
+    plan = plan_pictures(drawn / "labels.csv", drawn / "pictures", settings(base, shifts=False, layers=True, fit=fit))
+    own = train_pictures(plan, tmp_path / "run")
+    auc = own.learned[1].lines[0].figure.value
+    assert auc is not None
+    assert auc > 0.9
+    assert all(
+        torch.equal(again, own.weights[name])
+        for name, again in train_pictures(plan, tmp_path / "again").weights.items()
+    )
+
+    card = write_picture_model(own, tmp_path / "bars")
+    encoder = load_encoder(str(tmp_path / "bars" / "encoder"), device="cpu", precision="fp32", threads=1)
+    rows = encoder.encode(own.cases(range(COUNT)))
+    encoder.close()
+    assert (encoder.identity.pooling, rows.shape[1]) == ("layers", plan.card.dim)
+    assert plan.card.dim == 2 * tiny.DIM * 2, "mean and spread of each of two blocks"
+    assert card.out_of_distribution is None or card.out_of_distribution.limit > 0
+    folds = []
+    for k, fold in enumerate(plan.splits.folds, start=1):
+        kept = read_snapshot(tmp_path / "run" / "folds" / str(k) / CHECKPOINT, key=plan.key(fold))
+        assert kept is not None
+        folds.append(classifier_of(kept.best, 1, plan.tasks[1], plan.card.dim))
+    head = as_head(final_fitting(own).network.classifiers[1], plan.tasks[1], plan.card.dim)
+    assert head.spec.hidden == 32
+    with torch.inference_mode():
+        bag = torch.from_numpy(rows[:1])
+        expected = torch.stack([one(bag)[0] for one in folds]).mean(dim=0)
+        torch.testing.assert_close(head.read(bag).logits, expected, rtol=1e-4, atol=1e-4)
+    model = load_model(tmp_path / "bars")
+    bars = np.array([model.read_also(row[None])[0][1] for row in rows])
+    has_bar = np.arange(COUNT) % 3 > 0
+    assert bars[has_bar].mean() > bars[~has_bar].mean() + 0.3
+    text = (tmp_path / "bars" / "README.md").read_text()
+    assert "over it a hidden layer of 16 a fold, 30 epochs" in text
+    assert "mean of the 2 networks' logits" in text
+    assert f"The encoder says {plan.card.dim} numbers: mean and spread of each of its layers' maps" in text
+
+
+def test_hidden_layer_needs_an_encoder_that_stays(base: Path) -> None:
+    with pytest.raises(ValueError, match="hidden: only over an encoder that stays as it is"):
+        settings(base, fit={"train": "all", "hidden": 16})

@@ -45,6 +45,8 @@ Turn = tuple[int, bool]
 """Quarters of a turn, and whether the image is mirrored before."""
 TURNS: tuple[Turn, ...] = tuple((quarters, is_mirrored) for is_mirrored in (False, True) for quarters in range(4))
 """Every view of a square; the first is the image as it is."""
+LEAST_VARIANCE = 1e-12
+"""A root's slope has no end at 0."""
 STARTS = {"add_", "clamp_", "erfinv_", "mul_", "normal_", "uniform_"}
 """What weights are drawn by."""
 
@@ -74,11 +76,24 @@ def turned_back(images: Tensor, turn: Turn) -> Tensor:
     return found.flip(-1) if is_mirrored else found
 
 
+def mean_and_spread(maps: Tensor) -> Tensor:
+    """Return the mean of each channel of `(B, C, h, w)` over its places, and their standard deviation, `(B, 2 C)`."""
+    places = maps.float().flatten(2)  # (B, C, h w)
+    variance = places.var(dim=2, correction=0)
+    return torch.cat([places.mean(dim=2), variance.clamp(min=LEAST_VARIANCE).sqrt()], dim=1)
+
+
 class Pooled(nn.Module):
-    """A network and what becomes of its tokens: `(B, 3, h, w)` in, `(B, D)` out."""
+    """A network and what becomes of its tokens: `(B, 3, h, w)` in, `(B, D)` out.
+
+    Raises:
+        ModelError: the network doesn't tell what `pooling` needs.
+    """
 
     def __init__(self, network: nn.Module, pooling: str, *, prefix_tokens: int, turns: bool = False) -> None:
         super().__init__()
+        if pooling == "layers" and not hasattr(network, "forward_intermediates"):
+            raise ModelError(f"{type(network).__name__} tells of no layers, which pooling: layers needs")
         self.network = network
         self.pooling = pooling
         self.prefix_tokens = prefix_tokens
@@ -94,9 +109,17 @@ class Pooled(nn.Module):
         if self.pooling == "model":
             pooled: Tensor = self.network(images)  # (B, D)
             return pooled
+        if self.pooling == "layers":
+            return torch.cat([mean_and_spread(one) for one in self._maps(images)], dim=1)
         tokens: Tensor = self.network.forward_features(images)  # type: ignore[operator]  # (B, T, D)
         class_token, mean = tokens[:, 0], tokens[:, self.prefix_tokens :].mean(dim=1)  # (B, D) each
         return {"cls": class_token, "mean": mean, "cls+mean": torch.cat([class_token, mean], dim=1)}[self.pooling]
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        """Return each layer's maps `(B, C, h, w)`; the last one's where it is none of them and no tokens."""
+        last, maps = self.network.forward_intermediates(images)  # type: ignore[operator]
+        is_map = last.ndim == 4 and last.shape[1] == getattr(self.network, "num_features", None)
+        return [*maps, last] if is_map and last is not maps[-1] else list(maps)
 
 
 def build(architecture: Architecture) -> nn.Module:

@@ -68,7 +68,7 @@ def find_background(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     counts = np.convolve(counts, np.ones(5) / 5, mode="same")
     bright = np.arange(256) >= np.flatnonzero(counts > 0.1 * counts.max())[-1] - 12
     mode = int(np.argmax(np.where(bright, counts, 0)))
-    near = gray & (np.abs(low.astype(int) - mode) <= 4)
+    near = gray & (low >= mode - 4) & (low <= mode + 4)
     return np.array([_median(plane[near]) for plane in (red, green, blue)], np.float32)
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -18,15 +19,18 @@ from wsi.encode.device import find_device
 from wsi.encode.precision import cpu_has_bf16
 from wsi.encode.transform import prepare
 from wsi.errors import UsageError
+from wsi.mil import HeadSpec
 from wsi.train.checkpoint import Epoch, Snapshot, read_snapshot, write_snapshot
 from wsi.train.finetune import layer_groups
-from wsi.train.picture_network import PictureNetwork, keep_cuts_in_order
+from wsi.train.loop import Cases, Fit
+from wsi.train.picture_network import Perceptron, PictureNetwork, keep_cuts_in_order, perceptron_weights
 from wsi.train.picture_settings import PictureFit
 from wsi.train.picture_views import PictureViews, Pixels, views_of
 from wsi.train.probe import Span, fit_ridge
 from wsi.train.recipe import rate_at
 from wsi.train.repeatable import repeatable
 from wsi.train.running_mean import remember
+from wsi.train.start import start_head
 from wsi.train.tasks import Floats, Task, is_known, loss_mass, loss_sum
 
 GROUP = 8
@@ -97,10 +101,13 @@ class Fitting:
         return snapshot.epochs
 
     def _fit(self, train: list[int], mean: dict[str, Tensor]) -> Epoch:
-        """Fit the classifiers to what the encoder says of the pictures, to their one optimum."""
+        """Fit the classifiers to what the encoder says of the pictures: regressions to their one optimum."""
         rows, lesson = self.embeddings(train), self.lesson
         span = Span(rows)
         for classifier, task, labels in zip(self.network.classifiers, lesson.tasks, lesson.labels, strict=True):
+            if isinstance(classifier, Perceptron):
+                classifier.load_state_dict(self._perceptron(rows.astype(np.float32), task, labels[train]))
+                continue
             known = is_known(labels[train], task)
             found = fit_ridge(
                 span.project(rows[known]), torch.from_numpy(labels[train][known]), task, self.config.ridge
@@ -112,6 +119,17 @@ class Fitting:
         with torch.inference_mode():
             told = self._loss(self.network.read(torch.from_numpy(rows).to(self.device)), train, places)
         return Epoch(0, float(told), math.nan, 0.0)
+
+    def _perceptron(self, rows: NDArray[np.float32], task: Task, labels: Floats) -> dict[str, Tensor]:
+        """Return the weights of a Perceptron that was trained on `(n, D)` as bags of one."""
+        config = self.config
+        spec = HeadSpec("mean", task.kind, len(task.classes) or 2, hidden=config.hidden, dropout=config.dropout)
+        head = start_head(spec, rows.shape[1], seed=self.seed)
+        cases = Cases(lambda i: rows[i : i + 1], labels)
+        fit = Fit(head, task, config.hidden_recipe, cases, range(len(rows)), (), self.seed)
+        with TemporaryDirectory() as folder:  # seconds that are gone through again after a kill
+            fit.run(Path(folder) / "checkpoint", key="")
+        return perceptron_weights(head.cpu())
 
     def _epoch(self, epoch: int, train: list[int], mean: dict[str, Tensor]) -> Epoch:
         torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))

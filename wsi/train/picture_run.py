@@ -14,7 +14,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from wsi.card import EncoderCard
+from wsi.encode.build import Pooled, output_dim
 from wsi.encode.load import load_network
+from wsi.errors import ModelError
 from wsi.publish import sha256_bytes
 from wsi.table import read_table
 from wsi.train.briefing import Briefing, brief
@@ -29,7 +31,7 @@ from wsi.train.gather import Ask, assemble
 from wsi.train.heldout import HeldOut, decided, hold_out
 from wsi.train.picture_cases import PictureCases
 from wsi.train.picture_fit import Fitting, Lesson
-from wsi.train.picture_network import as_head, mean_weights, start_network
+from wsi.train.picture_network import as_head, classifier_of, mean_weights, start_network
 from wsi.train.picture_settings import PictureConfig
 from wsi.train.picture_shifts import SHIFTS, Change
 from wsi.train.pictures import locate_pictures
@@ -68,7 +70,13 @@ class PicturePlan:
         seen = config.input.model_dump_json(include={"channels", "preprocess", "window"})
         parts = [seen, config.fit.model_dump_json(), config.views.model_dump_json(), str(config.seed)]
         weights = [repr((one.weight, one.balanced)) for one in config.asked]
-        told = [self.encoder_sha256, *parts, repr(config.turns), *weights, repr((fold.train, fold.test))]
+        told = [
+            self.encoder_sha256,
+            *parts,
+            repr((config.turns, config.layers)),
+            *weights,
+            repr((fold.train, fold.test)),
+        ]
         return sha256_bytes("\n".join([*told, *(study.key() for study in self.studies)]).encode())
 
 
@@ -130,7 +138,17 @@ def plan_pictures(labels: Path, folder: Path, config: PictureConfig, *, weights:
     splits = make_splits(cohort, folds=config.folds, seed=config.seed, validation=0)
     studies = [make_study(cohort, splits, config.study(one), target=one.column) for one in config.asked]
     card, network, digest, _ = load_network(config.encoder, weights)
+    if config.layers:
+        card, network = _of_layers(card, network, side_px=config.side_px)
     return PicturePlan(config, cohort, splits, tuple(studies), card, network, digest, brief(cohort, splits))
+
+
+def _of_layers(card: EncoderCard, network: nn.Module, *, side_px: int) -> tuple[EncoderCard, Pooled]:
+    """Return an encoder that says what each of its layers comes to, with its card."""
+    if not isinstance(network, Pooled):
+        raise ModelError(f"{card.id} is no network of timm, which tell of their layers; set layers: false")
+    found = Pooled(network.network, "layers", prefix_tokens=card.prefix_tokens)
+    return card.model_copy(update={"pooling": "layers", "dim": output_dim(found, side_px=side_px)}), found
 
 
 def train_pictures(plan: PicturePlan, folder: Path, *, watch: Watch | None = None) -> PictureRun:
@@ -161,13 +179,14 @@ def train_pictures(plan: PicturePlan, folder: Path, *, watch: Watch | None = Non
 
 def final_fitting(run: PictureRun) -> Fitting:
     """Return the model's own network, ready to read pictures."""
-    fitting = _fitting(run.plan, run.cases, run.plan.splits.folds[0])
+    folds = run.plan.splits.folds
+    fitting = _fitting(run.plan, run.cases, folds[0], side_by_side=len(folds))
     fitting.network.load_state_dict(run.weights)
     return fitting
 
 
-def _fitting(plan: PicturePlan, cases: PictureCases, fold: Fold) -> Fitting:
-    config = plan.config
+def _fitting(plan: PicturePlan, cases: PictureCases, fold: Fold, *, side_by_side: int = 1) -> Fitting:
+    config, fit = plan.config, plan.config.fit
     tasks = [
         fitted(study.task, study.labels[list(fold.train)], balanced=asked.balanced)
         for study, asked in zip(plan.studies, config.asked, strict=True)
@@ -180,7 +199,13 @@ def _fitting(plan: PicturePlan, cases: PictureCases, fold: Fold) -> Fitting:
         plan.card.transform.model_copy(update={"resize_px": None, "crop_px": None}),
     )
     network = start_network(
-        deepcopy(plan.network), plan.card.dim, tasks, turns=config.turns, share=config.fit.dropout, seed=config.seed
+        deepcopy(plan.network),
+        plan.card.dim,
+        tasks,
+        turns=config.turns,
+        share=fit.dropout,
+        seed=config.seed,
+        hidden=fit.hidden * side_by_side,
     )
     return Fitting(network, lesson, config.fit, config.views, config.seed)
 
@@ -242,14 +267,6 @@ def _result(study: Study, at: int, own: FoldNetwork, made: Sequence[FoldNetwork]
     heard = Outputs(np.concatenate([one.logits[at] for one in others]), own.logits[at])
     probe = fit_probe(before, study.labels, study.task, train=own.fold.train, validation=())
     baseline = Outputs(probe(before[list(elsewhere)]), probe(before[list(fold.test)]))
-    head = as_head(_classifier(own, at), study.task, before.shape[1])
+    head = as_head(classifier_of(own.weights, at, study.task, before.shape[1]), study.task, before.shape[1])
     candidate = Candidate(head.spec, Recipe(epochs=len(own.epochs)))
     return FoldResult(fold, candidate, Trained(head, study.task, own.epochs), heard, baseline)
-
-
-def _classifier(own: FoldNetwork, at: int) -> nn.Module:
-    """Return the weights and bias of a fold's classifier as a module."""
-    holder = nn.Module()
-    for name in ("weight", "bias"):
-        holder.register_parameter(name, nn.Parameter(own.weights[f"classifiers.{at}.{name}"], requires_grad=False))
-    return holder

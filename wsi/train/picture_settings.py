@@ -68,8 +68,10 @@ class PictureFit(LayerRates):
     """classifier: the encoder stays as it is, and a regression with `ridge` is fitted to what it says."""
     ridge: Positive = 100.0
     """Penalty on the squared weights of that regression, as that of so many pictures."""
+    hidden: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Width of a layer between encoder and classifier, instead of that regression; 0: none."""
     epochs: Count = 10
-    """All are gone through; what is kept is the running mean of the weights."""
+    """All are gone through; what is kept is the running mean of the weights, and the last ones with `hidden`."""
     batch: Count = 16
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -87,15 +89,41 @@ class PictureFit(LayerRates):
     device: str = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.hidden and self.train != "classifier":
+            raise ValueError(
+                f"hidden: only over an encoder that stays as it is (train: classifier), found {self.train}"
+            )
+        return self
+
     @property
     def passes(self) -> int:
-        """How often the pictures are gone through; a regression needs them once."""
+        """How often the pictures go through the encoder; once, where it stays as it is."""
         return 1 if self.train == "classifier" else self.epochs
 
     @property
     def recipe(self) -> Recipe:
         """The part that the learning rate's schedule reads."""
         return Recipe(epochs=self.epochs, learning_rate=self.learning_rate, schedule=self.schedule, warmup=self.warmup)
+
+    @property
+    def hidden_recipe(self) -> Recipe:
+        """How a network with `hidden` is trained."""
+        shared = self.model_dump(
+            include={
+                "epochs",
+                "learning_rate",
+                "schedule",
+                "warmup",
+                "batch",
+                "weight_decay",
+                "clip",
+                "device",
+                "threads",
+            }
+        )
+        return Recipe(**shared, patience=0, precision="fp32")
 
 
 class PictureModel(Strict):
@@ -131,6 +159,8 @@ class PictureConfig(Strict):
     """As the card says it; the window is what the network sees of a preprocessed picture."""
     turns: bool = False
     """Let the model read each picture in quarter turns and mirrored as well, and say the mean of the eight views."""
+    layers: bool = False
+    """Let the encoder say the mean and spread of each of its layers' maps, and not only what its last one comes to."""
     asked: Annotated[list[Asked], Field(min_length=1)]
     """The first is the model's head, the others are told beside it."""
     data: DataConfig = DataConfig()

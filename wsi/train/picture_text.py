@@ -65,10 +65,11 @@ def _data(run: PictureRun, card: ModelCard) -> Iterator[str]:
 def _figures(run: PictureRun) -> str:
     folds = len(run.plan.splits.folds)
     unit = "by patient" if run.plan.cohort.tells_patients else "by picture (one patient's may lie in several)"
+    of = "logits" if run.plan.config.fit.hidden else "weights"
     head = (
         f"{folds} folds {unit}; each picture is read by a network that was trained on the other folds. Intervals are "
         "95 %. Calibration, threshold and referral of a fold are fitted on the held-out pictures of the other folds. The "
-        f"model is the mean of the {folds} networks' weights: it has seen all pictures, so these figures are its parts'."
+        f"model is the mean of the {folds} networks' {of}: it has seen all pictures, so these figures are its parts'."
     )
     parts = [head]
     for asked, learned in zip(run.plan.config.asked, run.learned, strict=True):
@@ -127,6 +128,8 @@ def _training(run: PictureRun, card: ModelCard) -> Iterator[str]:
     steps = ", ".join(step.op for step in config.input.preprocess)
     yield f"`wsi-run finetune LABELS --pictures FOLDER -c SETTINGS -o models/{card.id}`"
     yield f"From `{config.encoder}` ({run.plan.encoder_sha256[:16]}); pictures: {steps or 'as they are'}; {config.side_px} px"
+    if config.layers:
+        yield f"The encoder says {run.plan.card.dim} numbers: mean and spread of each of its layers' maps"
     if config.turns:
         yield "Each picture is read in quarter turns and mirrored as well: the model says the mean of the eight views"
     yield from _regression(run) if fit.train == "classifier" else _steps(run)
@@ -135,7 +138,15 @@ def _training(run: PictureRun, card: ModelCard) -> Iterator[str]:
 
 
 def _regression(run: PictureRun) -> Iterator[str]:
-    ridge = run.plan.config.fit.ridge
+    fit = run.plan.config.fit
+    if fit.hidden:
+        yield (
+            f"The encoder stays as it was; over it a hidden layer of {fit.hidden} a fold, "
+            f"{fit.epochs} epochs of {fit.batch} pictures a step, learning rate {fit.learning_rate:g} ({fit.schedule}), weight "
+            f"decay {fit.weight_decay:g}, dropout {fit.dropout:g}; the logits of all folds are averaged"
+        )
+        return
+    ridge = fit.ridge
     yield f"The encoder stays as it was; regression with a ridge of {ridge:g} on what it says, to its one optimum"
 
 
