@@ -100,8 +100,8 @@ class EncoderCard(FromYaml):
     input: EncoderInput
     transform: Transform
     pooling: Literal["model", "cls", "mean", "cls+mean", "layers"]
-    """model: what the network returns; cls: token 0; mean: patch tokens; cls+mean: both, in this order; layers: mean
-    and spread of each layer's maps, where timm tells of them."""
+    """model: what the network returns; cls: token 0; mean: patch tokens; cls+mean: both, in this order; layers: mean,
+    spread and middle of each layer's maps, where timm tells of them."""
     prefix_tokens: int = 1
     """Tokens before the patch tokens (class token and registers), which a mean leaves out."""
     turns: bool = False

@@ -44,6 +44,9 @@ def main() -> None:
     if config.asked[0].kind != "binary":
         parser.error(f"{chosen.config}: asks for {config.asked[0].kind}; only binary targets are compared")
     labels = plan.studies[0].labels[:, 0]
+    if np.isnan(labels).any():
+        parser.error(f"{chosen.labels}: {config.asked[0].column} isn't told of every picture")
+    patients = [case.patient for case in plan.cohort.cases]
     model = held_out(chosen.run / config.asked[0].slug / "predictions.csv", plan)
     steps = config.input.preprocess
     inputs = {"as the card prepares them": config.input}
@@ -53,7 +56,7 @@ def main() -> None:
     rows, claims = [], []
     for name, accepts in inputs.items():
         small = over_folds(pictures(plan, accepts), torch.from_numpy(labels).float(), plan)
-        found = compare_models(labels, (model, small))
+        found = compare_models(labels, (model, small), patients=patients)
         rows.append((name, found.second.text(), found.first.text(), found.difference.text()))
         assert found.difference.value is not None
         claims.append(Claim(f"AUC, small network {name} less the model", -found.difference.value, 0.0))
@@ -62,10 +65,10 @@ def main() -> None:
 
 
 def held_out(path: Path, plan: PicturePlan) -> np.ndarray:
-    """Return what the model's folds say of the pictures that they didn't see, `(cases,)`."""
+    """Return what the model's folds say of the pictures that they didn't see, before calibration, `(cases,)`."""
     positive = plan.tasks[0].classes[1]
     with path.open(newline="", encoding="utf-8") as file:
-        told = {row["case"]: float(row[f"p {positive}"]) for row in csv.DictReader(file)}
+        told = {row["case"]: float(row[f"uncalibrated p {positive}"]) for row in csv.DictReader(file)}
     return np.array([told[case.id] for case in plan.cohort.cases])
 
 

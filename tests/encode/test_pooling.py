@@ -87,16 +87,19 @@ class GivenMaps(nn.Module):
 
 
 @pytest.mark.parametrize("end", ["tokens", "channels last", "same"])
-def test_layers_are_told_by_the_mean_and_spread_of_their_maps(end: str) -> None:
+def test_layers_are_told_by_mean_spread_and_middle_of_their_maps(end: str) -> None:
     images = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(4))
     images[0, 1] = 0.5
     images.requires_grad_()
     found = Pooled(GivenMaps(end), "layers", prefix_tokens=0)(images)
     maps = images.detach().double().numpy()
     means, spreads = maps.mean(axis=(2, 3)), maps.std(axis=(2, 3))
-    expected = np.concatenate([means, spreads, 2 * means[:, :1], 2 * spreads[:, :1]], axis=1)
+    middles = maps[:, :, 1:3, 1:5].mean(axis=(2, 3))
+    of_all, of_first = (means, spreads, middles), (2 * one[:, :1] for one in (means, spreads, middles))
+    expected = np.concatenate([*of_all, *of_first], axis=1)
     np.testing.assert_allclose(found.detach().numpy(), expected, atol=2e-6)
     found.sum().backward()
+    assert Pooled(GivenMaps(end), "layers", prefix_tokens=0).layer_widths(images) == (9, 3)
     assert images.grad is not None
     assert bool(images.grad.isfinite().all()), "the slope of a root at 0"
 
@@ -114,4 +117,4 @@ def test_layers_of_a_network_of_timm_are_seen_once_each(name: str, side_px: int,
     network = build(Architecture(name=name))
     told: Any = network.feature_info
     channels = [one["num_chs"] for one in (told.get_dicts() if hasattr(told, "get_dicts") else told)]
-    assert output_dim(Pooled(network, "layers", prefix_tokens=0), side_px=side_px) == 2 * (sum(channels) + last)
+    assert output_dim(Pooled(network, "layers", prefix_tokens=0), side_px=side_px) == 3 * (sum(channels) + last)

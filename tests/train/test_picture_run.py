@@ -256,7 +256,7 @@ def test_hidden_layers_over_all_layers_of_an_encoder_speak_together(base: Path, 
     rows = encoder.encode(own.cases(range(COUNT)))
     encoder.close()
     assert (encoder.identity.pooling, rows.shape[1]) == ("layers", plan.card.dim)
-    assert plan.card.dim == 2 * tiny.DIM * 2, "mean and spread of each of two blocks"
+    assert plan.card.dim == 3 * tiny.DIM * 2, "mean, spread and middle of each of two blocks"
     assert card.out_of_distribution is None or card.out_of_distribution.limit > 0
     folds = []
     for k, fold in enumerate(plan.splits.folds, start=1):
@@ -276,7 +276,7 @@ def test_hidden_layers_over_all_layers_of_an_encoder_speak_together(base: Path, 
     text = (tmp_path / "bars" / "README.md").read_text()
     assert "over it a hidden layer of 16 a fold, 30 epochs" in text
     assert "mean of the 2 networks' logits" in text
-    assert f"The encoder says {plan.card.dim} numbers: mean and spread of each of its layers' maps" in text
+    assert f"The encoder says {plan.card.dim} numbers: mean, spread and middle of each of its layers' maps" in text
 
 
 def test_hidden_layer_needs_an_encoder_that_stays(base: Path) -> None:

@@ -76,11 +76,13 @@ def turned_back(images: Tensor, turn: Turn) -> Tensor:
     return found.flip(-1) if is_mirrored else found
 
 
-def mean_and_spread(maps: Tensor) -> Tensor:
-    """Return the mean of each channel of `(B, C, h, w)` over its places, and their standard deviation, `(B, 2 C)`."""
-    places = maps.float().flatten(2)  # (B, C, h w)
-    variance = places.var(dim=2, correction=0)
-    return torch.cat([places.mean(dim=2), variance.clamp(min=LEAST_VARIANCE).sqrt()], dim=1)
+def summary(maps: Tensor) -> Tensor:
+    """Return each channel's mean over `(B, C, h, w)`, its standard deviation, and the middle's mean, `(B, 3 C)`."""
+    maps = maps.float()
+    height, width = (side // 4 for side in maps.shape[2:])
+    middle = maps[:, :, height : maps.shape[2] - height, width : maps.shape[3] - width]
+    variance = maps.var(dim=(2, 3), correction=0).clamp(min=LEAST_VARIANCE)
+    return torch.cat([maps.mean(dim=(2, 3)), variance.sqrt(), middle.mean(dim=(2, 3))], dim=1)
 
 
 class Pooled(nn.Module):
@@ -110,10 +112,14 @@ class Pooled(nn.Module):
             pooled: Tensor = self.network(images)  # (B, D)
             return pooled
         if self.pooling == "layers":
-            return torch.cat([mean_and_spread(one) for one in self._maps(images)], dim=1)
+            return torch.cat([summary(one) for one in self._maps(images)], dim=1)
         tokens: Tensor = self.network.forward_features(images)  # type: ignore[operator]  # (B, T, D)
         class_token, mean = tokens[:, 0], tokens[:, self.prefix_tokens :].mean(dim=1)  # (B, D) each
         return {"cls": class_token, "mean": mean, "cls+mean": torch.cat([class_token, mean], dim=1)}[self.pooling]
+
+    def layer_widths(self, images: Tensor) -> tuple[int, ...]:
+        """Return how many of its numbers each layer gives, where they are of layers."""
+        return tuple(3 * one.shape[1] for one in self._maps(images))
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         """Return each layer's maps `(B, C, h, w)`; the last one's where it is none of them and no tokens."""

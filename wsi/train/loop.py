@@ -47,6 +47,8 @@ class Fit:
     train: Sequence[int]
     validation: Sequence[int]
     seed: int
+    shares: Floats | None = None
+    """`(D,)`: what each standardized feature is multiplied by; None: 1."""
     device: torch.device = field(init=False)
     optimizer: torch.optim.AdamW = field(init=False)
     scaler: torch.amp.GradScaler = field(init=False)
@@ -88,6 +90,8 @@ class Fit:
     def _start(self) -> None:
         """Take from the training bags what isn't learned by steps."""
         fit_standard(self.head, self.cases.read, self.train)
+        if self.shares is not None:
+            self.head.norm.std.div_(torch.from_numpy(self.shares))
         if self.task.edges and self.train:
             times, events = self._labels(self.train).T
             start_logits(self.head, base_logits(times, events > 0, edges=torch.tensor(self.task.edges)))

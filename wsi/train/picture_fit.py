@@ -58,6 +58,8 @@ class Fitting:
     config: PictureFit
     views: PictureViews
     seed: int
+    widths: tuple[int, ...]
+    """How many of the encoder's numbers are of each of its layers."""
     known: Floats | None = None
     """What the encoder says of every picture as it is `(cases, D)`, where it stays as it was."""
     device: torch.device = field(init=False)
@@ -126,10 +128,15 @@ class Fitting:
         spec = HeadSpec("mean", task.kind, len(task.classes) or 2, hidden=config.hidden, dropout=config.dropout)
         head = start_head(spec, rows.shape[1], seed=self.seed)
         cases = Cases(lambda i: rows[i : i + 1], labels)
-        fit = Fit(head, task, config.hidden_recipe, cases, range(len(rows)), (), self.seed)
+        fit = Fit(head, task, config.hidden_recipe, cases, range(len(rows)), (), self.seed, self._shares())
         with TemporaryDirectory() as folder:  # seconds that are gone through again after a kill
             fit.run(Path(folder) / "checkpoint", key="")
         return perceptron_weights(head.cpu())
+
+    def _shares(self) -> Floats:
+        """Return what lets all layers count alike, however many numbers each gives, `(D,)`; 1 on average of squares."""
+        widths = np.array(self.widths)
+        return np.repeat(np.sqrt(widths.sum() / (len(widths) * widths)), widths)
 
     def _epoch(self, epoch: int, train: list[int], mean: dict[str, Tensor]) -> Epoch:
         torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))

@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from wsi.card import EncoderCard
-from wsi.encode.build import Pooled, output_dim
+from wsi.encode.build import Pooled
 from wsi.encode.load import load_network
 from wsi.errors import ModelError
 from wsi.publish import sha256_bytes
@@ -57,6 +58,7 @@ class PicturePlan:
     studies: tuple[Study, ...]
     card: EncoderCard
     network: nn.Module
+    widths: tuple[int, ...]
     encoder_sha256: str
     briefing: Briefing
 
@@ -138,17 +140,20 @@ def plan_pictures(labels: Path, folder: Path, config: PictureConfig, *, weights:
     splits = make_splits(cohort, folds=config.folds, seed=config.seed, validation=0)
     studies = [make_study(cohort, splits, config.study(one), target=one.column) for one in config.asked]
     card, network, digest, _ = load_network(config.encoder, weights)
+    widths: tuple[int, ...] = (card.dim,)
     if config.layers:
-        card, network = _of_layers(card, network, side_px=config.side_px)
-    return PicturePlan(config, cohort, splits, tuple(studies), card, network, digest, brief(cohort, splits))
+        network = _of_layers(card, network)
+        with torch.inference_mode():
+            widths = network.layer_widths(torch.zeros(1, 3, config.side_px, config.side_px))
+        card = card.model_copy(update={"pooling": network.pooling, "dim": sum(widths)})
+    return PicturePlan(config, cohort, splits, tuple(studies), card, network, widths, digest, brief(cohort, splits))
 
 
-def _of_layers(card: EncoderCard, network: nn.Module, *, side_px: int) -> tuple[EncoderCard, Pooled]:
-    """Return an encoder that says what each of its layers comes to, with its card."""
+def _of_layers(card: EncoderCard, network: nn.Module) -> Pooled:
+    """Return an encoder that says what each of its layers comes to."""
     if not isinstance(network, Pooled):
         raise ModelError(f"{card.id} is no network of timm, which tell of their layers; set layers: false")
-    found = Pooled(network.network, "layers", prefix_tokens=card.prefix_tokens)
-    return card.model_copy(update={"pooling": "layers", "dim": output_dim(found, side_px=side_px)}), found
+    return Pooled(network.network, "layers", prefix_tokens=card.prefix_tokens)
 
 
 def train_pictures(plan: PicturePlan, folder: Path, *, watch: Watch | None = None) -> PictureRun:
@@ -207,7 +212,7 @@ def _fitting(plan: PicturePlan, cases: PictureCases, fold: Fold, *, side_by_side
         seed=config.seed,
         hidden=fit.hidden * side_by_side,
     )
-    return Fitting(network, lesson, config.fit, config.views, config.seed)
+    return Fitting(network, lesson, config.fit, config.views, config.seed, plan.widths)
 
 
 def _cases(plan: PicturePlan, change: Change | None = None) -> PictureCases:

@@ -160,7 +160,8 @@ class PictureConfig(Strict):
     turns: bool = False
     """Let the model read each picture in quarter turns and mirrored as well, and say the mean of the eight views."""
     layers: bool = False
-    """Let the encoder say the mean and spread of each of its layers' maps, and not only what its last one comes to."""
+    """Let the encoder say mean, spread and middle of each of its layers' maps, not only what its last one comes to. With
+    `fit.hidden` all layers count alike, however many channels each has."""
     asked: Annotated[list[Asked], Field(min_length=1)]
     """The first is the model's head, the others are told beside it."""
     data: DataConfig = DataConfig()

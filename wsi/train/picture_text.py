@@ -129,7 +129,7 @@ def _training(run: PictureRun, card: ModelCard) -> Iterator[str]:
     yield f"`wsi-run finetune LABELS --pictures FOLDER -c SETTINGS -o models/{card.id}`"
     yield f"From `{config.encoder}` ({run.plan.encoder_sha256[:16]}); pictures: {steps or 'as they are'}; {config.side_px} px"
     if config.layers:
-        yield f"The encoder says {run.plan.card.dim} numbers: mean and spread of each of its layers' maps"
+        yield f"The encoder says {run.plan.card.dim} numbers: mean, spread and middle of each of its layers' maps"
     if config.turns:
         yield "Each picture is read in quarter turns and mirrored as well: the model says the mean of the eight views"
     yield from _regression(run) if fit.train == "classifier" else _steps(run)
