@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from wsi.cli.progress import plain
 from wsi.cli.settings import find_config
@@ -56,7 +57,12 @@ def picture_config(given: dict[str, Any]) -> PictureConfig:
         raise UsageError("--stain and --classes are for tiles; of pictures the settings file says it")
     if fit.get("precision") == "fp16":
         raise UsageError("--precision fp16 isn't for pictures; expected auto, fp32 or bf16")
-    return base.model_copy(update={**told, "fit": base.fit.model_copy(update=fit)})
+    merged = base.model_dump()
+    try:
+        return PictureConfig.model_validate({**merged, **told, "fit": {**merged["fit"], **fit}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _tell_plan(plan: PicturePlan) -> None:
