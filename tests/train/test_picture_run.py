@@ -282,3 +282,15 @@ def test_hidden_layers_over_all_layers_of_an_encoder_speak_together(base: Path, 
 def test_hidden_layer_needs_an_encoder_that_stays(base: Path) -> None:
     with pytest.raises(ValueError, match="hidden: only over an encoder that stays as it is"):
         settings(base, fit={"train": "all", "hidden": 16})
+
+
+@pytest.mark.parametrize(
+    ("positive", "told"), [("sme", "one of none, some"), ("none", "write the positive class last")]
+)
+def test_positive_class_is_the_last_of_two(base: Path, positive: str, told: str) -> None:
+    asked = settings(base).model_dump(mode="json")["asked"]
+    asked[1]["positive"] = "some"
+    assert settings(base, asked=asked).asked[1].positive == "some"
+    asked[1]["positive"] = positive
+    with pytest.raises(ValueError, match=told):
+        settings(base, asked=asked)

@@ -48,6 +48,11 @@ class Asked(FromYaml):
                 raise ValueError(f"column {self.column}: two classes of one name: {', '.join(values)}")
         if self.kind == "binary" and len(self.classes) != 2:
             raise ValueError(f"column {self.column}: a binary target has 2 classes, found {len(self.classes)}")
+        names = [one.name for one in self.classes]
+        if self.positive is not None and self.positive not in names:
+            raise ValueError(f"column {self.column}: positive: one of {', '.join(names)}, found {self.positive!r}")
+        if len(names) == 2 and self.positive == names[0]:
+            raise ValueError(f"column {self.column}: positive: write the positive class last, found {names[0]!r} first")
         return self
 
     @property
