@@ -123,6 +123,14 @@ def test_card_for_people_tells_figures_and_what_is_open(tmp_path: Path) -> None:
     assert "CC0-1.0" in text
 
 
+def test_card_for_people_tells_which_decision_could_not_be_made(tmp_path: Path) -> None:
+    study, final, _, _ = folder_of("binary", tmp_path)
+    held = hold_out(study, run_folds(study, tmp_path / "run"))
+    unmet = replace(final, decisions=replace(final.decisions, lacking="no threshold reaches specificity>=0.99"))
+    write_model(study, unmet, held, make_figures(study, held), tmp_path / "unmet")
+    assert "no threshold reaches specificity>=0.99" in (tmp_path / "unmet" / "README.md").read_text()
+
+
 def test_features_without_an_encoder_need_its_name(tmp_path: Path) -> None:
     study, _, _, _ = folder_of("binary", tmp_path)
     study.bags._first = replace(study.bags._first, identity=None)  # type: ignore[type-var]

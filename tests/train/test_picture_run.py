@@ -25,6 +25,7 @@ from wsi.train.picture_folder import write_picture_model
 from wsi.train.picture_network import as_head, classifier_of
 from wsi.train.picture_run import PictureRun, final_fitting, plan_pictures, train_pictures
 from wsi.train.picture_settings import PictureConfig
+from wsi.train.picture_text import picture_text
 
 COUNT = 36
 
@@ -294,3 +295,17 @@ def test_positive_class_is_the_last_of_two(base: Path, positive: str, told: str)
     asked[1]["positive"] = positive
     with pytest.raises(ValueError, match=told):
         settings(base, asked=asked)
+
+
+def test_rule_that_no_threshold_follows_is_refused(base: Path) -> None:
+    asked = settings(base).model_dump(mode="json")["asked"]
+    asked[1]["rule"] = "sensitivity>0.9"
+    with pytest.raises(ValueError, match="expected one like youden, sensitivity>="):
+        settings(base, asked=asked)
+
+
+def test_the_card_for_people_tells_which_decision_could_not_be_made(model: Path, run: PictureRun) -> None:
+    bars = run.learned[1]
+    unmet = replace(bars, decisions=replace(bars.decisions, lacking="no threshold reaches specificity>=0.99"))
+    text = picture_text(replace(run, learned=(run.learned[0], unmet)), model_card(model), ())
+    assert "Any bar: could not be chosen as asked: no threshold reaches specificity>=0.99." in text

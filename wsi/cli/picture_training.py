@@ -84,3 +84,5 @@ def _show(run: PictureRun) -> None:
         for line in learned.lines:
             told = f"{asked.title or asked.column}: {line.over}: {line.figure.name} {line.figure.text()}"
             click.echo(plain(f"{told} [{line.figure.denominator}]"))
+        if learned.decisions.lacking:
+            click.echo(plain(f"warning: {asked.title or asked.column}: {learned.decisions.lacking}"), err=True)

@@ -12,7 +12,7 @@ from wsi.train.finetune import LayerRates
 from wsi.train.labels import Wanted
 from wsi.train.picture_views import PictureViews
 from wsi.train.recipe import Count, Recipe
-from wsi.train.settings import DataConfig, ModelConfig, TargetConfig, TrainConfig
+from wsi.train.settings import DataConfig, ModelConfig, Rule, TargetConfig, TrainConfig
 
 
 class NamedClass(FromYaml):
@@ -38,7 +38,7 @@ class Asked(FromYaml):
     """Of its loss, relative to the others'."""
     balanced: bool = True
     """Let all its classes count alike, however many pictures they have."""
-    rule: str = "youden"
+    rule: Rule = "youden"
     """How the threshold of a binary target is chosen on held-out pictures: youden, sensitivity>=0.9, specificity>=0.9."""
 
     @model_validator(mode="after")
