@@ -112,6 +112,12 @@ class EncoderCard(FromYaml):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What the publishers run it in on a GPU."""
 
+    def computed_by(self) -> str:
+        """Return, as JSON, all but the weights that an embedding depends on."""
+        return self.model_dump_json(
+            include={"architecture", "transform", "pooling", "prefix_tokens", "turns", "input", "dim"}
+        )
+
 
 class Accepts(FromYaml):
     """What a model eats."""

@@ -309,3 +309,13 @@ def test_the_card_for_people_tells_which_decision_could_not_be_made(model: Path,
     unmet = replace(bars, decisions=replace(bars.decisions, lacking="no threshold reaches specificity>=0.99"))
     text = picture_text(replace(run, learned=(run.learned[0], unmet)), model_card(model), ())
     assert "Any bar: could not be chosen as asked: no threshold reaches specificity>=0.99." in text
+
+
+@pytest.mark.parametrize("change", [{"pooling": "mean"}, {"prefix_tokens": 0}, {"transform": None}])
+def test_fold_is_trained_anew_when_the_encoder_reads_otherwise(run: PictureRun, change: dict[str, object]) -> None:
+    card, fold = run.plan.card, run.plan.splits.folds[0]
+    if "transform" in change:
+        change = {"transform": card.transform.model_copy(update={"mean": (0.1, 0.2, 0.3)})}
+    other = replace(run.plan, card=card.model_copy(update=change))
+    assert other.key(fold) != run.plan.key(fold)
+    assert replace(run.plan, card=card.model_copy(update={"title": "Another"})).key(fold) == run.plan.key(fold)

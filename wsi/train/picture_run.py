@@ -72,6 +72,7 @@ class PicturePlan:
         weights = [repr((one.weight, one.balanced)) for one in config.asked]
         told = [
             self.encoder_sha256,
+            self.card.computed_by(),
             *parts,
             repr((config.turns, config.layers)),
             *weights,
