@@ -304,3 +304,16 @@ def test_views_of_another_seed_are_others_and_of_the_same_the_same() -> None:
     one, two, other = (drawn_window(values, labels, (16, 16), Views(), np.random.default_rng(s))[0] for s in (3, 3, 4))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"threshold": 0.5}, "threshold is for one structure, found 2"),
+        ({"postprocess": [{"op": "largest-component@1", "structures": ["ring"]}]}, "postprocess names ring"),
+    ],
+)
+def test_settings_that_the_card_would_refuse_are_refused(wrong: dict[str, Any], told: str) -> None:
+    two = [{"name": name, "color": [9, 9, 9]} for name in ("disc", "dot")]
+    with pytest.raises(ValueError, match=told):
+        settings(structures=two, **wrong)
