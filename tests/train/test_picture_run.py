@@ -14,7 +14,7 @@ from tests.encode import tiny
 from tests.train.make_pictures import scene
 from tests.train.test_finetune import write_base
 from wsi.encode.load import load_encoder, load_network
-from wsi.errors import LabelsError
+from wsi.errors import LabelsError, UsageError
 from wsi.model_folder import model_card
 from wsi.predict.model import load_model
 from wsi.train.checkpoint import Epoch, read_snapshot
@@ -319,3 +319,15 @@ def test_fold_is_trained_anew_when_the_encoder_reads_otherwise(run: PictureRun, 
     other = replace(run.plan, card=card.model_copy(update=change))
     assert other.key(fold) != run.plan.key(fold)
     assert replace(run.plan, card=card.model_copy(update={"title": "Another"})).key(fold) == run.plan.key(fold)
+
+
+def test_hidden_layers_of_more_bytes_than_are_read_are_refused(
+    base: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = settings(base, layers=True, fit={"train": "classifier", "hidden": 4096})
+    plan = plan_pictures(drawn / "labels.csv", drawn / "pictures", told)
+    both = 2 * 2 * 4096 * plan.card.dim * 4  # of two targets and two folds, in float32
+    monkeypatch.setattr("wsi.train.model_size.MAX_BYTES", both)
+    with pytest.raises(UsageError, match=r"lower fit\.hidden, or make fewer folds"):
+        plan_pictures(drawn / "labels.csv", drawn / "pictures", told)
+    plan_pictures(drawn / "labels.csv", drawn / "pictures", told, with_model=False)

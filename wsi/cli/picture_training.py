@@ -23,7 +23,9 @@ _OF_FIT = ("epochs", "batch", "learning_rate", "device", "precision", "threads",
 def run_picture_training(given: dict[str, Any], folder: Path) -> int:
     """Train a classifier of pictures as the settings and options say; return the exit code."""
     config = picture_config(given)
-    plan = plan_pictures(given["tiles"], given["pictures"], config, weights=given["weights"])
+    plan = plan_pictures(
+        given["tiles"], given["pictures"], config, weights=given["weights"], with_model=given["out"] is not None
+    )
     with lock(folder, wait=False):
         _tell_plan(plan)
         run = train_pictures(plan, folder, watch=None if given["quiet"] else _tell)

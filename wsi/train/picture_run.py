@@ -17,6 +17,7 @@ from wsi.card import EncoderCard
 from wsi.encode.build import Pooled, output_dim
 from wsi.encode.load import load_network
 from wsi.errors import ModelError
+from wsi.mil import HeadSpec
 from wsi.publish import sha256_bytes
 from wsi.table import read_table
 from wsi.train.briefing import Briefing, brief
@@ -29,6 +30,7 @@ from wsi.train.familiar import fit_familiar
 from wsi.train.figures import HELD_OUT, Line, first_figure, make_figures
 from wsi.train.gather import Ask, assemble
 from wsi.train.heldout import HeldOut, decided, hold_out
+from wsi.train.model_size import check_bytes
 from wsi.train.picture_cases import PictureCases
 from wsi.train.picture_fit import Fitting, Lesson
 from wsi.train.picture_network import as_head, classifier_of, mean_weights, start_network
@@ -118,12 +120,15 @@ class PictureRun:
     cases: PictureCases
 
 
-def plan_pictures(labels: Path, folder: Path, config: PictureConfig, *, weights: Path | None = None) -> PicturePlan:
+def plan_pictures(
+    labels: Path, folder: Path, config: PictureConfig, *, weights: Path | None = None, with_model: bool = True
+) -> PicturePlan:
     """Read and check everything; nothing is trained or written.
 
     Pictures that are copies of one another are taken as one patient's, whatever the labels say.
 
     Raises:
+        UsageError: (`with_model`) hidden layers that no model folder can have.
         LabelsError: the labels don't fit the pictures or themselves. ModelError, WeightsError: see `load_network`.
     """
     columns = config.data
@@ -141,7 +146,15 @@ def plan_pictures(labels: Path, folder: Path, config: PictureConfig, *, weights:
     card, network, digest, _ = load_network(config.encoder, weights)
     if config.layers:
         card, network = _of_layers(card, network, side_px=config.side_px)
+    if with_model and config.fit.hidden:
+        _check_hidden(studies, card.dim, hidden=config.fit.hidden * len(splits.folds))
     return PicturePlan(config, cohort, splits, tuple(studies), card, network, digest, brief(cohort, splits))
+
+
+def _check_hidden(studies: Sequence[Study], dim: int, *, hidden: int) -> None:
+    """Refuse hidden layers of all folds side by side that no model folder can have."""
+    specs = [HeadSpec("mean", one.task.kind, len(one.task.classes), hidden=hidden) for one in studies]
+    check_bytes(specs, dim, instead="lower fit.hidden, or make fewer folds")
 
 
 def _of_layers(card: EncoderCard, network: nn.Module, *, side_px: int) -> tuple[EncoderCard, Pooled]:
