@@ -195,6 +195,16 @@ def test_masks_may_lie_in_another_folder_under_the_same_name(tmp_path: Path) -> 
     assert found[0].patient == found[1].patient == "0"
 
 
+def test_mask_called_exactly_as_an_image_is_no_other_images(tmp_path: Path) -> None:
+    images, masks = draw_discs(tmp_path / "both", patients=1), tmp_path / "masks"
+    masks.mkdir()
+    (images / "p0R.png").rename(images / "p0L_2.png")
+    (images / "p0R_mask.png").rename(masks / "p0L_2.png")
+    (images / "p0L_mask.png").rename(masks / "p0L.png")
+    found = find_examples(images, masks, settings())
+    assert [(one.image.name, one.mask.name) for one in found] == [("p0L.png", "p0L.png"), ("p0L_2.png", "p0L_2.png")]
+
+
 def test_one_image_of_two_patients_is_a_leak(tmp_path: Path) -> None:
     folder = draw_discs(tmp_path / "both")
     shutil.copy(folder / "p0L.png", folder / "p1L.png")
