@@ -4,6 +4,7 @@ An encoder (models/encoders/<name>/) turns a tile into an embedding. A model (mo
 means and how good it is: one of bags names an encoder and a head, a dense one a network that marks structures.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -16,7 +17,7 @@ from wsi.errors import ModelError
 __all__ = [
     "OWN_ENCODER", "Accepts", "AcceptsField", "Also", "Architecture", "Calibration", "Card", "Class", "EncoderCard",
     "EncoderInput", "EncoderReference", "Evaluation", "Head", "Licence", "MaskCard", "ModelCard", "OutOfDistribution",
-    "Quantity", "Referral", "Selftest", "Structure", "SurvivalTimes", "Threshold", "Training", "Transform", "Use", "Weights",
+    "Quantity", "Referral", "Selftest", "Structure", "SurvivalTimes", "Threshold", "Training", "Transform", "Use", "Weights", "check_structures",
 ]  # fmt: skip
 
 Triple = tuple[float, float, float]
@@ -111,6 +112,12 @@ class EncoderCard(FromYaml):
     """Million parameters, as built; a check that the architecture is the published one."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What the publishers run it in on a GPU."""
+
+    def computed_by(self) -> str:
+        """Return, as JSON, all but the weights that an embedding depends on."""
+        return self.model_dump_json(
+            include={"architecture", "transform", "pooling", "prefix_tokens", "turns", "input", "dim"}
+        )
 
 
 class Accepts(FromYaml):
@@ -314,6 +321,20 @@ class ModelCard(_AnyModel):
         return self
 
 
+def check_structures(
+    structures: Sequence[Structure], threshold: float | None, postprocess: Sequence[Postprocess]
+) -> None:
+    """Raise ValueError for structures of one name, or a threshold or a step of postprocessing that they can't have."""
+    names = [one.name for one in structures]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two structures of one name: {', '.join(names)}")
+    if threshold is not None and len(names) != 1:
+        raise ValueError(f"threshold is for one structure, found {len(names)}")
+    stray = {name for step in postprocess for name in step.structures} - set(names)
+    if stray:
+        raise ValueError(f"postprocess names {', '.join(sorted(stray))}; the structures are {', '.join(names)}")
+
+
 class MaskCard(_AnyModel):
     """models/<name>/model.yaml of a dense model: a network that says of each sample which structure it belongs to."""
 
@@ -331,19 +352,13 @@ class MaskCard(_AnyModel):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         names = [one.name for one in self.structures]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two structures of one name: {', '.join(names)}")
+        check_structures(self.structures, self.threshold, self.postprocess)
         if self.network.classes != len(names) + 1:
             raise ValueError(f"{len(names)} structures and the background are {len(names) + 1} classes of the network")
         if self.network.axes != self.input.axes:
             raise ValueError(f"the network has {self.network.axes} axes, the input {self.input.axes}")
-        if self.threshold is not None and len(names) != 1:
-            raise ValueError(f"threshold is for one structure, this card has {len(names)}")
         if len(self.selftest.samples) != len(names):
             raise ValueError(f"selftest.samples must have {len(names)} numbers, one a structure")
-        stray = {name for step in self.postprocess for name in step.structures} - set(names)
-        if stray:
-            raise ValueError(f"postprocess names {', '.join(sorted(stray))}; the structures are {', '.join(names)}")
         return self
 
 

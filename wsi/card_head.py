@@ -9,6 +9,9 @@ from wsi.config import Positive, Share, Strict
 Color = tuple[int, int, int]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=65536)]
+MAX_MEMBERS = 64
+MAX_BYTES = 64 << 20
+"""Of the file of a head's weights: one of 1536 x 512 is 4 MB and ten that vote are 40 MB; a larger file isn't read."""
 
 
 class FromYaml(Strict):
@@ -67,7 +70,7 @@ class Head(FromYaml):
     aggregate: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "gated-attention"
     """A head of wsi.mil, or of a package that offers one."""
     activation: Literal["relu", "tanh", "identity"] = "relu"
-    members: Annotated[int, Field(ge=1, le=64)] = 1
+    members: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 1
     """Networks of one shape that vote; what they say and their attention are averaged."""
     heads: Count = 8
     """Of transmil's attention, which the weights don't tell."""

@@ -9,8 +9,10 @@ import pytest
 from tests.cli.conftest import Run
 from tests.train.drawn import two_classes
 from tests.train.studies import write_cohort
+from wsi.cli.picture_training import picture_config
 from wsi.cli.settings import schema_of
 from wsi.config import as_yaml, read_yaml
+from wsi.errors import UsageError
 from wsi.predict.model import load_model
 from wsi.train.settings import TrainConfig
 
@@ -136,3 +138,17 @@ def test_printed_settings_are_read_back(run: Run, tmp_path: Path) -> None:
         assert read_yaml(tmp_path / "my.yaml", TrainConfig) == TrainConfig()
         assert run("config", "validate", tmp_path / "my.yaml").status == 0
     assert as_yaml(TrainConfig()) == printed
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"train": "all"}, "fit: .*hidden: only over an encoder that stays as it is"),
+        ({"epochs": 0}, r"fit\.epochs: "),
+        ({"batch": 0}, r"fit\.batch: "),
+        ({"learning_rate": -1.0}, r"fit\.learning_rate: "),
+    ],
+)
+def test_option_that_no_picture_settings_can_have_is_refused(option: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        picture_config({"config": Path("skin"), **option})

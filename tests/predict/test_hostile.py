@@ -19,10 +19,10 @@ from safetensors.numpy import load_file, save, save_file
 
 from tests.predict import folders
 from tests.traps import environment
+from wsi.card_head import MAX_BYTES
 from wsi.errors import EncoderMismatchError, ModelError, WeightsError
 from wsi.model_folder import find_folder, model_card
 from wsi.predict.model import load_model
-from wsi.predict.weights import MAX_BYTES
 
 RULE = {"method": "mahalanobis", "limit": 2.0, "chosen_by": "hand"}
 

@@ -195,6 +195,16 @@ def test_masks_may_lie_in_another_folder_under_the_same_name(tmp_path: Path) -> 
     assert found[0].patient == found[1].patient == "0"
 
 
+def test_mask_called_exactly_as_an_image_is_no_other_images(tmp_path: Path) -> None:
+    images, masks = draw_discs(tmp_path / "both", patients=1), tmp_path / "masks"
+    masks.mkdir()
+    (images / "p0R.png").rename(images / "p0L_2.png")
+    (images / "p0R_mask.png").rename(masks / "p0L_2.png")
+    (images / "p0L_mask.png").rename(masks / "p0L.png")
+    found = find_examples(images, masks, settings())
+    assert [(one.image.name, one.mask.name) for one in found] == [("p0L.png", "p0L.png"), ("p0L_2.png", "p0L_2.png")]
+
+
 def test_one_image_of_two_patients_is_a_leak(tmp_path: Path) -> None:
     folder = draw_discs(tmp_path / "both")
     shutil.copy(folder / "p0L.png", folder / "p1L.png")
@@ -304,3 +314,16 @@ def test_views_of_another_seed_are_others_and_of_the_same_the_same() -> None:
     one, two, other = (drawn_window(values, labels, (16, 16), Views(), np.random.default_rng(s))[0] for s in (3, 3, 4))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"threshold": 0.5}, "threshold is for one structure, found 2"),
+        ({"postprocess": [{"op": "largest-component@1", "structures": ["ring"]}]}, "postprocess names ring"),
+    ],
+)
+def test_settings_that_the_card_would_refuse_are_refused(wrong: dict[str, Any], told: str) -> None:
+    two = [{"name": name, "color": [9, 9, 9]} for name in ("disc", "dot")]
+    with pytest.raises(ValueError, match=told):
+        settings(structures=two, **wrong)

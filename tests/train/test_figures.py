@@ -164,6 +164,12 @@ def test_one_class_among_validation_cases_leaves_a_threshold_that_says_so(
     assert "one class" in decisions.lacking or "no case" in decisions.lacking
 
 
+@pytest.mark.parametrize("rule", ["sensitivity>0.9", "sens>=0.9", "sensitivity>=90%", "Youden"])
+def test_settings_with_a_rule_that_no_threshold_follows_are_refused(rule: str) -> None:
+    with pytest.raises(ValueError, match="expected one like youden, sensitivity>="):
+        config(model={"rule": rule})
+
+
 def test_cases_without_a_label_are_predicted_and_not_counted(tmp_path: Path) -> None:
     target, columns = TARGETS["binary"]
     values = ["" if i % 9 == 0 else one for i, one in enumerate(columns["y"])]

@@ -17,7 +17,7 @@ from tests.encode import tiny
 from tests.traps import CHECKOUT
 from wsi.card import EncoderCard
 from wsi.encode.load import load_encoder, load_network
-from wsi.errors import LabelsError, UsageError
+from wsi.errors import ArtifactError, LabelsError, UsageError
 from wsi.model_folder import encoder_card
 from wsi.publish import sha256_file
 from wsi.train.augment import Jitter, stained, view
@@ -220,3 +220,13 @@ def test_card_of_the_base_keeps_its_terms(base: Path, tiles: TileSet, tmp_path: 
     assert isinstance(card, EncoderCard)
     assert card.licence.weights == "CC0-1.0"
     assert "Made from the weights of tiny" in str(card.licence.note)
+
+
+def test_checkpoint_is_not_gone_on_from_when_the_encoder_reads_otherwise(tiles: TileSet, tmp_path: Path) -> None:
+    base, config = write_base(tmp_path / "base"), QUICK.model_copy(update={"epochs": 1})
+    tune(tiles, str(base), config, tmp_path / "run", out=None)
+    told = yaml.safe_load((base / "model.yaml").read_text())
+    told["transform"]["mean"] = [0.1, 0.2, 0.3]
+    (base / "model.yaml").write_text(yaml.safe_dump(told))
+    with pytest.raises(ArtifactError, match="made from other data, splits or settings"):
+        tune(tiles, str(base), config, tmp_path / "run", out=None)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.train.drawn import draw_bags
-from tests.train.studies import cohort_of, config, study_of
+from tests.train.studies import cohort_of, config, study_of, write_cohort
 from tests.train.test_figures import LEVELS, TARGETS
 from wsi.card import ModelCard
 from wsi.errors import UsageError
@@ -19,9 +19,11 @@ from wsi.train.card_head import colors, cox_baseline
 from wsi.train.crossval import run_folds
 from wsi.train.familiar import familiar_limit, fit_familiar, limit_of
 from wsi.train.figures import make_figures
-from wsi.train.final import Final, make_final
+from wsi.train.final import Final, make_final, voters
 from wsi.train.folder import encoded_with, write_model
 from wsi.train.heldout import hold_out
+from wsi.train.model_size import check_members
+from wsi.train.run import Asked, plan
 from wsi.train.seal import Fold
 from wsi.train.study import Study
 
@@ -121,6 +123,35 @@ def test_card_for_people_tells_figures_and_what_is_open(tmp_path: Path) -> None:
     assert "baseline: mean pooling" in text
     assert "TRIPOD+AI" in text
     assert "CC0-1.0" in text
+
+
+def test_card_for_people_tells_which_decision_could_not_be_made(tmp_path: Path) -> None:
+    study, final, _, _ = folder_of("binary", tmp_path)
+    held = hold_out(study, run_folds(study, tmp_path / "run"))
+    unmet = replace(final, decisions=replace(final.decisions, lacking="no threshold reaches specificity>=0.99"))
+    write_model(study, unmet, held, make_figures(study, held), tmp_path / "unmet")
+    assert "no threshold reaches specificity>=0.99" in (tmp_path / "unmet" / "README.md").read_text()
+
+
+def test_more_folds_than_can_vote_are_refused_before_any_is_trained(tmp_path: Path) -> None:
+    bags = draw_bags(np.zeros(66), tiles=(1, 2))
+    asked = Asked(*write_cohort(tmp_path, bags, {"y": ["a", "b"] * 33}), "y")
+    alone = {"splits": {"scheme": "leave-one-out"}}
+    with pytest.raises(UsageError, match=r"66 folds: .* at most 64 heads that vote; set model\.final: refit"):
+        plan(asked, config(**alone), with_model=True)
+    plan(asked, config(**alone), with_model=False)
+    refit = plan(asked, config(**alone, model={"final": "refit"}), with_model=True)
+    assert len(refit.study.splits.folds) == 66
+    repeated = config(splits={"scheme": "repeated-k-fold", "folds": 2, "repeats": 40})
+    assert voters(plan(asked, repeated, with_model=True).study) == 2, "the folds of the first repeat vote"
+
+
+def test_heads_of_more_bytes_than_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, _, _, out = folder_of("binary", tmp_path, head={"aggregate": "transmil", "heads": 2, "landmarks": 2})
+    check_members(study)
+    monkeypatch.setattr("wsi.train.model_size.MAX_BYTES", (out / "weights.safetensors").stat().st_size - 1)
+    with pytest.raises(UsageError, match=r"lower head\.hidden, set model\.final: refit, or make fewer folds"):
+        check_members(study)
 
 
 def test_features_without_an_encoder_need_its_name(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def inferred(values: Sequence[str], wanted: str = "x", delimiter: str = ",") -> 
         (["b", "a"], "binary", ("a", "b")),
         (["G10", "G2", "G1"], "multiclass", ("G1", "G2", "G10")),
         (["3", "1", "2"], "multiclass", ("1", "2", "3")),
+        (["1", "-1", "-1.0"], "binary", ("-1", "1")),
         (["0.5", "1.5", "2"], "regression", ()),
         ([str(n) for n in range(11)], "regression", ()),
     ],
@@ -46,6 +47,12 @@ def test_kind_is_inferred(values: list[str], kind: str, classes: tuple[str, ...]
 def test_ordinal_comes_when_asked_and_in_the_order_given() -> None:
     assert inferred(["2", "10", "1"], "x:ordinal").classes == ("1", "2", "10")
     assert inferred(["low", "high"], "x:ordinal:low,mid,high").classes == ("low", "mid", "high")
+
+
+def test_classes_that_are_numbers_stand_by_their_value() -> None:
+    assert inferred(["0", "1", "-1", "-10"], "x:ordinal").classes == ("-10", "-1", "0", "1")
+    assert inferred(["0.25", "0.05", "0.1"], "x:ordinal").classes == ("0.05", "0.1", "0.25")
+    assert inferred(["0,25", "0,05", "0,1"], "x:ordinal", delimiter=";").classes == ("0,05", "0,1", "0,25")
 
 
 def test_order_of_rows_changes_no_class() -> None:

@@ -54,9 +54,10 @@ def test_batch_normalization_keeps_its_statistics_in_training() -> None:
     assert not network.encoder.network.get_submodule("extra").training
 
 
-def test_cuts_that_a_step_carried_past_one_another_fall_again() -> None:
-    network = start_network(pooled(), tiny.DIM, TASKS, share=0.0, seed=0)
-    cuts = network.classifiers[1].get_parameter("bias")
+@pytest.mark.parametrize(("hidden", "name"), [(0, "bias"), (4, "classifier.bias")])
+def test_cuts_that_a_step_carried_past_one_another_fall_again(hidden: int, name: str) -> None:
+    network = start_network(pooled(), tiny.DIM, TASKS, share=0.0, seed=0, hidden=hidden)
+    cuts = network.classifiers[1].get_parameter(name)
     with torch.no_grad():
         cuts.copy_(torch.tensor([1.0, 2.0, 0.5]))
     keep_cuts_in_order(network)

@@ -14,7 +14,7 @@ from tests.encode import tiny
 from tests.train.make_pictures import scene
 from tests.train.test_finetune import write_base
 from wsi.encode.load import load_encoder, load_network
-from wsi.errors import LabelsError
+from wsi.errors import LabelsError, UsageError
 from wsi.model_folder import model_card
 from wsi.predict.model import load_model
 from wsi.train.checkpoint import Epoch, read_snapshot
@@ -25,6 +25,7 @@ from wsi.train.picture_folder import write_picture_model
 from wsi.train.picture_network import as_head, classifier_of
 from wsi.train.picture_run import PictureRun, final_fitting, plan_pictures, train_pictures
 from wsi.train.picture_settings import PictureConfig
+from wsi.train.picture_text import picture_text
 
 COUNT = 36
 
@@ -282,3 +283,51 @@ def test_hidden_layers_over_all_layers_of_an_encoder_speak_together(base: Path, 
 def test_hidden_layer_needs_an_encoder_that_stays(base: Path) -> None:
     with pytest.raises(ValueError, match="hidden: only over an encoder that stays as it is"):
         settings(base, fit={"train": "all", "hidden": 16})
+
+
+@pytest.mark.parametrize(
+    ("positive", "told"), [("sme", "one of none, some"), ("none", "write the positive class last")]
+)
+def test_positive_class_is_the_last_of_two(base: Path, positive: str, told: str) -> None:
+    asked = settings(base).model_dump(mode="json")["asked"]
+    asked[1]["positive"] = "some"
+    assert settings(base, asked=asked).asked[1].positive == "some"
+    asked[1]["positive"] = positive
+    with pytest.raises(ValueError, match=told):
+        settings(base, asked=asked)
+
+
+def test_rule_that_no_threshold_follows_is_refused(base: Path) -> None:
+    asked = settings(base).model_dump(mode="json")["asked"]
+    asked[1]["rule"] = "sensitivity>0.9"
+    with pytest.raises(ValueError, match="expected one like youden, sensitivity>="):
+        settings(base, asked=asked)
+
+
+def test_the_card_for_people_tells_which_decision_could_not_be_made(model: Path, run: PictureRun) -> None:
+    bars = run.learned[1]
+    unmet = replace(bars, decisions=replace(bars.decisions, lacking="no threshold reaches specificity>=0.99"))
+    text = picture_text(replace(run, learned=(run.learned[0], unmet)), model_card(model), ())
+    assert "Any bar: could not be chosen as asked: no threshold reaches specificity>=0.99." in text
+
+
+@pytest.mark.parametrize("change", [{"pooling": "mean"}, {"prefix_tokens": 0}, {"transform": None}])
+def test_fold_is_trained_anew_when_the_encoder_reads_otherwise(run: PictureRun, change: dict[str, object]) -> None:
+    card, fold = run.plan.card, run.plan.splits.folds[0]
+    if "transform" in change:
+        change = {"transform": card.transform.model_copy(update={"mean": (0.1, 0.2, 0.3)})}
+    other = replace(run.plan, card=card.model_copy(update=change))
+    assert other.key(fold) != run.plan.key(fold)
+    assert replace(run.plan, card=card.model_copy(update={"title": "Another"})).key(fold) == run.plan.key(fold)
+
+
+def test_hidden_layers_of_more_bytes_than_are_read_are_refused(
+    base: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = settings(base, layers=True, fit={"train": "classifier", "hidden": 4096})
+    plan = plan_pictures(drawn / "labels.csv", drawn / "pictures", told)
+    both = 2 * 2 * 4096 * plan.card.dim * 4  # of two targets and two folds, in float32
+    monkeypatch.setattr("wsi.train.model_size.MAX_BYTES", both)
+    with pytest.raises(UsageError, match=r"lower fit\.hidden, or make fewer folds"):
+        plan_pictures(drawn / "labels.csv", drawn / "pictures", told)
+    plan_pictures(drawn / "labels.csv", drawn / "pictures", told, with_model=False)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from wsi.cli.progress import plain
 from wsi.cli.settings import find_config
@@ -22,7 +23,9 @@ _OF_FIT = ("epochs", "batch", "learning_rate", "device", "precision", "threads",
 def run_picture_training(given: dict[str, Any], folder: Path) -> int:
     """Train a classifier of pictures as the settings and options say; return the exit code."""
     config = picture_config(given)
-    plan = plan_pictures(given["tiles"], given["pictures"], config, weights=given["weights"])
+    plan = plan_pictures(
+        given["tiles"], given["pictures"], config, weights=given["weights"], with_model=given["out"] is not None
+    )
     with lock(folder, wait=False):
         _tell_plan(plan)
         run = train_pictures(plan, folder, watch=None if given["quiet"] else _tell)
@@ -56,7 +59,12 @@ def picture_config(given: dict[str, Any]) -> PictureConfig:
         raise UsageError("--stain and --classes are for tiles; of pictures the settings file says it")
     if fit.get("precision") == "fp16":
         raise UsageError("--precision fp16 isn't for pictures; expected auto, fp32 or bf16")
-    return base.model_copy(update={**told, "fit": base.fit.model_copy(update=fit)})
+    merged = base.model_dump()
+    try:
+        return PictureConfig.model_validate({**merged, **told, "fit": {**merged["fit"], **fit}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _tell_plan(plan: PicturePlan) -> None:
@@ -78,3 +86,5 @@ def _show(run: PictureRun) -> None:
         for line in learned.lines:
             told = f"{asked.title or asked.column}: {line.over}: {line.figure.name} {line.figure.text()}"
             click.echo(plain(f"{told} [{line.figure.denominator}]"))
+        if learned.decisions.lacking:
+            click.echo(plain(f"warning: {asked.title or asked.column}: {learned.decisions.lacking}"), err=True)

@@ -19,7 +19,7 @@ from wsi.evaluate.subgroups import Subgroup, subgroup_table
 from wsi.evaluate.survival import concordance, concordance_ipcw, kaplan_meier
 from wsi.evaluate.survival_brier import integrated_brier, survival_brier
 from wsi.evaluate.temperature import Temperature, fit_temperature
-from wsi.evaluate.threshold import Threshold, choose_threshold
+from wsi.evaluate.threshold import Threshold, check_rule, choose_threshold
 
 __all__ = [
     "ClassKind",
@@ -41,6 +41,7 @@ __all__ = [
     "bootstrap_interval",
     "brier",
     "calibration_slope",
+    "check_rule",
     "choose_threshold",
     "compare_concordance",
     "compare_models",

@@ -80,6 +80,17 @@ def choose_threshold(validation: Validation, *, rule: str = "youden") -> Thresho
     return Threshold(value, rule, *reached, chosen_on=frozenset(cases.owners))
 
 
+def check_rule(rule: str) -> str:
+    """Return the rule of a threshold as it is.
+
+    Raises:
+        UsageError: there is no such rule.
+    """
+    if rule != "youden" and _FLOOR.fullmatch(rule.strip()) is None:
+        raise UsageError(f"no rule {rule!r} for a threshold; expected one like {RULES}")
+    return rule
+
+
 def _halfway(at: float, below: float) -> float:
     """Return the middle of two neighboring probabilities; the upper one where no number lies between."""
     middle = (at + below) / 2
@@ -88,12 +99,10 @@ def _halfway(at: float, below: float) -> float:
 
 def _chosen(sensitivity: Floats, specificity: Floats, rule: str) -> int:
     """Return the place of the rule's choice; sensitivity rises and specificity falls along the places."""
-    if rule == "youden":
+    floor = _FLOOR.fullmatch(check_rule(rule).strip())
+    if floor is None:
         gain = sensitivity + specificity
         return int(np.flatnonzero(gain >= gain.max() - 1e-12)[-1])
-    floor = _FLOOR.fullmatch(rule.strip())
-    if floor is None:
-        raise UsageError(f"no rule {rule!r} for a threshold; expected one like {RULES}")
     least = float(floor[2]) - 1e-12
     if floor[1] == "sensitivity":
         return int(np.flatnonzero(sensitivity >= least)[0])

@@ -10,13 +10,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from wsi.card import Head
+from wsi.card_head import MAX_BYTES
 from wsi.encode.weights import check_header
 from wsi.errors import ModelError, UsageError, WeightsError
 from wsi.mil import Head as Network
 from wsi.mil import HeadSpec, OrderedCuts, head_type, make_head
 
-MAX_BYTES = 64 << 20
-"""A head of 1536 x 512 is 4 MB and ten that vote are 40 MB; a larger file is no head and isn't read."""
 MAX_HEADER_BYTES = 1 << 20
 """64 members of 12 tensors are named in 84 kB; a million names would fill the memory before one is looked at."""
 OOD = ("ood.mean", "ood.axes", "ood.scale")

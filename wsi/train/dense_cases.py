@@ -63,14 +63,18 @@ class Prepared:
 def find_examples(images: Path, masks: Path, config: MaskConfig) -> tuple[Example, ...]:
     """Return the images that have a mask, in order of their names.
 
-    A mask is called as its image is, or begins so: both may lie in one folder.
+    A mask is called as its image is, or begins so: both may lie in one folder. One that is called exactly as an image
+    belongs to that image alone.
 
     Raises:
         LabelsError: images without a mask or with several, none at all, or a name that tells no patient.
         LeakError: one file as the image of two patients.
     """
     files, marked = _files(images), _files(masks)
-    mask_of = {path: [one for one in marked if one != path and _belongs(one, path)] for path in files}
+    exact = _exact(files, marked)
+    mask_of = {
+        path: [one for one in marked if one != path and _belongs(one, path, exact=one in exact)] for path in files
+    }
     used = {one for found in mask_of.values() for one in found}
     problems, examples = [], []
     for path, found in mask_of.items():
@@ -101,9 +105,15 @@ def _stem(path: Path) -> str:
     return re.sub(r"\.nii\.gz$|\.[^.]*$", "", path.name)
 
 
-def _belongs(mask: Path, image: Path) -> bool:
+def _exact(files: Sequence[Path], marked: Sequence[Path]) -> set[Path]:
+    """Return the masks that are called exactly as another file, which is their image."""
+    stems, known = Counter(map(_stem, files)), set(files)
+    return {one for one in marked if stems[_stem(one)] > (one in known)}
+
+
+def _belongs(mask: Path, image: Path, *, exact: bool) -> bool:
     mine, its = _stem(mask), _stem(image)
-    return mine == its or (mine.startswith(its) and mine[len(its)] in JOINTS)
+    return mine == its or (not exact and mine.startswith(its) and mine[len(its)] in JOINTS)
 
 
 def _patient(path: Path, config: MaskConfig) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from wsi.card import AcceptsField, Structure
+from wsi.card import AcceptsField, Structure, check_structures
 from wsi.card_image import Postprocess
 from wsi.config import Positive, Strict
 from wsi.train.dense_views import Views
@@ -125,9 +125,7 @@ class MaskConfig(Strict):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        names = [one.name for one in self.structures]
-        if len(set(names)) < len(names):
-            raise ValueError(f"structures: two of one name: {', '.join(names)}")
+        check_structures(self.structures, self.threshold, self.postprocess)
         told = [value for one in self.structures for value in one.values]
         if len(set(told)) < len(told):
             raise ValueError("structures: two of them have one value in the masks")

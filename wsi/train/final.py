@@ -18,6 +18,8 @@ from wsi.train.heldout import decided
 from wsi.train.linear_head import LINEAR
 from wsi.train.study import Study
 
+FIRST_REPEAT = "repeat 1,"
+"""How the names of its folds begin."""
 REFIT = 1_000_000
 """Place of the refit in the study's seeds: no fold has so high a number."""
 
@@ -64,8 +66,16 @@ def make_final(
 
 def _of_first_repeat(results: Sequence[FoldResult]) -> list[FoldResult]:
     """Return the folds of the first repeat: together they have seen every case."""
-    first = [result for result in results if result.fold.name.startswith("repeat 1,")]
+    first = [result for result in results if result.fold.name.startswith(FIRST_REPEAT)]
     return first or list(results)
+
+
+def voters(study: Study) -> int:
+    """Return how many heads the model will have."""
+    if study.config.model.final == "refit":
+        return 1
+    folds = study.splits.folds
+    return sum(fold.name.startswith(FIRST_REPEAT) for fold in folds) or len(folds)
 
 
 def _pooled(study: Study, results: Sequence[FoldResult]) -> Validation | None:

@@ -122,7 +122,7 @@ def write_model(
     text = yaml.safe_dump(
         card.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=120
     )
-    publish(out / "README.md", model_text(study, card, lines, held, made=final.told).encode())
+    publish(out / "README.md", model_text(study, card, lines, held, final=final).encode())
     publish(out / "model.yaml", text.encode())
     return card
 

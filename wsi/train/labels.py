@@ -123,7 +123,7 @@ def infer_target(wanted: Wanted, table: Table, problems: Problems) -> Target | N
     kind = wanted.kind or ("regression" if not wanted.classes and _is_measured(values, table) else None)
     if kind == "regression":
         return Target(wanted.name, kind, (), columns)
-    classes = wanted.classes or _classes(columns[0], values, problems)
+    classes = wanted.classes or _classes(columns[0], values, table, problems)
     kind = kind or ("binary" if len(classes) == 2 else "multiclass")
     if not _fits(kind, classes, columns[0], problems):
         return None
@@ -144,14 +144,17 @@ def _is_measured(values: Sequence[str], table: Table) -> bool:
     return len(set(known)) > FEW_NUMBERS or any(not n.is_integer() for n in known)
 
 
-def _classes(column: str, values: Sequence[str], problems: Problems) -> tuple[str, ...]:
+def _classes(column: str, values: Sequence[str], table: Table, problems: Problems) -> tuple[str, ...]:
     counts = Counter(plain_class(value) for value in values)
     spelled: dict[str, str] = {}
     for name in counts:
         other = spelled.setdefault(re.sub(r"[\s_-]+", " ", name).casefold(), name)
         if other != name:
             problems.add(f"column {column!r}: {other!r} and {name!r} are one class by two names; write one of them")
-    return tuple(sorted(counts, key=natural))
+    numbers = {name: number(name, table) for name in counts}
+    if None in numbers.values():
+        return tuple(sorted(counts, key=natural))
+    return tuple(sorted(counts, key=lambda name: (numbers[name], name)))
 
 
 def _fits(kind: TargetKind, classes: tuple[str, ...], column: str, problems: Problems) -> bool:

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from wsi.card import ModelCard
 from wsi.train.cohort import told
+from wsi.train.decisions import Decisions
 from wsi.train.figures import Line
+from wsi.train.final import Final
 from wsi.train.heldout import HeldOut
 from wsi.train.linear_head import LINEAR
 from wsi.train.study import Study
@@ -25,13 +27,13 @@ SHOWN = 3
 """Findings of one kind; briefing.md of the run has more."""
 
 
-def model_text(study: Study, card: ModelCard, lines: Sequence[Line], held: HeldOut, *, made: str) -> str:
+def model_text(study: Study, card: ModelCard, lines: Sequence[Line], held: HeldOut, *, final: Final) -> str:
     """Return README.md of a model folder."""
     parts = [
         f"# {card.id}: {card.title}",
         "**Research use only.** Not a medical device, not for diagnosis or any decision about a patient.",
         _paragraph(
-            f"Made by `wsi-run train` from {len(study.cohort)} cases of {_patients(study)} patients: {made}.",
+            f"Made by `wsi-run train` from {len(study.cohort)} cases of {_patients(study)} patients: {final.told}.",
             f"It reads features of `{card.encoder.name}` (tiles of {card.slide_input.tile_px} px at {card.slide_input.mpp:g} µm/px).",
             "This card was drafted from what the run knows; a person must complete it (last section).",
         ),
@@ -39,7 +41,7 @@ def model_text(study: Study, card: ModelCard, lines: Sequence[Line], held: HeldO
         "## Data\n\n" + _bullets(_data(study, card)),
         "## How good it is on cases it never saw\n\n" + _evaluation(study, lines),
         *(["## To know\n\n" + _bullets(notes)] if (notes := study.config.model.notes) else []),
-        "## Decisions\n\n" + _bullets(_decisions(card)),
+        "## Decisions\n\n" + _bullets(_decisions(card, final.decisions)),
         "## How it was trained\n\n" + _bullets(_training(study, card)),
         "## Open: for a person to write\n\n" + _bullets(OPEN),
     ]
@@ -95,7 +97,7 @@ def _evaluation(study: Study, lines: Sequence[Line]) -> str:
     return head + "\n".join(rows) + note
 
 
-def _decisions(card: ModelCard) -> Iterator[str]:
+def _decisions(card: ModelCard, made: Decisions) -> Iterator[str]:
     told = card.calibration
     if told.method == "none":
         yield "Not calibrated: what it says isn't to be read as a probability without a check."
@@ -103,6 +105,8 @@ def _decisions(card: ModelCard) -> Iterator[str]:
         yield f"Calibration: temperature {told.temperature:.3g}, bias {told.bias:.3g}; fitted on {told.fitted_on}."
     for one in card.thresholds:
         yield f"Threshold {one.value:.3g}, {one.chosen_by}: sensitivity {one.sensitivity}, specificity {one.specificity}, {one.achieved_on}."
+    if made.lacking:
+        yield f"Could not be chosen as asked: {made.lacking}."
     if card.referral is not None:
         yield f"Refers {card.referral.low:.3g} to {card.referral.high:.3g}: {card.referral.reason}."
     if card.out_of_distribution is not None:

@@ -97,7 +97,7 @@ def start_network(
 def keep_cuts_in_order(network: PictureNetwork) -> None:
     """Let the cuts between ordered grades fall: a step may have carried one past its neighbor."""
     with torch.no_grad():
-        for module in network.classifiers:
+        for module in network.classifiers.modules():
             if isinstance(module, OrderedCuts):
                 module.bias.copy_(torch.cummin(module.bias, dim=0).values)
 

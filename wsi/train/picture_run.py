@@ -18,6 +18,7 @@ from wsi.card import EncoderCard
 from wsi.encode.build import Pooled
 from wsi.encode.load import load_network
 from wsi.errors import ModelError
+from wsi.mil import HeadSpec
 from wsi.publish import sha256_bytes
 from wsi.table import read_table
 from wsi.train.briefing import Briefing, brief
@@ -30,6 +31,7 @@ from wsi.train.familiar import fit_familiar
 from wsi.train.figures import HELD_OUT, Line, first_figure, make_figures
 from wsi.train.gather import Ask, assemble
 from wsi.train.heldout import HeldOut, decided, hold_out
+from wsi.train.model_size import check_bytes
 from wsi.train.picture_cases import PictureCases
 from wsi.train.picture_fit import Fitting, Lesson
 from wsi.train.picture_network import as_head, classifier_of, mean_weights, start_network
@@ -74,6 +76,7 @@ class PicturePlan:
         weights = [repr((one.weight, one.balanced)) for one in config.asked]
         told = [
             self.encoder_sha256,
+            self.card.computed_by(),
             *parts,
             repr((config.turns, config.layers)),
             *weights,
@@ -119,12 +122,15 @@ class PictureRun:
     cases: PictureCases
 
 
-def plan_pictures(labels: Path, folder: Path, config: PictureConfig, *, weights: Path | None = None) -> PicturePlan:
+def plan_pictures(
+    labels: Path, folder: Path, config: PictureConfig, *, weights: Path | None = None, with_model: bool = True
+) -> PicturePlan:
     """Read and check everything; nothing is trained or written.
 
     Pictures that are copies of one another are taken as one patient's, whatever the labels say.
 
     Raises:
+        UsageError: (`with_model`) hidden layers that no model folder can have.
         LabelsError: the labels don't fit the pictures or themselves. ModelError, WeightsError: see `load_network`.
     """
     columns = config.data
@@ -146,7 +152,15 @@ def plan_pictures(labels: Path, folder: Path, config: PictureConfig, *, weights:
         with torch.inference_mode():
             widths = network.layer_widths(torch.zeros(1, 3, config.side_px, config.side_px))
         card = card.model_copy(update={"pooling": network.pooling, "dim": sum(widths)})
+    if with_model and config.fit.hidden:
+        _check_hidden(studies, card.dim, hidden=config.fit.hidden * len(splits.folds))
     return PicturePlan(config, cohort, splits, tuple(studies), card, network, widths, digest, brief(cohort, splits))
+
+
+def _check_hidden(studies: Sequence[Study], dim: int, *, hidden: int) -> None:
+    """Refuse hidden layers of all folds side by side that no model folder can have."""
+    specs = [HeadSpec("mean", one.task.kind, len(one.task.classes), hidden=hidden) for one in studies]
+    check_bytes(specs, dim, instead="lower fit.hidden, or make fewer folds")
 
 
 def _of_layers(card: EncoderCard, network: nn.Module) -> Pooled:

@@ -12,7 +12,7 @@ from wsi.train.finetune import LayerRates
 from wsi.train.labels import Wanted
 from wsi.train.picture_views import PictureViews
 from wsi.train.recipe import Count, Recipe
-from wsi.train.settings import DataConfig, ModelConfig, TargetConfig, TrainConfig
+from wsi.train.settings import DataConfig, ModelConfig, Rule, TargetConfig, TrainConfig
 
 
 class NamedClass(FromYaml):
@@ -38,7 +38,7 @@ class Asked(FromYaml):
     """Of its loss, relative to the others'."""
     balanced: bool = True
     """Let all its classes count alike, however many pictures they have."""
-    rule: str = "youden"
+    rule: Rule = "youden"
     """How the threshold of a binary target is chosen on held-out pictures: youden, sensitivity>=0.9, specificity>=0.9."""
 
     @model_validator(mode="after")
@@ -48,6 +48,11 @@ class Asked(FromYaml):
                 raise ValueError(f"column {self.column}: two classes of one name: {', '.join(values)}")
         if self.kind == "binary" and len(self.classes) != 2:
             raise ValueError(f"column {self.column}: a binary target has 2 classes, found {len(self.classes)}")
+        names = [one.name for one in self.classes]
+        if self.positive is not None and self.positive not in names:
+            raise ValueError(f"column {self.column}: positive: one of {', '.join(names)}, found {self.positive!r}")
+        if len(names) == 2 and self.positive == names[0]:
+            raise ValueError(f"column {self.column}: positive: write the positive class last, found {names[0]!r} first")
         return self
 
     @property

@@ -92,6 +92,9 @@ def _decisions(run: PictureRun, card: ModelCard) -> Iterator[str]:
     yield from _of_head(run.plan.config.asked[0].title, card.head, card.thresholds, card.referral)
     for one in card.also:
         yield from _of_head(one.title, one.head, one.thresholds, one.referral)
+    for asked, learned in zip(run.plan.config.asked, run.learned, strict=True):
+        if learned.decisions.lacking:
+            yield f"{asked.title or asked.column}: could not be chosen as asked: {learned.decisions.lacking}."
     if card.out_of_distribution is not None:
         told = card.out_of_distribution
         yield f"Unlike its training pictures beyond a distance of {told.limit:g}: {told.chosen_by}."

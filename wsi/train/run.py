@@ -14,6 +14,7 @@ from wsi.train.final import make_final
 from wsi.train.folder import encoded_with, write_model
 from wsi.train.gather import read_cohort
 from wsi.train.heldout import hold_out
+from wsi.train.model_size import check_members
 from wsi.train.run_folder import RunFolder
 from wsi.train.settings import TrainConfig
 from wsi.train.split_files import splits_from_file
@@ -65,7 +66,8 @@ def plan(asked: Asked, config: TrainConfig, *, with_model: bool) -> Planned:
 
     Raises:
         LabelsError, LeakError, ArtifactError, EncoderMismatchError: see `read_cohort`.
-        UsageError: settings that don't fit the target, or (`with_model`) features that don't tell their encoder.
+        UsageError: settings that don't fit the target, or (`with_model`) features that don't tell their encoder
+            or heads that no model folder can have.
     """
     columns = config.data
     cohort = read_cohort(
@@ -83,6 +85,7 @@ def plan(asked: Asked, config: TrainConfig, *, with_model: bool) -> Planned:
     study = make_study(cohort, splits, config, target=cohort.targets[0].name)
     if with_model:
         encoded_with(study)
+        check_members(study)
     return Planned(study, brief(cohort, splits))
 
 

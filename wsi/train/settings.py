@@ -2,14 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from wsi.config import Positive, Share, Strict
+from wsi.evaluate import check_rule
 from wsi.mil import HeadSpec, Kind
 from wsi.train.recipe import Count, Recipe
 from wsi.train.seal import Scheme
 from wsi.train.survival import Ties
 from wsi.train.tasks import Link
+
+Rule = Annotated[str, AfterValidator(check_rule)]
+"""How a threshold is chosen; see `wsi.evaluate.choose_threshold`."""
 
 
 class DataConfig(Strict):
@@ -132,7 +136,7 @@ class ModelConfig(Strict):
     """What a person has to say of it in its README: choices, figures of other data, known failures."""
     codes: dict[str, str] = {}
     """Codes of classes, as SCT:1240414004; files for other tools carry them."""
-    rule: str = "youden"
+    rule: Rule = "youden"
     """How the threshold of a binary target is chosen on validation cases: youden, sensitivity>=0.95, specificity>=0.9."""
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Share of error that the referral rule allows."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from wsi import evaluate
+from wsi.card import EncoderCard
 from wsi.encode.load import load_network
 from wsi.evaluate import Figure
 from wsi.publish import sha256_bytes, sha256_file
@@ -58,7 +59,7 @@ def tune(
     task = fitted(plain, labels[train], balanced=True)
     tuning = Tuning(make_tuned(card, network, task, seed=config.seed), card, tiles, task, config)
     before = _probe(tuning, labels, task, train, validation, test)
-    epochs = tuning.run(train, validation, folder / CHECKPOINT, key=_key(tiles, digest, config), watch=watch)
+    epochs = tuning.run(train, validation, folder / CHECKPOINT, key=_key(tiles, card, digest, config), watch=watch)
     said = predict(tuning.logits(test).double(), task).numpy()
     after = _probe(tuning, labels, task, train, validation, test)
     owners = [tiles.tiles[i].group for i in test]
@@ -92,7 +93,9 @@ def _figure(truth: Floats, chances: Floats, owners: list[str]) -> Figure:
     return evaluate.macro_auc_interval(truth, chances, patients=owners)
 
 
-def _key(tiles: TileSet, digest: str, config: TuneConfig) -> str:
+def _key(tiles: TileSet, card: EncoderCard, digest: str, config: TuneConfig) -> str:
     """Return a name for all that the result depends on."""
     lines = [f"{sha256_file(tile.path)} {tile.label} {tile.group}" for tile in tiles.tiles]
-    return sha256_bytes("\n".join([digest, config.model_dump_json(), *tiles.classes, *lines]).encode())
+    return sha256_bytes(
+        "\n".join([digest, card.computed_by(), config.model_dump_json(), *tiles.classes, *lines]).encode()
+    )
