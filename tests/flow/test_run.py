@@ -61,11 +61,47 @@ def test_changed_slide_is_redone_and_its_old_result_goes(
     folder, out = tmp_path / "slides", tmp_path / "OUT"
     shutil.copytree(slides, folder)
     shutil.copytree(clean, out)
+    assert command(folder, "-o", out, "-q").status == 0
     write_trap(folder / "c.svs", side=SIDE // 2, seed=9)
     assert command(folder, "-o", out, "-q").status == 0
     fresh = tmp_path / "fresh"
     assert command(folder, "-o", fresh, "-q").status == 0
     assert tree(out) == tree(fresh)
+
+
+def test_slide_of_the_same_path_elsewhere_stays(command: Command, tmp_path: Path) -> None:
+    one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "OUT"
+    for seed, folder in enumerate((one, other)):
+        write_trap(folder / "1.svs", side=SIDE // 2, seed=seed)
+        assert command("tile", folder, "-o", out, "-q").status == 0
+    assert [r["path"] for r in records(out)] == ["1.svs", "1.svs"]
+    assert len(list(out.glob("slides/*/coords.h5"))) == 2
+    assert command("verify", out).status == 0
+
+
+def test_slides_whose_names_differ_by_composition_only_both_stay(command: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    for seed, name in enumerate(("\u00e9.svs", "e\u0301.svs")):
+        write_trap(folder / name, side=SIDE // 2, seed=seed)
+    if len(list(folder.iterdir())) < 2:
+        pytest.skip("this file system takes both names for one")
+    for _ in range(2):
+        assert command("tile", folder, "-o", out, "-q").status == 0
+        assert len(records(out)) == len(list(out.glob("slides/*/coords.h5"))) == 2
+
+
+def test_repaired_slide_takes_the_place_of_its_refusal(command: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    folder.mkdir()
+    (folder / "1.svs").symlink_to(tmp_path / "nowhere")
+    assert command("tile", folder, "-o", out, "-q").status == 3
+    (folder / "1.svs").unlink()
+    (folder / "1.svs").write_bytes(b"text")
+    assert command("tile", folder, "-o", out, "-q").status == 3
+    assert len(records(out)) == 1
+    write_trap(folder / "1.svs", side=SIDE // 2)
+    assert command("tile", folder, "-o", out, "-q").status == 0
+    assert [(r["path"], r["status"]) for r in records(out)] == [("1.svs", "ok")]
 
 
 def test_changed_setting_redoes_what_depends_on_it(command: Command, slides: Path, clean: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -13,7 +13,7 @@ from wsi.engine import journal
 from wsi.engine.digests import remembered_digest
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.tidy import remove_slide
-from wsi.export import export_run
+from wsi.export import export_run, known_places
 from wsi.locks import LOCK, lock
 from wsi.publish import TEMPORARY, publish, sha256_bytes
 from wsi.read import Rejected, SlideFile
@@ -28,26 +28,27 @@ def finish(out: Path, recipe: Recipe, found: Sequence[SlideFile | Rejected]) -> 
     """Settle the journal and write run.yaml, predictions.csv, report.html, qupath/ and SHA256SUMS.
 
     Args:
-        found: the slides of this run. A slide that lay at one of their relative paths before with another
-            content is replaced: its folder goes.
+        found: the slides of this run. A slide that lay in the place of one of them before with another content is
+            replaced: its folder goes. One of the same relative path in another folder stays.
     """
-    scanned = {slide.relative: slide.id for slide in found}
     with lock(out, wait=True):
         for part in (*out.glob(TEMPORARY + "*"), *out.glob(f"qupath/**/{TEMPORARY}*")):
             part.unlink(missing_ok=True)
-        records = _current(out, scanned)
+        records = _current(out, found)
         journal.settle(out, records)
         put(out / RUN, render_run(recipe))
-        export_run(out, records, places={s.id: s.path for s in found if isinstance(s, SlideFile)})
+        export_run(out, records, places={slide.id: slide.path for slide in found})
         put(out / SUMS, render_sums(out, records))
 
 
-def _current(out: Path, scanned: Mapping[str, str]) -> list[Record]:
+def _current(out: Path, found: Sequence[SlideFile | Rejected]) -> list[Record]:
     """Return the records whose slides are still what they were, and remove the folders of the others."""
-    kept = []
+    here, now = {slide.id for slide in found}, {(slide.relative, slide.path.as_uri()) for slide in found}
+    places, kept = known_places(out), []
     for record in journal.read(out).values():
         folder = out / "slides" / record.slide
-        if scanned.get(record.path, record.slide) != record.slide and remove_slide(folder, record.path):
+        is_replaced = record.slide not in here and (record.path, places.get(record.slide)) in now
+        if is_replaced and remove_slide(folder, record.path):
             continue
         if folder.is_dir():
             kept.append(record)

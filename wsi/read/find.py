@@ -37,6 +37,7 @@ class SlideFile:
 class Rejected:
     """Something with a slide's name that no reader may touch."""
 
+    path: Path
     id: str
     relative: str
     code: str
@@ -188,7 +189,8 @@ def _slide(path: Path, files: tuple[Path, ...], root: Path, *, named: Path | Non
 def _rejected(path: Path, root: Path, trouble: str) -> Rejected:
     relative = _relative(path, root)
     mark = hashlib.sha256(relative.encode()).hexdigest()
-    return Rejected(f"{safe_name(relative)}-{mark[:8]}", relative, UnreadableError.code, f"{relative}: {trouble}")
+    place, name = path.parent.resolve() / path.name, f"{safe_name(relative)}-{mark[:8]}"
+    return Rejected(place, name, relative, UnreadableError.code, f"{relative}: {trouble}")
 
 
 def _relative(path: Path, root: Path) -> str:
