@@ -101,6 +101,8 @@ def _stages(book: Book, bench: Bench, task: Task, sha256: str) -> Book:
 def _advance(stage: Stage, key: str, book: Book, bench: Bench, sha256: str) -> Book:
     """Do a stage and write it down; a slide that can't be used is an entry with its reason, not an error."""
     if stage == "export":
+        made = {name for entry in book.before(stage).values() for name in entry.artifacts}
+        remove_own(bench.folder, book.path, keep={*made, BOOK})  # else an earlier model's mask counts as this one's
         publish_result(book, bench.folder)
     try:
         entry = run_stage(stage, book, bench)
