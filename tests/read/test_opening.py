@@ -15,6 +15,7 @@ from wsi import registry
 from wsi.errors import FormatError, RegionError, SlideError, UnreadableError, UsageError
 from wsi.geometry import Point, Region, Size
 from wsi.read import Source, open_slide
+from wsi.read.stained import check_stained
 
 PICTURE = make.small_picture()[:300, :400]
 
@@ -181,6 +182,16 @@ def test_slide_with_one_good_frame_is_opened(tmp_path: Path) -> None:
     with pytest.raises(RegionError) as caught:
         source.read_region(Region(Point(0, 0), 0, Size(10, 10)))
     assert caught.value.code == "E_REGION"
+    source.close()
+
+
+def test_plain_picture_with_a_damaged_frame_is_taken_unjudged(tmp_path: Path) -> None:
+    path = make.write_tiff(tmp_path / "scan.tif", PICTURE, levels=1)
+    make.damage_tiles(path, [1])
+    source = open_slide(path)
+    with pytest.raises(RegionError):
+        _whole(source)
+    check_stained(source, "scan.tif")
     source.close()
 
 
