@@ -104,6 +104,19 @@ def test_repaired_slide_takes_the_place_of_its_refusal(command: Command, tmp_pat
     assert [(r["path"], r["status"]) for r in records(out)] == [("1.svs", "ok")]
 
 
+def test_table_that_contradicts_a_slide_is_noticed_later_too(command: Command, tmp_path: Path) -> None:
+    folder, out, table = tmp_path / "slides", tmp_path / "OUT", tmp_path / "mpp.csv"
+    write_trap(folder / "1.svs", side=SIDE // 2, mpp=0.5)
+    assert command("tissue", folder, "-o", out, "-q").status == 0
+    before = (out / "results.jsonl").read_bytes()
+    table.write_text("slide,mpp\n1.svs,0.52\n")
+    assert command("tissue", folder, "-o", out, "-q", "--mpp-table", table).status == 0
+    assert (out / "results.jsonl").read_bytes() == before
+    table.write_text("slide,mpp\n1.svs,0.25\n")
+    assert command("tissue", folder, "-o", out, "-q", "--mpp-table", table).status == 3
+    assert [r["code"] for r in records(out)] == ["E_MPP_CONFLICT"]
+
+
 def test_changed_setting_redoes_what_depends_on_it(command: Command, slides: Path, clean: Path, tmp_path: Path) -> None:
     out = tmp_path / "OUT"
     shutil.copytree(clean, out)

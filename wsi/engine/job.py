@@ -17,8 +17,10 @@ from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.stages import STAGE_CODE, run_stage
 from wsi.engine.tidy import remove_own
 from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
+from wsi.geometry import Mpp
 from wsi.locks import lock
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
+from wsi.read import agrees_with_table
 from wsi.results import Record, last_words
 
 Report = Callable[[str, int, int], None]
@@ -176,10 +178,12 @@ def _tissue_parts(bench: Bench) -> list[object]:
 
 
 def _scale_part(book: Book, config: ReadConfig, task: Task) -> object:
-    """Return what the user said of the scale, where it counts: not for slides that say it themselves."""
+    """Return what the user said of the scale, where it counts: not for slides that say the same themselves."""
     info = book.stages["tissue"].facts.get("info", {}) if "tissue" in book.stages else {}
     if info.get("mpp_source") in ("metadata", "tiff-tags") and not config.mpp_override:
-        return None
+        found, row = Mpp(info["mpp_x"], info["mpp_y"], info["mpp_source"]), task.mpp_row
+        if row is None or agrees_with_table(found, (row[0], row[1])):
+            return None
     return [config.mpp, task.mpp_row, config.mpp_override]
 
 
