@@ -195,6 +195,31 @@ def test_plain_picture_with_a_damaged_frame_is_taken_unjudged(tmp_path: Path) ->
     source.close()
 
 
+@pytest.mark.parametrize(
+    "head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0\x08\0\0\0"], ids=["PNG", "JPEG", "TIFF"]
+)
+@pytest.mark.parametrize("folder", ["plain", "o'clock\\", "\udcff"], ids=ascii)
+def test_refusal_never_names_the_folder(tmp_path: Path, head: bytes, folder: str) -> None:
+    path = tmp_path / folder / "scan.svs"
+    path.parent.mkdir()
+    path.write_bytes(head + b"\0" * 200)
+    for reader in ("auto", "image", "openslide", "tiffslide"):
+        with pytest.raises(SlideError) as caught:
+            open_slide(path, reader=reader)
+        assert tmp_path.name not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["plain", "o'clock\\", "\udcff"], ids=ascii)
+def test_missing_part_is_named_without_its_folder(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / folder / "scan.vms"
+    path.parent.mkdir()
+    said = "NoLayers=1\nNoJpegColumns=1\nNoJpegRows=1\nImageFile=a.jpg\nMapFile=map.jpg\n"
+    path.write_text(f"[Virtual Microscope Specimen]\n{said}")
+    with pytest.raises(UnreadableError, match=r"open map\.jpg") as caught:
+        open_slide(path)
+    assert tmp_path.name not in str(caught.value)
+
+
 OFFSETS, COUNTS = 324, 325
 
 
