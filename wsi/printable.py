@@ -11,6 +11,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def spelled_name(name: str) -> str:
+    """Return a file's name with the bytes that are no UTF-8 spelled out as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def told_of(path: Path, error: Exception) -> str:
     """Return what another library says of a file, without the folder that the file lies in.
 

@@ -266,6 +266,29 @@ def test_slide_whose_name_is_not_utf8_is_worked_on(command: Command, tmp_path: P
     assert command("verify", out).status == 0
 
 
+def test_names_that_are_not_utf8_are_spelled_out_and_listed(command: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    folder.mkdir()
+    try:
+        (folder / os.fsdecode(b"\xff\xfe.svs")).write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    (folder / os.fsdecode(b"\xff.txt")).symlink_to("nowhere")
+    (out / "slides").mkdir(parents=True)
+    mine = out / os.fsdecode(b"lat\xe9.txt")
+    mine.write_text("mine")
+    assert command("tissue", folder, "-o", out, "-q").status == 3
+    told = {str(r["path"]): r for r in records(out)}
+    assert {path: (r["status"], r["code"]) for path, r in told.items()} == {
+        "\\xff\\xfe.svs": ("refused", "E_UNREADABLE"),
+        "\\xff.txt": ("refused", "E_UNREADABLE"),
+    }
+    assert str(told["\\xff\\xfe.svs"]["reason"]).startswith("\\xff\\xfe.svs: ")
+    assert command("verify", out).status == 0
+    mine.write_text("changed")
+    assert "changed: lat\\xe9.txt" in command("verify", out).stdout
+
+
 def test_renamed_slide_is_told_by_its_new_name(command: Command, tmp_path: Path, tree: Tree) -> None:
     folder, out, fresh = tmp_path / "slides", tmp_path / "OUT", tmp_path / "fresh"
     write_trap(folder / "c.svs", side=SIDE // 2)

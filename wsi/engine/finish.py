@@ -148,7 +148,8 @@ def render_sums(out: Path, records: Sequence[Record]) -> bytes:
         with contextlib.suppress(FileNotFoundError):  # another run on this folder is at work; it lists again at its end
             digests[path] = remembered_digest(path)
     lines = "".join(f"{digests[path]}  {listed_name(path, out)}\n" for path in sorted(digests))
-    return f"{lines}# {sha256_bytes(lines.encode())}\n".encode()
+    listed = lines.encode("utf-8", "surrogateescape")  # a name's own bytes, by which `sha256sum -c` finds it
+    return listed + f"# {sha256_bytes(listed)}\n".encode()
 
 
 def is_listed(path: Path, out: Path) -> bool:

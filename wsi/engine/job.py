@@ -19,6 +19,7 @@ from wsi.engine.tidy import remove_own
 from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
 from wsi.geometry import Mpp
 from wsi.locks import lock
+from wsi.printable import spelled_name
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
 from wsi.read import agrees_with_table
 from wsi.results import Record, last_words
@@ -109,7 +110,7 @@ def _advance(stage: Stage, key: str, book: Book, bench: Bench, sha256: str) -> B
     try:
         entry = run_stage(stage, book, bench)
     except (SlideError, AnnotationError) as error:
-        entry = Entry(key=key, refusal=Refusal(code=error.code, reason=str(error)))
+        entry = Entry(key=key, refusal=Refusal(code=error.code, reason=spelled_name(str(error))))
     facts = {**entry.facts, "slide_sha256": sha256} if stage == "tissue" else entry.facts
     book = book.with_stage(stage, entry.model_copy(update={"key": key, "facts": facts}))
     write_book(bench.folder, book)

@@ -10,6 +10,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from wsi.errors import UnreadableError
+from wsi.printable import spelled_name
 from wsi.publish import TEMPORARY
 from wsi.read.dicom_parts import Member, Part, joined
 from wsi.read.sniff import HEAD_BYTES, is_dicom, is_slide
@@ -141,7 +142,7 @@ def _blocked(path: Path) -> str:
     for part in sorted(path.resolve().with_suffix("").glob("*")) if mirax else _ini_members(path):
         if part.exists() and not part.is_file() and not part.is_dir():
             what = _KINDS.get(stat.S_IFMT(part.stat().st_mode), "not a file")
-            return f"its file {part.name} is {what}; take it out of the folder"
+            return f"its file {spelled_name(part.name)} is {what}; take it out of the folder"
     return ""
 
 
@@ -195,7 +196,7 @@ def _rejected(path: Path, root: Path, trouble: str) -> Rejected:
 
 def _relative(path: Path, root: Path) -> str:
     text = path.relative_to(root).as_posix() if path != root else path.name
-    return normalize("NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return normalize("NFC", spelled_name(text))
 
 
 def safe_name(relative: str) -> str:
