@@ -17,7 +17,7 @@ from wsi.export import export_run, known_places
 from wsi.locks import LOCK, lock
 from wsi.publish import TEMPORARY, publish, sha256_bytes
 from wsi.read import Rejected, SlideFile
-from wsi.results import RESEARCH_USE, REVIEW, Record
+from wsi.results import RESEARCH_USE, REVIEW, SEGMENTATION, Record
 
 SUMS = "SHA256SUMS"
 EVALUATION = "evaluation"
@@ -156,7 +156,8 @@ def is_listed(path: Path, out: Path) -> bool:
     """Return whether a run answers for a file below `out`: what `wsi-run evaluate` and people add later is none of its."""
     inside = path.relative_to(out)
     is_passing = path.name == LOCK or path.name.startswith(TEMPORARY)
-    return path != out / SUMS and not is_passing and inside.parts[0] not in (EVALUATION, REVIEW)
+    is_own = path != out / SUMS and path.name != SEGMENTATION and inside.parts[0] not in (EVALUATION, REVIEW)
+    return is_own and not is_passing
 
 
 def listed_name(path: Path, out: Path) -> str:
