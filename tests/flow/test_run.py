@@ -199,6 +199,24 @@ def test_dry_run_tells_the_plan_and_writes_nothing(command: Command, slides: Pat
     assert not (tmp_path / "OUT").exists()
 
 
+def test_dry_run_tells_what_the_run_refuses(command: Command, tmp_path: Path) -> None:
+    """One slide has no polygons of its own, the other is smaller than a tile."""
+    folder, drawn = tmp_path / "slides", tmp_path / "drawn"
+    write_trap(folder / "large.svs", side=SIDE)
+    write_trap(folder / "small.svs", side=200)
+    drawn.mkdir()
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [200, 0], [200, 200], [0, 200], [0, 0]]]}
+    area = {"type": "Feature", "geometry": square, "properties": {}}
+    (drawn / "small.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [area]}))
+    out = tmp_path / "OUT"
+    options = ("tile", folder, "-o", out, "--tissue", drawn, "--tile-px", "2048", "--tile-mpp", "0.5")
+    ended = command(*options, "--dry-run", "--json")
+    assert command(*options, "-q").status == ended.status == 3
+    told = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [(r["code"], r["reason"]) for r in told] == [(r["code"], r["reason"]) for r in records(out)]
+    assert {row["code"] for row in told} == {"E_NO_TISSUE"}
+
+
 def test_stages_one_by_one_give_the_bytes_of_the_whole(
     command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
 ) -> None:
