@@ -1,6 +1,7 @@
 """Text of strangers made safe to show: in a terminal, a page, a spreadsheet."""
 
 from html import escape
+from pathlib import Path
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -8,6 +9,23 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 def printable(text: str) -> str:
     """Return `text` with control, direction and other invisible characters spelled out as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def spelled_name(name: str) -> str:
+    """Return a file's name with the bytes that are no UTF-8 spelled out as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def told_of(path: Path, error: Exception) -> str:
+    """Return what another library says of a file, without the folder that the file lies in.
+
+    Libraries quote paths as they are, as Python writes them, or with the bytes that are no UTF-8 replaced.
+    """
+    folder, told = f"{path.parent}/", str(error)
+    replaced = folder.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    for written in (folder, repr(folder)[1:-1], replaced):
+        told = told.replace(written, "")
+    return told
 
 
 def html_text(text: str) -> str:

@@ -1,6 +1,7 @@
 """`wsi-run config`, and how options lie over a settings file."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,21 @@ def test_options_win_over_the_file(tmp_path: Path) -> None:
 
 def test_without_a_file_the_tumor_recipe_counts() -> None:
     assert config_from({}).model == "tumor"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"device": "cpu"},
+        {"precision": "fp32"},
+        {"backend": "torch"},
+        {"batch_size": 8},
+        {"weights": Path("a.safetensors")},
+    ],
+    ids=str,
+)
+def test_how_to_encode_leaves_the_tumor_recipe(given: dict[str, Any]) -> None:
+    assert config_from(given).model == "tumor"
 
 
 def test_an_encoder_alone_means_no_grade() -> None:

@@ -101,6 +101,20 @@ def test_signal_ends_the_command_at_once(number: signal.Signals, status: int) ->
     assert time.monotonic() - started < 20
 
 
+def test_hang_up_that_is_ignored_from_outside_stays_ignored() -> None:
+    code = SLOW.replace("main()", "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nmain()")
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_second_signal_changes_nothing(number: signal.Signals) -> None:
     code = SLOW.replace(

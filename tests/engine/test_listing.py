@@ -15,6 +15,7 @@ from wsi.engine.finish import is_listed
         ("evaluation/report.html", False),
         ("SHA256SUMS", False),
         ("slides/a/.tmp-1234", False),
+        ("slides/a/mask.seg.dcm", False),
     ],
 )
 def test_evaluation_and_passing_files_are_not_of_the_run(name: str, listed: bool) -> None:

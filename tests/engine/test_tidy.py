@@ -8,7 +8,7 @@ from wsi.locks import lock
 from wsi.results import ARTIFACTS
 
 OWN = (*ARTIFACTS, BOOK, "a.geojson.gz")
-OTHERS = ("notes.txt", "a-edited.geojson.gz", "resolv.conf", ".hidden")
+OTHERS = ("notes.txt", "a-edited.geojson.gz", "resolv.conf", ".hidden", "mask.seg.dcm")
 
 
 def fill(folder: Path, names: tuple[str, ...]) -> Path:

@@ -61,11 +61,60 @@ def test_changed_slide_is_redone_and_its_old_result_goes(
     folder, out = tmp_path / "slides", tmp_path / "OUT"
     shutil.copytree(slides, folder)
     shutil.copytree(clean, out)
+    assert command(folder, "-o", out, "-q").status == 0
     write_trap(folder / "c.svs", side=SIDE // 2, seed=9)
     assert command(folder, "-o", out, "-q").status == 0
     fresh = tmp_path / "fresh"
     assert command(folder, "-o", fresh, "-q").status == 0
     assert tree(out) == tree(fresh)
+
+
+def test_slide_of_the_same_path_elsewhere_stays(command: Command, tmp_path: Path) -> None:
+    one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "OUT"
+    for seed, folder in enumerate((one, other)):
+        write_trap(folder / "1.svs", side=SIDE // 2, seed=seed)
+        assert command("tile", folder, "-o", out, "-q").status == 0
+    assert [r["path"] for r in records(out)] == ["1.svs", "1.svs"]
+    assert len(list(out.glob("slides/*/coords.h5"))) == 2
+    assert command("verify", out).status == 0
+
+
+def test_slides_whose_names_differ_by_composition_only_both_stay(command: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    for seed, name in enumerate(("\u00e9.svs", "e\u0301.svs")):
+        write_trap(folder / name, side=SIDE // 2, seed=seed)
+    if len(list(folder.iterdir())) < 2:
+        pytest.skip("this file system takes both names for one")
+    for _ in range(2):
+        assert command("tile", folder, "-o", out, "-q").status == 0
+        assert len(records(out)) == len(list(out.glob("slides/*/coords.h5"))) == 2
+
+
+def test_repaired_slide_takes_the_place_of_its_refusal(command: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    folder.mkdir()
+    (folder / "1.svs").symlink_to(tmp_path / "nowhere")
+    assert command("tile", folder, "-o", out, "-q").status == 3
+    (folder / "1.svs").unlink()
+    (folder / "1.svs").write_bytes(b"text")
+    assert command("tile", folder, "-o", out, "-q").status == 3
+    assert len(records(out)) == 1
+    write_trap(folder / "1.svs", side=SIDE // 2)
+    assert command("tile", folder, "-o", out, "-q").status == 0
+    assert [(r["path"], r["status"]) for r in records(out)] == [("1.svs", "ok")]
+
+
+def test_table_that_contradicts_a_slide_is_noticed_later_too(command: Command, tmp_path: Path) -> None:
+    folder, out, table = tmp_path / "slides", tmp_path / "OUT", tmp_path / "mpp.csv"
+    write_trap(folder / "1.svs", side=SIDE // 2, mpp=0.5)
+    assert command("tissue", folder, "-o", out, "-q").status == 0
+    before = (out / "results.jsonl").read_bytes()
+    table.write_text("slide,mpp\n1.svs,0.52\n")
+    assert command("tissue", folder, "-o", out, "-q", "--mpp-table", table).status == 0
+    assert (out / "results.jsonl").read_bytes() == before
+    table.write_text("slide,mpp\n1.svs,0.25\n")
+    assert command("tissue", folder, "-o", out, "-q", "--mpp-table", table).status == 3
+    assert [r["code"] for r in records(out)] == ["E_MPP_CONFLICT"]
 
 
 def test_changed_setting_redoes_what_depends_on_it(command: Command, slides: Path, clean: Path, tmp_path: Path) -> None:
@@ -150,6 +199,24 @@ def test_dry_run_tells_the_plan_and_writes_nothing(command: Command, slides: Pat
     assert not (tmp_path / "OUT").exists()
 
 
+def test_dry_run_tells_what_the_run_refuses(command: Command, tmp_path: Path) -> None:
+    """One slide has no polygons of its own, the other is smaller than a tile."""
+    folder, drawn = tmp_path / "slides", tmp_path / "drawn"
+    write_trap(folder / "large.svs", side=SIDE)
+    write_trap(folder / "small.svs", side=200)
+    drawn.mkdir()
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [200, 0], [200, 200], [0, 200], [0, 0]]]}
+    area = {"type": "Feature", "geometry": square, "properties": {}}
+    (drawn / "small.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [area]}))
+    out = tmp_path / "OUT"
+    options = ("tile", folder, "-o", out, "--tissue", drawn, "--tile-px", "2048", "--tile-mpp", "0.5")
+    ended = command(*options, "--dry-run", "--json")
+    assert command(*options, "-q").status == ended.status == 3
+    told = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [(r["code"], r["reason"]) for r in told] == [(r["code"], r["reason"]) for r in records(out)]
+    assert {row["code"] for row in told} == {"E_NO_TISSUE"}
+
+
 def test_stages_one_by_one_give_the_bytes_of_the_whole(
     command: Command, slides: Path, clean: Path, tmp_path: Path, tree: Tree
 ) -> None:
@@ -215,6 +282,29 @@ def test_slide_whose_name_is_not_utf8_is_worked_on(command: Command, tmp_path: P
     assert command("tile", folder, "-o", out, "-q").status == 0
     assert [(r["path"], r["status"]) for r in records(out)] == [("lat\\xe9.svs", "ok")]
     assert command("verify", out).status == 0
+
+
+def test_names_that_are_not_utf8_are_spelled_out_and_listed(command: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "OUT"
+    folder.mkdir()
+    try:
+        (folder / os.fsdecode(b"\xff\xfe.svs")).write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 100)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    (folder / os.fsdecode(b"\xff.txt")).symlink_to("nowhere")
+    (out / "slides").mkdir(parents=True)
+    mine = out / os.fsdecode(b"lat\xe9.txt")
+    mine.write_text("mine")
+    assert command("tissue", folder, "-o", out, "-q").status == 3
+    told = {str(r["path"]): r for r in records(out)}
+    assert {path: (r["status"], r["code"]) for path, r in told.items()} == {
+        "\\xff\\xfe.svs": ("refused", "E_UNREADABLE"),
+        "\\xff.txt": ("refused", "E_UNREADABLE"),
+    }
+    assert str(told["\\xff\\xfe.svs"]["reason"]).startswith("\\xff\\xfe.svs: ")
+    assert command("verify", out).status == 0
+    mine.write_text("changed")
+    assert "changed: lat\\xe9.txt" in command("verify", out).stdout
 
 
 def test_renamed_slide_is_told_by_its_new_name(command: Command, tmp_path: Path, tree: Tree) -> None:

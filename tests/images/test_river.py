@@ -220,6 +220,20 @@ def test_changed_model_redoes_what_depends_on_it(
     assert after["result.json"] != before["result.json"]
 
 
+def test_mask_of_an_earlier_model_is_none_of_a_verdict(tmp_path: Path) -> None:
+    photograph(tmp_path / "pictures" / "light.png", level=250)
+    graded(tmp_path / "bright")
+    dense(tmp_path / "marks", axes=2)
+    run_near(tmp_path / "pictures", tmp_path / "both", tmp_path / "marks")
+    assert list(tmp_path.glob("both/slides/*/mask.png"))
+    folders = []
+    for place in ("both", "fresh"):
+        run_near(tmp_path / "pictures", tmp_path / place, tmp_path / "bright")
+        folders += [*tmp_path.glob(f"{place}/slides/*")]
+    one, other = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert one == other
+
+
 def test_settings_of_slides_are_refused(mixed: Path, models: Path, tmp_path: Path) -> None:
     status, told = run(mixed, "-o", tmp_path / "OUT", "-m", models / "bright", "--tile-px", "224")
     assert status == 2

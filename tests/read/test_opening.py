@@ -15,6 +15,7 @@ from wsi import registry
 from wsi.errors import FormatError, RegionError, SlideError, UnreadableError, UsageError
 from wsi.geometry import Point, Region, Size
 from wsi.read import Source, open_slide
+from wsi.read.stained import check_stained
 
 PICTURE = make.small_picture()[:300, :400]
 
@@ -182,6 +183,41 @@ def test_slide_with_one_good_frame_is_opened(tmp_path: Path) -> None:
         source.read_region(Region(Point(0, 0), 0, Size(10, 10)))
     assert caught.value.code == "E_REGION"
     source.close()
+
+
+def test_plain_picture_with_a_damaged_frame_is_taken_unjudged(tmp_path: Path) -> None:
+    path = make.write_tiff(tmp_path / "scan.tif", PICTURE, levels=1)
+    make.damage_tiles(path, [1])
+    source = open_slide(path)
+    with pytest.raises(RegionError):
+        _whole(source)
+    check_stained(source, "scan.tif")
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"II*\0\x08\0\0\0"], ids=["PNG", "JPEG", "TIFF"]
+)
+@pytest.mark.parametrize("folder", ["plain", "o'clock\\", "\udcff"], ids=ascii)
+def test_refusal_never_names_the_folder(tmp_path: Path, head: bytes, folder: str) -> None:
+    path = tmp_path / folder / "scan.svs"
+    path.parent.mkdir()
+    path.write_bytes(head + b"\0" * 200)
+    for reader in ("auto", "image", "openslide", "tiffslide"):
+        with pytest.raises(SlideError) as caught:
+            open_slide(path, reader=reader)
+        assert tmp_path.name not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["plain", "o'clock\\", "\udcff"], ids=ascii)
+def test_missing_part_is_named_without_its_folder(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / folder / "scan.vms"
+    path.parent.mkdir()
+    said = "NoLayers=1\nNoJpegColumns=1\nNoJpegRows=1\nImageFile=a.jpg\nMapFile=map.jpg\n"
+    path.write_text(f"[Virtual Microscope Specimen]\n{said}")
+    with pytest.raises(UnreadableError, match=r"open map\.jpg") as caught:
+        open_slide(path)
+    assert tmp_path.name not in str(caught.value)
 
 
 OFFSETS, COUNTS = 324, 325

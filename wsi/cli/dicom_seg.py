@@ -23,8 +23,9 @@ def command(case: Path, series: Path, out: Path | None) -> int:
     as the series. Nothing else of the patient is copied, and `wsi-run` itself never writes it. Research use only.
     """
     from wsi.export.dicom_seg_file import write_seg
+    from wsi.results import SEGMENTATION
 
-    path = out if out is not None else case / "mask.seg.dcm"
+    path = out if out is not None else case / SEGMENTATION
     frames = write_seg(path, case, series)
     click.echo(plain(f"{path}: {frames} frames"))
     return 0

@@ -103,7 +103,8 @@ def main() -> None:
     """Run the command line and exit with its code."""
     _open_closed()
     for number in SIGNALS:
-        signal.signal(number, _stop)
+        if signal.getsignal(number) != signal.SIG_IGN:  # what nohup has ignored stays so
+            signal.signal(number, _stop)
     collect_seldom()
     code = _run()
     gc.freeze()  # else all that was loaded is searched for garbage before the process ends

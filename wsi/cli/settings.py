@@ -18,12 +18,11 @@ def config_from(given: dict[str, Any]) -> Config:
     Raises:
         ConfigError: a wrong file. UsageError: a wrong option.
     """
-    options = settings(given)
-    named = given.get("config")
-    if named is None and not ({"model", "encode"} & set(options)):
+    named, has_model, has_encoder = given.get("config"), bool(given.get("model")), bool(given.get("encoder"))
+    if named is None and not (has_model or has_encoder):
         named = Path(DEFAULT_RECIPE)
     base = read_yaml(find_config(named), Config) if named is not None else Config()
-    if options.get("encode", {}).get("encoder") and "model" not in options:
+    if has_encoder and not has_model:
         base = base.model_copy(update={"model": None})
     return merge_settings(base, given)
 

@@ -20,11 +20,12 @@ def command(out: Path) -> int:
     from wsi.cli.main import EXIT_NOT_OK
     from wsi.engine.verify import verify_out
     from wsi.errors import UsageError
+    from wsi.printable import spelled_name
 
     if not out.is_dir():
         raise UsageError(f"{out}: no such folder; expected the OUT of a run")
     count, findings = verify_out(out)
     for finding in findings:
-        click.echo(f"{finding.what}: {finding.name}")
+        click.echo(f"{finding.what}: {spelled_name(finding.name)}")
     click.echo(f"{count} files listed, {len(findings)} differences")
     return EXIT_NOT_OK if findings else 0

@@ -20,7 +20,7 @@ def slide_digest(files: tuple[Path, ...]) -> str:
         return remembered_digest(files[0])
     whole = hashlib.sha256()
     for path in sorted(files):
-        whole.update(f"{path.name} {remembered_digest(path)}\n".encode())
+        whole.update(f"{path.name} {remembered_digest(path)}\n".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -13,11 +13,11 @@ from wsi.engine import journal
 from wsi.engine.digests import remembered_digest
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.tidy import remove_slide
-from wsi.export import export_run
+from wsi.export import export_run, known_places
 from wsi.locks import LOCK, lock
 from wsi.publish import TEMPORARY, publish, sha256_bytes
 from wsi.read import Rejected, SlideFile
-from wsi.results import RESEARCH_USE, REVIEW, Record
+from wsi.results import RESEARCH_USE, REVIEW, SEGMENTATION, Record
 
 SUMS = "SHA256SUMS"
 EVALUATION = "evaluation"
@@ -28,26 +28,27 @@ def finish(out: Path, recipe: Recipe, found: Sequence[SlideFile | Rejected]) -> 
     """Settle the journal and write run.yaml, predictions.csv, report.html, qupath/ and SHA256SUMS.
 
     Args:
-        found: the slides of this run. A slide that lay at one of their relative paths before with another
-            content is replaced: its folder goes.
+        found: the slides of this run. A slide that lay in the place of one of them before with another content is
+            replaced: its folder goes. One of the same relative path in another folder stays.
     """
-    scanned = {slide.relative: slide.id for slide in found}
     with lock(out, wait=True):
         for part in (*out.glob(TEMPORARY + "*"), *out.glob(f"qupath/**/{TEMPORARY}*")):
             part.unlink(missing_ok=True)
-        records = _current(out, scanned)
+        records = _current(out, found)
         journal.settle(out, records)
         put(out / RUN, render_run(recipe))
-        export_run(out, records, places={s.id: s.path for s in found if isinstance(s, SlideFile)})
+        export_run(out, records, places={slide.id: slide.path for slide in found})
         put(out / SUMS, render_sums(out, records))
 
 
-def _current(out: Path, scanned: Mapping[str, str]) -> list[Record]:
+def _current(out: Path, found: Sequence[SlideFile | Rejected]) -> list[Record]:
     """Return the records whose slides are still what they were, and remove the folders of the others."""
-    kept = []
+    here, now = {slide.id for slide in found}, {(slide.relative, slide.path.as_uri()) for slide in found}
+    places, kept = known_places(out), []
     for record in journal.read(out).values():
         folder = out / "slides" / record.slide
-        if scanned.get(record.path, record.slide) != record.slide and remove_slide(folder, record.path):
+        is_replaced = record.slide not in here and (record.path, places.get(record.slide)) in now
+        if is_replaced and remove_slide(folder, record.path):
             continue
         if folder.is_dir():
             kept.append(record)
@@ -147,14 +148,16 @@ def render_sums(out: Path, records: Sequence[Record]) -> bytes:
         with contextlib.suppress(FileNotFoundError):  # another run on this folder is at work; it lists again at its end
             digests[path] = remembered_digest(path)
     lines = "".join(f"{digests[path]}  {listed_name(path, out)}\n" for path in sorted(digests))
-    return f"{lines}# {sha256_bytes(lines.encode())}\n".encode()
+    listed = lines.encode("utf-8", "surrogateescape")  # a name's own bytes, by which `sha256sum -c` finds it
+    return listed + f"# {sha256_bytes(listed)}\n".encode()
 
 
 def is_listed(path: Path, out: Path) -> bool:
     """Return whether a run answers for a file below `out`: what `wsi-run evaluate` and people add later is none of its."""
     inside = path.relative_to(out)
     is_passing = path.name == LOCK or path.name.startswith(TEMPORARY)
-    return path != out / SUMS and not is_passing and inside.parts[0] not in (EVALUATION, REVIEW)
+    is_own = path != out / SUMS and path.name != SEGMENTATION and inside.parts[0] not in (EVALUATION, REVIEW)
+    return is_own and not is_passing
 
 
 def listed_name(path: Path, out: Path) -> str:

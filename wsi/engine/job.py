@@ -17,8 +17,11 @@ from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.stages import STAGE_CODE, run_stage
 from wsi.engine.tidy import remove_own
 from wsi.errors import AnnotationError, ArtifactError, ChangedError, SlideError
+from wsi.geometry import Mpp
 from wsi.locks import lock
+from wsi.printable import spelled_name
 from wsi.publish import publish, sha256_bytes, sha256_file, sweep
+from wsi.read import agrees_with_table
 from wsi.results import Record, last_words
 
 Report = Callable[[str, int, int], None]
@@ -101,11 +104,13 @@ def _stages(book: Book, bench: Bench, task: Task, sha256: str) -> Book:
 def _advance(stage: Stage, key: str, book: Book, bench: Bench, sha256: str) -> Book:
     """Do a stage and write it down; a slide that can't be used is an entry with its reason, not an error."""
     if stage == "export":
+        made = {name for entry in book.before(stage).values() for name in entry.artifacts}
+        remove_own(bench.folder, book.path, keep={*made, BOOK})  # else an earlier model's mask counts as this one's
         publish_result(book, bench.folder)
     try:
         entry = run_stage(stage, book, bench)
     except (SlideError, AnnotationError) as error:
-        entry = Entry(key=key, refusal=Refusal(code=error.code, reason=str(error)))
+        entry = Entry(key=key, refusal=Refusal(code=error.code, reason=spelled_name(str(error))))
     facts = {**entry.facts, "slide_sha256": sha256} if stage == "tissue" else entry.facts
     book = book.with_stage(stage, entry.model_copy(update={"key": key, "facts": facts}))
     write_book(bench.folder, book)
@@ -174,10 +179,12 @@ def _tissue_parts(bench: Bench) -> list[object]:
 
 
 def _scale_part(book: Book, config: ReadConfig, task: Task) -> object:
-    """Return what the user said of the scale, where it counts: not for slides that say it themselves."""
+    """Return what the user said of the scale, where it counts: not for slides that say the same themselves."""
     info = book.stages["tissue"].facts.get("info", {}) if "tissue" in book.stages else {}
     if info.get("mpp_source") in ("metadata", "tiff-tags") and not config.mpp_override:
-        return None
+        found, row = Mpp(info["mpp_x"], info["mpp_y"], info["mpp_source"]), task.mpp_row
+        if row is None or agrees_with_table(found, (row[0], row[1])):
+            return None
     return [config.mpp, task.mpp_row, config.mpp_override]
 
 

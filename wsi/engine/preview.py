@@ -7,7 +7,7 @@ from wsi.engine.decoder import Decoder
 from wsi.engine.field_stages import windows_of
 from wsi.engine.recipe import Recipe
 from wsi.engine.run import task_of
-from wsi.engine.stages import plan_of
+from wsi.engine.stages import check_drawn, check_tiles, plan_of
 from wsi.errors import AnnotationError, ChildError, NoTissueError, SlideError
 from wsi.read import MppTable, Rejected, SlideFile
 from wsi.tissue import find_annotation
@@ -67,10 +67,16 @@ def _look(slide: SlideFile, recipe: Recipe, decoder: Decoder, table: MppTable | 
     info = decoder.open(slide.path, slide.relative, config.read, mpp_row=task.mpp_row)
     polygons = config.tissue.polygons
     drawn = find_annotation(Path(polygons), slide.relative) if polygons else None
+    check_drawn(config.tissue, drawn, slide.relative)
     facts, _, geojson = decoder.survey(slide.id, slide.relative, config.tissue, annotation=drawn, offset=info.offset)
     if facts["reason"]:
         raise NoTissueError(facts["reason"])
-    tiles = len(plan_of(info, geojson, recipe)) if recipe.tile_px else 0
+    tiles = 0
+    if recipe.tile_px:
+        plan = plan_of(info, geojson, recipe)
+        tiles = len(plan)
+        if "tile" in recipe.stages:
+            check_tiles(plan, config.tile, slide.relative)
     return Preview(
         slide.id,
         info.size.width,

@@ -3,12 +3,13 @@
 import io
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsi.config import EngineConfig
+from wsi.config import EngineConfig, TileConfig, TissueConfig
 from wsi.encode import read_features, write_features
 from wsi.engine.bench import Bench, Encodes
 from wsi.engine.book import Book, Entry, Refusal
@@ -28,7 +29,7 @@ from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, tile_gra
 from wsi.tile.coords import patch_attributes
 from wsi.tissue import from_geojson
 
-STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 2, "predict": 1, "export": 3}
+STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 2, "predict": 1, "export": 4}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 TOP_TILE_QUALITY = 88
 MAX_DECODE_THREADS = 16
@@ -50,11 +51,7 @@ def run_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
 def find_slide_tissue(_book: Book, bench: Bench) -> Entry:
     decoder, info = bench.open()
     config = bench.recipe.config.tissue
-    if config.polygons is not None and bench.annotation is None:
-        raise NoTissueError(
-            f"{bench.relative}: no polygons for it in the folder given with --tissue; expected a file with the "
-            "slide's name there (.geojson, .geojson.gz or .xml)"
-        )
+    check_drawn(config, bench.annotation, bench.relative)
     facts, thumbnail, geojson = decoder.survey(
         bench.slide, bench.relative, config, annotation=bench.annotation, offset=info.offset
     )
@@ -69,17 +66,30 @@ def find_slide_tissue(_book: Book, bench: Bench) -> Entry:
     return Entry(key="", artifacts=artifacts, facts=facts, refusal=refusal)
 
 
+def check_drawn(config: TissueConfig, annotation: Path | None, relative: str) -> None:
+    """Raise NoTissueError for a slide without polygons where only drawn ones are looked at."""
+    if config.polygons is not None and annotation is None:
+        raise NoTissueError(
+            f"{relative}: no polygons for it in the folder given with --tissue; expected a file with the slide's name "
+            "there (.geojson, .geojson.gz or .xml)"
+        )
+
+
 def plan_slide_tiles(book: Book, bench: Bench) -> Entry:
     info = SlideInfo.model_validate(book.stages["tissue"].facts["info"])
     plan = plan_of(info, (bench.folder / "tissue.geojson").read_bytes(), bench.recipe)
     facts = {"wanted": len(plan), "scale": scale_of(plan, info).model_dump()}
-    if not len(plan):
-        raise NoTissueError(
-            f"{bench.relative}: no tile of {plan.tile_px} px at {plan.mpp:.4g} µm/px holds "
-            f"{bench.recipe.config.tile.min_tissue:.0%} tissue"
-        )
+    check_tiles(plan, bench.recipe.config.tile, bench.relative)
     digest = write_coords(bench.folder / "coords.h5", plan, slide_mpp=info.mpp, size=info.size)
     return Entry(key="", artifacts={"coords.h5": digest}, facts=facts)
+
+
+def check_tiles(plan: TilePlan, config: TileConfig, relative: str) -> None:
+    """Raise NoTissueError for a slide of which no tile holds enough tissue."""
+    if not len(plan):
+        raise NoTissueError(
+            f"{relative}: no tile of {plan.tile_px} px at {plan.mpp:.4g} µm/px holds {config.min_tissue:.0%} tissue"
+        )
 
 
 def plan_of(info: SlideInfo, geojson: bytes, recipe: Recipe) -> TilePlan:

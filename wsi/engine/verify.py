@@ -36,10 +36,10 @@ def verify_out(out: Path) -> tuple[int, list[Finding]]:
 
 def _listed(path: Path) -> dict[str, str]:
     try:
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
         raise ArtifactError(f"{path}: can't be read ({error}); run wsi-run on this folder again") from error
     lines, _, seal = text.rpartition("# ")
-    if seal.strip() != sha256_bytes(lines.encode()):
+    if seal.strip() != sha256_bytes(lines.encode("utf-8", "surrogateescape")):
         raise ArtifactError(f"{path}: was changed or cut off itself; run wsi-run on this folder again")
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines.split("\n") if line)}

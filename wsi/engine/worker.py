@@ -32,6 +32,7 @@ from wsi.errors import (
 )
 from wsi.field import Field
 from wsi.predict import Model
+from wsi.printable import spelled_name, told_of
 from wsi.results import Record
 
 _log = logging.getLogger(__name__)
@@ -146,13 +147,16 @@ class Worker:
             return failure(task, folder, ArtifactError(reason))
         except Exception as error:  # noqa: BLE001  (the only broad one: this slide is lost, the run goes on)
             _log.exception("%s: a bug", task.slide)
-            return failure(task, folder, WsiError(f"{task.relative}: {type(error).__name__}: {error}"))
+            return failure(
+                task, folder, WsiError(f"{task.relative}: {type(error).__name__}: {told_of(Path(task.path), error)}")
+            )
 
 
 def failure(task: Task, folder: Path, error: WsiError) -> Record:
     """Return the record of a slide on which this tool failed; the next run tries it again."""
     done = record_of(read_book(folder, slide=task.slide, path=task.relative))
-    reason = str(error) if task.relative in str(error) else f"{task.relative}: {error}"
+    told = spelled_name(str(error))
+    reason = told if task.relative in told else f"{task.relative}: {told}"
     return done.model_copy(update={"status": "failed", "code": error.code, "reason": reason, "key": ""})
 
 

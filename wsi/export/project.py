@@ -20,6 +20,8 @@ from wsi.results import RESEARCH_USE, Result
 FOLDER = "qupath"
 ID_KEY = "wsi-run id"
 """Metadata of an image that says which slide of the run it is; images without it are the user's own."""
+PLACES_KEY = "wsi-run places"
+"""Where those slides of the run lay that are no images of the project, by id. QuPath drops it when it saves."""
 _VERSION = "0.4.4"
 """The oldest QuPath that was tried; newer ones read it as well."""
 _NOWHERE = "file:///OUT/qupath/project.qpproj"
@@ -70,16 +72,21 @@ def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]
     folder = out / FOLDER
     before = _read(folder / "project.qpproj")
     known = {image["metadata"].get(ID_KEY): image for image in before["images"]}
-    gathered = _Gathered()
+    gathered, uris = _Gathered(), {**_places(before), **{slide: place.as_uri() for slide, place in places.items()}}
+    others: dict[str, str] = {}
     for entry in slides:
         slide = entry.result.slide
-        gathered.add(entry, _image(entry, places.get(slide), known.get(slide)))
+        image = _image(entry, places.get(slide), known.get(slide))
+        gathered.add(entry, image)
+        if image is None and slide in uris:
+            others[slide] = uris[slide]
     images = gathered.images + [image for image in before["images"] if ID_KEY not in image["metadata"]]
     project = {
-        **before,
+        **{key: value for key, value in before.items() if key != PLACES_KEY},
         "uri": (folder.resolve() / "project.qpproj").as_uri() if places else before["uri"],
         "lastID": max([before["lastID"], *(image["entryID"] for image in images)]),
         "images": images,
+        **({PLACES_KEY: others} if others else {}),
     }
     _put(folder / "project.qpproj", project)
     _put(folder / "classifiers" / "classes.json", _classes(folder / "classifiers" / "classes.json", gathered.classes))
@@ -87,6 +94,21 @@ def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]
     publish_changes(folder / "scripts" / "import.groovy", [script])
     publish_changes(folder / "objects.tsv", [gathered.objects.encode()])
     publish_changes(folder / "README.txt", [_readme(gathered).encode()])
+
+
+def known_places(out: Path) -> dict[str, str]:
+    """Return where the slides of the run in `out` lay when they were last seen: a URI by id."""
+    return _places(_read(out / FOLDER / "project.qpproj"))
+
+
+def _places(project: Mapping[str, Any]) -> dict[str, str]:
+    told = project.get(PLACES_KEY)
+    places = {**told} if isinstance(told, dict) else {}
+    for image in project["images"]:
+        server, slide = image.get("serverBuilder"), image["metadata"].get(ID_KEY)
+        if slide is not None and isinstance(server, dict):
+            places[slide] = server.get("uri")
+    return {slide: uri for slide, uri in places.items() if isinstance(slide, str) and isinstance(uri, str)}
 
 
 def _readme(gathered: _Gathered) -> str:

@@ -19,7 +19,7 @@ _FROM = {
     "command-line": "the command line",
 }
 _HEATMAP_PX, _STRIP_PX = 1200, 2000
-_SHOWN = ("heatmap.ome.tiff", "heatmap.png", "overlay.png", "mask.png", "mask.nii.gz", "mask.seg.dcm")
+_SHOWN = ("heatmap.ome.tiff", "heatmap.png", "overlay.png", "mask.png", "mask.nii.gz")
 
 
 def section(entry: Entry, budget: Budget, *, noun: str = "slide") -> str:

@@ -5,7 +5,7 @@ import logging
 from wsi.read.find import Rejected, SlideFile, find_slides
 from wsi.read.modality import check_brightfield
 from wsi.read.opening import READERS, open_slide
-from wsi.read.scale import MppTable, read_mpp_table, resolve_mpp
+from wsi.read.scale import MppTable, agrees_with_table, read_mpp_table, resolve_mpp
 from wsi.read.source import Framed, Reader, Remembering, Shrinking, Source
 
 # What tifffile finds wrong with a file is told by our errors; its own log names files and quotes their text.
@@ -23,6 +23,7 @@ __all__ = [
     "Shrinking",
     "SlideFile",
     "Source",
+    "agrees_with_table",
     "check_brightfield",
     "find_slides",
     "open_slide",

@@ -15,6 +15,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from wsi.errors import FormatError, SlideError, UnreadableError
+from wsi.printable import spelled_name
 from wsi.read.dicom_header import DICOM_FAULTS
 from wsi.read.field_info import check_room
 
@@ -74,10 +75,7 @@ def shown_names(files: Sequence[Path]) -> dict[Path, str]:
     """
     parts = -1 if len({path.parent for path in files}) == 1 else -2
     plain = {path: "/".join(path.parts[parts:]) for path in files}
-    return {
-        path: name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        for path, name in plain.items()
-    }
+    return {path: spelled_name(name) for path, name in plain.items()}
 
 
 def open_dicom(path: Path, *, limit: int, pixels: bool) -> pydicom.Dataset:

@@ -10,6 +10,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from wsi.errors import UnreadableError
+from wsi.printable import spelled_name
 from wsi.publish import TEMPORARY
 from wsi.read.dicom_parts import Member, Part, joined
 from wsi.read.sniff import HEAD_BYTES, is_dicom, is_slide
@@ -37,6 +38,7 @@ class SlideFile:
 class Rejected:
     """Something with a slide's name that no reader may touch."""
 
+    path: Path
     id: str
     relative: str
     code: str
@@ -140,7 +142,7 @@ def _blocked(path: Path) -> str:
     for part in sorted(path.resolve().with_suffix("").glob("*")) if mirax else _ini_members(path):
         if part.exists() and not part.is_file() and not part.is_dir():
             what = _KINDS.get(stat.S_IFMT(part.stat().st_mode), "not a file")
-            return f"its file {part.name} is {what}; take it out of the folder"
+            return f"its file {spelled_name(part.name)} is {what}; take it out of the folder"
     return ""
 
 
@@ -188,12 +190,13 @@ def _slide(path: Path, files: tuple[Path, ...], root: Path, *, named: Path | Non
 def _rejected(path: Path, root: Path, trouble: str) -> Rejected:
     relative = _relative(path, root)
     mark = hashlib.sha256(relative.encode()).hexdigest()
-    return Rejected(f"{safe_name(relative)}-{mark[:8]}", relative, UnreadableError.code, f"{relative}: {trouble}")
+    place, name = path.parent.resolve() / path.name, f"{safe_name(relative)}-{mark[:8]}"
+    return Rejected(place, name, relative, UnreadableError.code, f"{relative}: {trouble}")
 
 
 def _relative(path: Path, root: Path) -> str:
     text = path.relative_to(root).as_posix() if path != root else path.name
-    return normalize("NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return normalize("NFC", spelled_name(text))
 
 
 def safe_name(relative: str) -> str:

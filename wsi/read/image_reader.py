@@ -10,6 +10,7 @@ from PIL import Image
 
 from wsi.errors import FormatError, ModalityError, TooLargeError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size
+from wsi.printable import told_of
 from wsi.read.sniff import read_head
 
 NAME = "image"
@@ -62,7 +63,7 @@ def _decoded(path: Path) -> NDArray[np.uint8]:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         if isinstance(error, ModalityError | FormatError | TooLargeError):
             raise
-        raise UnreadableError(f"image: {error}") from error
+        raise UnreadableError(f"image: {told_of(path, error)}") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 

@@ -17,6 +17,7 @@ from wsi.errors import (
     did_you_mean,
 )
 from wsi.geometry import Point, Region, Size
+from wsi.printable import spelled_name
 from wsi.read.frames import check_frame
 from wsi.read.modality import check_side, check_tiff
 from wsi.read.sniff import describe_head, foreign, is_dicom, is_nifti, is_picture, is_tiff, read_head
@@ -52,17 +53,17 @@ def open_slide(path: Path, *, reader: str = AUTO) -> Source:
         head = read_head(path)
     except OSError as error:
         raise UnreadableError(
-            f"{path.name}: can't be read ({error.strerror or error}); check the file's permissions"
+            f"{spelled_name(path.name)}: can't be read ({error.strerror or error}); check the file's permissions"
         ) from error
     try:
         source = _open_any(path, head) if reader == AUTO else _open_with(reader, path)
     except (ModalityError, TooLargeError, FormatError) as error:
-        raise type(error)(f"{path.name}: {error}") from error
+        raise type(error)(f"{spelled_name(path.name)}: {error}") from error
     try:
         _check(source)
     except SlideError as error:
         source.close()
-        raise type(error)(f"{path.name}: {error}") from error
+        raise type(error)(f"{spelled_name(path.name)}: {error}") from error
     return source
 
 
@@ -116,7 +117,7 @@ def _open_any(path: Path, head: bytes) -> Source:
     reasons = dict.fromkeys(str(error) for error in errors)
     if any(isinstance(error, FormatError) for error in errors):
         raise FormatError("; ".join(reasons))
-    raise UnreadableError(f"{path.name}: {describe_head(head)} ({'; '.join(reasons)})")
+    raise UnreadableError(f"{spelled_name(path.name)}: {describe_head(head)} ({'; '.join(reasons)})")
 
 
 def _refuse_other_images(path: Path, head: bytes) -> None:
@@ -190,7 +191,7 @@ def _check_dicom(path: Path) -> None:
         samples, bits = int(found.get("SamplesPerPixel", 3)), int(found.get("BitsAllocated", 8))
         frame = Size(int(found.get("Columns", 1)), int(found.get("Rows", 1)))
     except DICOM_FAULTS as error:
-        raise UnreadableError(f"{path.name}: {error}") from error
+        raise UnreadableError(f"{spelled_name(path.name)}: {error}") from error
     if kind != WSI_CLASS:
         raise ModalityError(f"a DICOM image of modality {modality!r}; expected a whole-slide microscopy image (SM)")
     if (samples, bits) != (3, 8):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from wsi.errors import RegionError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
+from wsi.printable import told_of
 from wsi.read.holes import find_holes
 from wsi.read.scale import stated_mpp, tiff_tag_mpp
 from wsi.read.sniff import is_tiff
@@ -58,7 +59,7 @@ class OpenSlideSource:
             pixels = self._slide().read_region(location, level, (size.width, size.height))
         except openslide.OpenSlideError as error:
             self._handles.pop(threading.get_ident()).close()
-            raise RegionError(f"{where}: {error}") from error
+            raise RegionError(f"{where}: {told_of(self._path, error)}") from error
         return _on_white(pixels)
 
     def _slide(self) -> openslide.OpenSlide:
@@ -79,7 +80,7 @@ def _opened(path: Path) -> openslide.OpenSlide:
         slide = openslide.OpenSlide(path)
         slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
     except (openslide.OpenSlideError, OSError, ValueError) as error:
-        raise UnreadableError(f"OpenSlide: {str(error) or 'not a format it knows'}") from error
+        raise UnreadableError(f"OpenSlide: {told_of(path, error) or 'not a format it knows'}") from error
     return slide
 
 

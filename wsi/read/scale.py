@@ -48,12 +48,17 @@ def resolve_mpp(source: Source, slide: str, config: ReadConfig, *, row: tuple[fl
         return given
     _check_range(found, slide, _FIX)
     _check_conflicts(found, source, slide)
-    if row is not None and not _agree(found.mean, math.sqrt(row[0] * row[1]), 1.1):
+    if row is not None and not agrees_with_table(found, row):
         raise MppConflictError(
             f"{slide}: the file says {found.mean:.4g} µm/px ({found.source}), the table {row[0]:.4g}; correct the "
             "table, or add --mpp-override to believe it"
         )
     return found
+
+
+def agrees_with_table(mpp: Mpp, row: tuple[float, float]) -> bool:
+    """Return whether the user's table says the same of a slide as the slide itself, to within a tenth."""
+    return _agree(mpp.mean, math.sqrt(row[0] * row[1]), 1.1)
 
 
 def _given(config: ReadConfig, row: tuple[float, float] | None) -> Mpp | None:

@@ -1,6 +1,6 @@
 """Is a plain picture one of stained tissue? Asked where a file doesn't say by itself that it is a slide."""
 
-from wsi.errors import ModalityError
+from wsi.errors import ModalityError, RegionError
 from wsi.field import picture_field
 from wsi.geometry import Point, Region
 from wsi.read.field_info import RGB
@@ -21,7 +21,8 @@ def check_stained(source: Source, slide: str) -> None:
 
     Colorless and not on bright ground: a radiograph or a slice. Little fine detail, little bright ground and colors far
     from hematoxylin and eosin: a photograph of an eye or of skin. Of 740 pictures of H&E (ten slides whole and cut out,
-    two sets of tiles) none is refused; of 216 pictures of eyes and chests all are, and 868 of 880 of skin.
+    two sets of tiles) none is refused; of 216 pictures of eyes and chests all are, and 868 of 880 of skin. A picture of
+    which a part can't be decoded isn't judged.
 
     Raises:
         ModalityError: another kind of picture.
@@ -30,7 +31,10 @@ def check_stained(source: Source, slide: str) -> None:
     says_slide = len(source.levels) > 1 or (mpp is not None and mpp.source != "tiff-tags")
     if says_slide or size.area > MOST_LOOKED_AT:
         return
-    pixels = source.read_region(Region(Point(0, 0), 0, size))
+    try:
+        pixels = source.read_region(Region(Point(0, 0), 0, size))
+    except RegionError:
+        return
     check_brightfield(pixels, slide)
     looks = look_at(picture_field(pixels.transpose(2, 0, 1), RGB))
     gray, bright = looks["gray"], looks["bright_ground"]

@@ -14,7 +14,7 @@ from wsi.results.decisions import (
     sealed,
 )
 from wsi.results.image import AlsoVerdict, ClassScore, ImageFacts, Structure
-from wsi.results.record import ARTIFACTS, Record, Status, TileCounts
+from wsi.results.record import ARTIFACTS, SEGMENTATION, Record, Status, TileCounts
 from wsi.results.result import RESEARCH_USE, Provenance, Result, Scale, Survival, Value
 from wsi.results.scores import Scores, read_scores, write_scores
 
@@ -24,6 +24,7 @@ __all__ = [
     "LOG",
     "RESEARCH_USE",
     "REVIEW",
+    "SEGMENTATION",
     "AlsoVerdict",
     "Case",
     "ClassScore",

@@ -22,10 +22,11 @@ ARTIFACTS = (
     "mask.h5",
     "mask.png",
     "mask.nii.gz",
-    "mask.seg.dcm",
     "overlay.png",
 )
 """Files of slides/<id>/ besides <name>.geojson.gz and stages.json."""
+SEGMENTATION = "mask.seg.dcm"
+"""What a person makes beside a mask with `wsi-run dicom-seg`: none of a run's files."""
 
 
 class TileCounts(Strict):
