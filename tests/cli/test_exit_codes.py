@@ -1,11 +1,12 @@
 """What each way of ending gives to the shell."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -72,7 +73,8 @@ def test_bug_shows_its_traceback(raising: Raising, run: Run) -> None:
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
 from wsi.cli import main
 import wsi.engine.doctor as doctor
 def wait():
@@ -84,14 +86,21 @@ main()
 """
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_signal_ends_the_command_at_once(number: signal.Signals, status: int) -> None:
+@contextlib.contextmanager
+def waiting(code: str) -> Iterator[subprocess.Popen[str]]:
+    """Yield a command that has begun and goes on for a minute."""
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     with subprocess.Popen(
-        [sys.executable, "-c", SLOW], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
+        yield process
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signal_ends_the_command_at_once(number: signal.Signals, status: int) -> None:
+    with waiting(SLOW) as process:
         process.send_signal(number)
         started = time.monotonic()
         _, told = process.communicate(timeout=30)
@@ -102,13 +111,7 @@ def test_signal_ends_the_command_at_once(number: signal.Signals, status: int) ->
 
 
 def test_hang_up_that_is_ignored_from_outside_stays_ignored() -> None:
-    code = SLOW.replace("main()", "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nmain()")
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "waiting\n"
+    with waiting(SLOW.replace("SIG_DFL", "SIG_IGN")) as process:
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)

@@ -103,7 +103,7 @@ def main() -> None:
     """Run the command line and exit with its code."""
     _open_closed()
     for number in SIGNALS:
-        if signal.getsignal(number) != signal.SIG_IGN:  # what nohup has ignored stays so
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # what nohup ignores stays so
             signal.signal(number, _stop)
     collect_seldom()
     code = _run()
