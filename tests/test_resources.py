@@ -1,6 +1,8 @@
-"""Where shipped models and recipes are looked for."""
+"""Where shipped models and recipes are looked for, and what a process may have of the machine."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,28 @@ def test_no_more_cores_are_used_than_a_container_gives(
     if told is not None:
         resources.QUOTA.write_text(told)
     assert resources.cores() == expected
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told to hold memory")
+def test_memory_that_is_held_does_not_come_page_by_page_again() -> None:
+    script = """
+import sys, resource
+from wsi.resources import hold_memory
+if sys.argv[1] == "held":
+    hold_memory()
+for turn in range(12):
+    if turn == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    layers = [bytearray(20 << 20) for _ in range(3)]
+    del layers
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+    def pages(way: str) -> int:
+        command = [sys.executable, "-c", script, way]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    held, plain = pages("held"), pages("plain")
+    if plain < 10 * 1000:
+        pytest.skip("this C library holds memory by itself")
+    assert held < plain / 10

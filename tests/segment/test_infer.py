@@ -82,8 +82,8 @@ def test_what_no_window_covers_is_background() -> None:
 
 
 def test_memory_is_that_of_the_field_not_of_the_windows() -> None:
-    """K + 1 float32 a sample, and a few windows: 2500 windows' scores would be 100 times as much."""
-    side, window = 1600, 64
+    """K + 1 float32 a sample, and a few windows: the scores of all 576 at once would be twice as much."""
+    side, window = 800, 64
     values = np.zeros((1, side, side), np.float32)
     network = Pointwise(2)
     tracemalloc.start()

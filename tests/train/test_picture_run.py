@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import yaml
 from PIL import Image
@@ -270,6 +271,9 @@ def test_hidden_layers_over_all_layers_of_an_encoder_speak_together(base: Path, 
         bag = torch.from_numpy(rows[:1])
         expected = torch.stack([one(bag)[0] for one in folds]).mean(dim=0)
         torch.testing.assert_close(head.read(bag).logits, expected, rtol=1e-4, atol=1e-4)
+    stored = safetensors.torch.load_file(tmp_path / "bars" / "weights.safetensors")
+    assert stored["also.bars.embed.weight"].dtype == torch.float16
+    torch.testing.assert_close(stored["also.bars.embed.weight"].float(), head.embed.weight, rtol=1e-3, atol=1e-6)
     model = load_model(tmp_path / "bars")
     bars = np.array([model.read_also(row[None])[0][1] for row in rows])
     has_bar = np.arange(COUNT) % 3 > 0

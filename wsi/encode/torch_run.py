@@ -40,8 +40,11 @@ class TorchRun:
 
     @contextlib.contextmanager
     def _lower(self) -> Iterator[None]:
-        dtype = DTYPES[self.precision]
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        lower = torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32 and not self._casts)
-        with exact if self._device.type == "cuda" else contextlib.nullcontext(), lower:
+        dtype, contexts = DTYPES[self.precision], contextlib.ExitStack()
+        with contexts:
+            if self._device.type == "cuda":
+                exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+                contexts.enter_context(exact)
+            if dtype != torch.float32 and not self._casts:
+                contexts.enter_context(torch.autocast(self._device.type, dtype))
             yield

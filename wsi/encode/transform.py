@@ -1,5 +1,6 @@
 """From tiles to a network's input, on the device the network is on."""
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -39,13 +40,20 @@ def normalize(images: Tensor, transform: Transform) -> Tensor:
     Where a px's three colors lie together, as in tiles, whole rows are worked on: to repeat three numbers over every
     px costs five times as much, and the values are the same to the last bit.
     """
-    mean, std = (torch.tensor(numbers, device=images.device) for numbers in (transform.mean, transform.std))
     rows = images.permute(0, 2, 3, 1)
     if rows.is_contiguous():
-        width = rows.shape[2]
-        rows.flatten(2).div_(255).sub_(mean.repeat(width)).div_(std.repeat(width))
+        mean, std = _rows(tuple(transform.mean), tuple(transform.std), rows.shape[2], images.device)
+        rows.flatten(2).div_(255).sub_(mean).div_(std)
         return images
+    mean, std = _rows(tuple(transform.mean), tuple(transform.std), 1, images.device)
     return images.div_(255).sub_(mean.view(3, 1, 1)).div_(std.view(3, 1, 1))
+
+
+@lru_cache(maxsize=8)
+def _rows(mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and std of a row of px, `(width * 3,)` each."""
+    with torch.inference_mode(mode=False):  # may be used where gradients are wanted
+        return torch.tensor(mean, device=device).repeat(width), torch.tensor(std, device=device).repeat(width)
 
 
 def resize(images: Tensor, side_px: int, interpolation: Literal["bilinear", "bicubic"]) -> Tensor:

@@ -33,6 +33,7 @@ from wsi.errors import (
 from wsi.field import Field
 from wsi.predict import Model
 from wsi.printable import spelled_name, told_of
+from wsi.resources import hold_memory
 from wsi.results import Record
 
 _log = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class Reporter:
 
 
 if __name__ == "__main__":
+    hold_memory()
     worker = Worker()
     serve(worker.answer)
     worker.close()

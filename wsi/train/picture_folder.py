@@ -36,7 +36,8 @@ SCRIPT = "wsi-run finetune"
 def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = ()) -> ModelCard:
     """Write the folder and return its card; the same run gives the same bytes.
 
-    The encoder is stored in half precision; the distances of the out-of-distribution rule are those of what is stored.
+    The encoder and hidden layers are stored in half precision; the distances of the out-of-distribution rule and the
+    selftest are those of what is stored.
 
     Args:
         audit: figures of what trivial traits tell, for the card.
@@ -51,6 +52,8 @@ def write_picture_model(run: PictureRun, out: Path, *, audit: Sequence[Line] = (
         as_head(one, task, run.plan.card.dim)
         for one, task in zip(fitting.network.classifiers, run.plan.tasks, strict=True)
     ]
+    for head in heads:
+        head.load_state_dict(_kept(head, config))
     rule, limit = _familiar(run, rows)
     weights = safetensors.torch.save(dict(sorted({**_tensors(run, heads), **familiar_arrays(rule)}.items())))
     example = _example(rows, seed=config.seed)
@@ -152,10 +155,19 @@ def _write_encoder(run: PictureRun, folder: Path) -> EncoderCard:
 def _tensors(run: PictureRun, heads: Sequence[Head]) -> dict[str, Tensor]:
     prefixes = ["", *(f"also.{one.slug}." for one in run.plan.config.asked[1:])]
     return {
-        prefix + name: tensor.contiguous()
+        prefix + name: tensor
         for prefix, head in zip(prefixes, heads, strict=True)
-        for name, tensor in head.state_dict().items()
+        for name, tensor in _kept(head, run.plan.config).items()
     }
+
+
+def _kept(head: Head, config: PictureConfig) -> dict[str, Tensor]:
+    """Return a head's weights as the folder holds them: a hidden layer's in half precision, where none is too large."""
+    kept = {name: one.contiguous() for name, one in head.state_dict().items()}
+    half = kept["embed.weight"].half()
+    if config.fit.hidden and bool(half.isfinite().all()):
+        kept["embed.weight"] = half
+    return kept
 
 
 def _familiar(run: PictureRun, rows: Floats) -> tuple[Familiar | None, float | None]:
