@@ -8,8 +8,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """µs of CPU time that a container gets, and in how many µs."""
-_HOLDING = {-1: (1 << 31) - 1, -2: 64 << 20, -3: 32 << 20}
-"""glibc's mallopt: M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, in bytes."""
+_HOLDING = {-1: (1 << 31) - 1, -2: 64 << 20, -4: 0}
+"""glibc's mallopt: M_TRIM_THRESHOLD and M_TOP_PAD in bytes, and M_MMAP_MAX, how many pieces lie apart."""
 
 
 def shipped(kind: str) -> Path:

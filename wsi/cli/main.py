@@ -13,7 +13,7 @@ import click
 
 from wsi import __version__
 from wsi.errors import ModelError, UsageError, WsiError, did_you_mean
-from wsi.resources import collect_seldom
+from wsi.resources import collect_seldom, hold_memory
 
 COMMANDS = {
     "run": "Grade slides: heatmaps, QuPath annotations and a report (the default command).",
@@ -106,6 +106,7 @@ def main() -> None:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # what nohup ignores stays so
             signal.signal(number, _stop)
     collect_seldom()
+    hold_memory()
     code = _run()
     gc.freeze()  # else all that was loaded is searched for garbage before the process ends
     sys.exit(code)
