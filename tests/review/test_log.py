@@ -223,6 +223,22 @@ def test_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytest.
     assert fault(tmp_path) is None
 
 
+def test_disk_that_stays_full_never_leaves_the_head_two_lines_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> str:
+        raise NoSpaceError(f"{path}: the disk is full")
+
+    make_log(tmp_path)
+    with monkeypatch.context() as patched:  # a line still fits into the log's last block, a new head doesn't
+        patched.setattr(log, "publish", full)
+        assert log.append(tmp_path, told(6)).sequence == 7
+        with pytest.raises(NoSpaceError):
+            log.append(tmp_path, told(7))
+    assert log.append(tmp_path, told(7)).sequence == 8
+    assert fault(tmp_path) is None
+
+
 def _write(out: Path, number: int, count: int) -> None:
     for i in range(count):
         log.append(out, told(i, who=f"writer {number}"))
