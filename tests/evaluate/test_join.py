@@ -54,6 +54,13 @@ def test_one_column_of_probabilities_is_of_the_positive_class(tmp_path: Path) ->
     assert turned.truth.tolist() == (1 - study.truth).tolist()
 
 
+@pytest.mark.parametrize("asked", [Question("y", leave_out=frozenset({"2"})), Question("y", means={"2": "1"})])
+def test_third_number_that_is_left_out_or_means_a_class_makes_no_regression(asked: Question, tmp_path: Path) -> None:
+    rows = [{"image": name, "score": 0.1 * at, "y": at % 3} for at, name in enumerate(slides(9))]
+    study = read_study(write_csv(tmp_path / "p.csv", rows), None, asked)
+    assert (study.kind, study.classes) == ("binary", ("0", "1"))
+
+
 def test_logits_are_taken_as_such_and_only_when_told(tmp_path: Path) -> None:
     rows = [{"image": name, "score": at - 2, "y": at % 2} for at, name in enumerate(slides(6))]
     path = write_csv(tmp_path / "p.csv", rows)
