@@ -25,7 +25,10 @@ def test_run_is_joined_by_path_and_its_positive_class_is_found(tmp_path: Path, l
     for row in rows:  # the positive class stands first: only `probability` tells
         row["P(Malignant)"], row["P(Benign)"] = row.pop("P(Malignant)"), row.pop("P(Benign)")
     write_csv(out / "predictions.csv", rows)
+    german = tmp_path / "german.csv"  # as a spreadsheet with decimal commas saves it
+    german.write_text((out / "predictions.csv").read_text().replace(",", ";").replace("0.", "0,"))
     study = read_study(out, labels, Question(target="malignant"))
+    assert read_study(german, labels, Question(target="malignant")).classes == study.classes
     assert (study.kind, study.classes, study.n) == ("binary", ("Benign", "Malignant"), 12)
     np.testing.assert_allclose(study.outputs[:, 1], values, atol=1e-5)
     assert study.truth.tolist() == [float(row["malignant"] == "malignant") for row in binary_labels(12)]

@@ -104,16 +104,10 @@ def _told_positive(outputs: Outputs) -> str | None:
     """Return the class whose column is repeated as `probability`, as our predictions.csv does."""
     if outputs.table.find(["probability"]) is None:
         return None
-    told = np.array([_float(row.get("probability")) for row in outputs.table.rows])
+    texts = [row.get("probability") or "" for row in outputs.table.rows]
+    told = np.array([number(text, outputs.table) for text in texts], np.float64)
     same = [np.array_equal(told, column, equal_nan=True) for column in outputs.values.T]
     return outputs.classes[same.index(True)] if sum(same) == 1 else None
-
-
-def _float(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
 
 
 def _two(labels: Table, column: str, values: Sequence[str], question: Question) -> tuple[str, str]:
