@@ -134,6 +134,16 @@ def test_wrong_usage_is_told_and_nothing_is_written(line: str, told: str, tables
     assert not list(tables.rglob("report.html"))
 
 
+@pytest.mark.parametrize("advice", [("--leave-out", "2.0"), ("--means", "2.0=1")])
+def test_advice_on_a_label_that_no_class_has_can_be_followed_as_it_is_told(
+    advice: tuple[str, str], tmp_path: Path, run: Run
+) -> None:
+    rows = [{"case": name, "y": f"{at % 3}.0", "p_0": 0.4, "p_1": 0.6} for at, name in enumerate(slides(9))]
+    table = write_csv(tmp_path / "p.csv", rows)
+    assert " ".join(advice) in run("evaluate", table, "--target", "y").stderr.replace("'", "").replace("=CLASS", "=1")
+    assert run("evaluate", table, "--target", "y", *advice).status == 0
+
+
 def test_control_characters_of_a_table_dont_reach_the_terminal(tmp_path: Path, run: Run) -> None:
     rows = [{"case": name, "y\x1b[31m": at % 2, "score": 0.5} for at, name in enumerate(slides(6))]
     ended = run("evaluate", write_csv(tmp_path / "p.csv", rows), "--target", "y\x1b[31m")

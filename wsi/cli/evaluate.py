@@ -77,9 +77,10 @@ def _question(given: dict[str, Any]) -> Any:
     """Return what the options ask of the tables."""
     from wsi.errors import UsageError
     from wsi.evaluate.question import Question, parse_pairs, parse_target
+    from wsi.table import plain_class
 
     target, kind, names = parse_target(given["target"]) if given["target"] else (None, None, ())
-    means = dict(parse_pairs("--means", given["means"]))
+    means = {plain_class(label): one for label, one in parse_pairs("--means", given["means"])}
     if "" in means:
         raise UsageError(f"--means {means['']!r}: expected LABEL=CLASS")
     return Question(
@@ -91,7 +92,7 @@ def _question(given: dict[str, Any]) -> Any:
         case=given["case"],
         patient=given["patient"],
         subgroups=given["subgroups"],
-        leave_out=frozenset(given["leave_out"]),
+        leave_out=frozenset(map(plain_class, given["leave_out"])),
         means=means,
         logits=given["logits"],
     )
