@@ -63,6 +63,16 @@ def test_run_is_measured_and_its_files_are_written(tables: Path, run: Run) -> No
     }
 
 
+def test_two_other_models_whose_files_have_one_name_are_both_compared(tables: Path, run: Run) -> None:
+    for folder in ("a", "b"):
+        (tables / folder).mkdir()
+        (tables / folder / "test.csv").write_bytes((tables / "other.csv").read_bytes())
+    line = "evaluate OUT --labels labels.csv --target malignant --against a/test.csv --against b/test.csv"
+    ended = run(*line.split())
+    assert "Against a/test.csv, 60 shared cases" in ended.stdout
+    assert "Against b/test.csv, 60 shared cases" in ended.stdout
+
+
 def test_table_without_calls_is_called_at_one_half_that_nobody_chose(tables: Path, run: Run) -> None:
     line = "evaluate other.csv --labels labels.csv --target malignant --case case -o E"
     ended = run(*line.split())

@@ -1,5 +1,7 @@
 """`wsi-run evaluate`: how good predictions are, with intervals, from labels that the model never saw."""
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ def command(predictions: Path, labels: Path | None, **given: Any) -> int:
     question = _question(given)
     study = read_study(predictions, labels, question)
     threshold, rule = _chosen(predictions, labels, given)
-    others = {path.name: read_study(path, labels, question) for path in given["against"]}
+    others = {name: read_study(path, labels, question) for name, path in _told_apart(given["against"]).items()}
     sheet = make_sheet(study, threshold=threshold, rule=rule, others=others)
     sources = {"predictions": str(predictions), **({"labels": str(labels)} if labels else {})}
     if given["validation"]:
@@ -116,6 +118,12 @@ def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any]) -> tu
         return None, rule
     threshold = choose_threshold(validation, rule=given["rule"])
     return threshold, rule.with_calls(threshold, validation)
+
+
+def _told_apart(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return files by their own names, with as many of their folders before them as tell all of them apart."""
+    depth = next(k for k in itertools.count(1) if len({path.parts[-k:] for path in paths}) == len(set(paths)))
+    return {str(Path(*path.parts[-depth:])): path for path in paths}
 
 
 def _beside(predictions: Path) -> Path:
