@@ -90,6 +90,20 @@ def test_threshold_comes_from_validation_cases(tables: Path, run: Run) -> None:
     assert "Referral by rule" in [section["title"] for section in told["sections"]]
 
 
+def test_classes_of_other_tables_are_told_by_name_and_not_by_the_order_of_their_columns(tables: Path, run: Run) -> None:
+    labels, validation = binary_labels(60), binary_labels(60, seed=3, start=100)
+    for name, rows, seed in (("turned.csv", labels, 9), ("turned_validation.csv", validation, 4)):
+        listed = zip(rows, chances(rows, seed=seed), strict=True)
+        write_csv(tables / name, [{"case": row["slide"], "p_Malignant": p, "p_Benign": 1 - p} for row, p in listed])
+    line = "evaluate OUT --labels labels.csv --target malignant --validation-labels validation_labels.csv --json"
+    straight, turned = (
+        json.loads(run(*line.split(), "--threshold-from", validated, "--against", other).stdout)
+        for validated, other in (("validation.csv", "other.csv"), ("turned_validation.csv", "turned.csv"))
+    )
+    assert turned["threshold"]["value"] == pytest.approx(straight["threshold"]["value"], abs=1e-5)
+    assert turned["against"][0]["comparisons"] == straight["against"][0]["comparisons"]
+
+
 def test_threshold_of_the_tested_cases_is_refused(tables: Path, run: Run) -> None:
     line = "evaluate OUT --labels labels.csv --target malignant --threshold-from OUT/predictions.csv -o E"
     ended = run(*line.split())

@@ -51,6 +51,7 @@ def command(predictions: Path, labels: Path | None, **given: Any) -> int:
     the model's own, or 0.5, or that of --threshold-from.
     """
     import json
+    from dataclasses import replace
 
     from wsi.evaluate.join import read_study
     from wsi.evaluate.sheet import make_sheet
@@ -58,7 +59,9 @@ def command(predictions: Path, labels: Path | None, **given: Any) -> int:
 
     question = _question(given)
     study = read_study(predictions, labels, question)
-    threshold, rule = _chosen(predictions, labels, given)
+    if study.has_classes:  # the others are asked the same, in whatever order their columns stand
+        question = replace(question, kind=study.kind, names=study.classes)
+    threshold, rule = _chosen(predictions, labels, given, replace(question, subgroups=()))
     others = {name: read_study(path, labels, question) for name, path in _told_apart(given["against"]).items()}
     sheet = make_sheet(study, threshold=threshold, rule=rule, others=others)
     sources = {"predictions": str(predictions), **({"labels": str(labels)} if labels else {})}
@@ -100,7 +103,7 @@ def _question(given: dict[str, Any]) -> Any:
     )
 
 
-def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any]) -> tuple[Any, Any]:
+def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any], question: Any) -> tuple[Any, Any]:
     """Return the threshold and the referral rule: chosen on validation cases, or stated by the run's model."""
     from wsi.evaluate.join import read_study
     from wsi.evaluate.referral import fit_referral
@@ -109,9 +112,6 @@ def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any]) -> tu
 
     if not given["validation"]:
         return (run_threshold(predictions) if predictions.is_dir() else None), None
-    from dataclasses import replace
-
-    question = replace(_question(given), subgroups=())
     validation = read_study(given["validation"], given["validation_labels"] or labels, question).validation()
     rule = fit_referral(validation, alpha=given["alpha"])
     if validation.kind != "binary":
