@@ -79,6 +79,15 @@ def test_table_without_calls_is_called_at_one_half_that_nobody_chose(tables: Pat
     assert "Called Malignant at a probability of 0.5 or more (stated by nobody: the middle)" in ended.stdout
 
 
+def test_threshold_of_a_run_is_not_used_on_its_other_class(tables: Path, run: Run) -> None:
+    told = {"path": "s000.svs", "status": "ok", "positive": "Malignant", "grade": "Malignant", "threshold": 0.5}
+    (tables / "OUT" / "slides" / "s000").mkdir(parents=True)
+    (tables / "OUT" / "slides" / "s000" / "result.json").write_text(json.dumps({"slide": "s000", **told}))
+    line = "evaluate OUT --labels labels.csv --target malignant"
+    assert "Called Malignant at a probability of 0.5 or more (stated by the card" in run(*line.split()).stdout
+    assert "Called Benign where the predictions say so." in run(*line.split(), "--positive", "Benign").stdout
+
+
 def test_threshold_comes_from_validation_cases(tables: Path, run: Run) -> None:
     line = "evaluate OUT --labels labels.csv --target malignant --threshold-from validation.csv --rule sensitivity>=0.9"
     ended = run(*line.split(), "--validation-labels", "validation_labels.csv", "-o", "E", "--json")

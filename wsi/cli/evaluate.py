@@ -111,7 +111,8 @@ def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any], quest
     from wsi.evaluate.threshold import choose_threshold
 
     if not given["validation"]:
-        return (run_threshold(predictions) if predictions.is_dir() else None), None
+        positive = question.names[-1] if question.names else None
+        return (run_threshold(predictions, positive=positive) if predictions.is_dir() else None), None
     validation = read_study(given["validation"], given["validation_labels"] or labels, question).validation()
     rule = fit_referral(validation, alpha=given["alpha"])
     if validation.kind != "binary":
