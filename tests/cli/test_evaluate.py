@@ -156,6 +156,9 @@ def test_grades_numbers_and_survival_have_pages(tmp_path: Path, run: Run) -> Non
         ("validation.csv --labels labels.csv --target malignant", "no case of validation.csv is in column 'slide'"),
         ("OUT --labels labels.csv --target malignant --threshold-from validation.csv --validation-labels validation_labels.csv --rule yuden", "no rule 'yuden' for a threshold"),
         ("OUT --labels labels.csv --target malignant --threshold-from validation.csv --validation-labels validation_labels.csv --alpha 2", "alpha and doubt of a referral rule are shares"),
+        ("OUT --labels labels.csv --target malignant --rule sensitivity>=0.95", "--rule: nothing is chosen on the cases that are tested"),
+        ("OUT --labels labels.csv --target malignant --alpha 0.05", "give validation cases with --threshold-from"),
+        ("OUT --labels labels.csv --target malignant --validation-labels validation_labels.csv", "--validation-labels: nothing is chosen"),
         ("OUT --labels labels.csv --target malignant --threshold 0.3", "No such option"),
     ],
 )  # fmt: skip

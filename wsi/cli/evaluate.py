@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from wsi.cli.options import FILE, with_options
 
@@ -111,6 +112,7 @@ def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any], quest
     from wsi.evaluate.threshold import choose_threshold
 
     if not given["validation"]:
+        _refuse_idle()
         positive = question.names[-1] if question.names else None
         return (run_threshold(predictions, positive=positive) if predictions.is_dir() else None), None
     validation = read_study(given["validation"], given["validation_labels"] or labels, question).validation()
@@ -119,6 +121,17 @@ def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any], quest
         return None, rule
     threshold = choose_threshold(validation, rule=given["rule"])
     return threshold, rule.with_calls(threshold, validation)
+
+
+def _refuse_idle() -> None:
+    """Raise UsageError for an option that does nothing without validation cases."""
+    from wsi.errors import UsageError
+
+    for name, option in (("rule", "--rule"), ("alpha", "--alpha"), ("validation_labels", "--validation-labels")):
+        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"{option}: nothing is chosen on the cases that are tested; give validation cases with --threshold-from"
+            )
 
 
 def _told_apart(paths: Sequence[Path]) -> dict[str, Path]:
