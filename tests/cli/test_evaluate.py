@@ -159,6 +159,8 @@ def test_grades_numbers_and_survival_have_pages(tmp_path: Path, run: Run) -> Non
         ("OUT --labels labels.csv --target malignant --rule sensitivity>=0.95", "--rule: nothing is chosen on the cases that are tested"),
         ("OUT --labels labels.csv --target malignant --alpha 0.05", "give validation cases with --threshold-from"),
         ("OUT --labels labels.csv --target malignant --validation-labels validation_labels.csv", "--validation-labels: nothing is chosen"),
+        ("OUT --labels labels.csv --target malignant:binary:benign,malignant --positive benign", "--target names Malignant last"),
+        ("OUT --labels labels.csv --target malignant:ordinal:benign,malignant --positive benign", "which is ordinal, is the positive one"),
         ("OUT --labels labels.csv --target malignant --threshold 0.3", "No such option"),
     ],
 )  # fmt: skip

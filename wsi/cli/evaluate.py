@@ -60,6 +60,7 @@ def command(predictions: Path, labels: Path | None, **given: Any) -> int:
 
     question = _question(given)
     study = read_study(predictions, labels, question)
+    _check_positive(study, question)
     if study.has_classes:  # the others are asked the same, in whatever order their columns stand
         question = replace(question, kind=study.kind, names=study.classes)
     threshold, rule = _chosen(predictions, labels, given, replace(question, subgroups=()))
@@ -102,6 +103,24 @@ def _question(given: dict[str, Any]) -> Any:
         means=means,
         logits=given["logits"],
     )
+
+
+def _check_positive(study: Any, question: Any) -> None:
+    """Raise UsageError for a --positive that the target has no use for, or contradicts."""
+    from wsi.errors import UsageError
+    from wsi.evaluate.question import place_of
+
+    if question.positive is None:
+        return
+    if study.kind != "binary":
+        raise UsageError(
+            f"--positive {question.positive}: no class of this target, which is {study.kind}, is the positive one; leave it out"
+        )
+    if question.names and place_of(question.positive, study.classes, {}) != 1:
+        raise UsageError(
+            f"--positive {question.positive}: --target names {study.classes[1]} last, which makes it the positive class; "
+            "leave one of the two out"
+        )
 
 
 def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any], question: Any) -> tuple[Any, Any]:
