@@ -1,6 +1,7 @@
 """wsi-run evaluate: tables in; figures, files and plain errors out."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,16 @@ def test_advice_on_a_label_that_no_class_has_can_be_followed_as_it_is_told(
     table = write_csv(tmp_path / "p.csv", rows)
     assert " ".join(advice) in run("evaluate", table, "--target", "y").stderr.replace("'", "").replace("=CLASS", "=1")
     assert run("evaluate", table, "--target", "y", *advice).status == 0
+
+
+def test_names_of_files_that_are_no_utf8_are_spelled_out(tables: Path, run: Run) -> None:
+    for name in (b"\xff.csv", b"\xfe.csv"):
+        (tables / os.fsdecode(name)).write_bytes((tables / "other.csv").read_bytes())
+    line = "--labels labels.csv --target malignant --case case -o E --json --against"
+    ended = run("evaluate", os.fsdecode(b"\xff.csv"), *line.split(), os.fsdecode(b"\xfe.csv"))
+    assert (ended.status, ended.stderr) == (0, "")
+    told = json.loads(ended.stdout)
+    assert (told["sources"]["predictions"], told["against"][0]["name"]) == ("\\xff.csv", "\\xfe.csv")
 
 
 def test_control_characters_of_a_table_dont_reach_the_terminal(tmp_path: Path, run: Run) -> None:

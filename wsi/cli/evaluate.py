@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from wsi.cli.options import FILE, with_options
+from wsi.printable import spelled_name
 
 _COLUMNS = [
     click.option("--target", metavar="COLUMN[:KIND[:NAMES]]", help="Column of the truth, and what it is: grade, grade:ordinal:G1,G2,G3, er:binary:neg,pos or os:survival:months,dead. Kinds: binary, multiclass, ordinal, regression, survival."),
@@ -66,9 +67,8 @@ def command(predictions: Path, labels: Path | None, **given: Any) -> int:
     threshold, rule = _chosen(predictions, labels, given, replace(question, subgroups=()))
     others = {name: read_study(path, labels, question) for name, path in _told_apart(given["against"]).items()}
     sheet = make_sheet(study, threshold=threshold, rule=rule, others=others)
-    sources = {"predictions": str(predictions), **({"labels": str(labels)} if labels else {})}
-    if given["validation"]:
-        sources["validation"] = str(given["validation"])
+    read = {"predictions": predictions, "labels": labels, "validation": given["validation"]}
+    sources = {what: spelled_name(str(path)) for what, path in read.items() if path is not None}
     out = given["out"] or _beside(predictions)
     files = write_evaluation(out, sheet, sources=sources)
     if given["as_json"]:
@@ -156,7 +156,7 @@ def _refuse_idle() -> None:
 def _told_apart(paths: Sequence[Path]) -> dict[str, Path]:
     """Return files by their own names, with as many of their folders before them as tell all of them apart."""
     depth = next(k for k in itertools.count(1) if len({path.parts[-k:] for path in paths}) == len(set(paths)))
-    return {str(Path(*path.parts[-depth:])): path for path in paths}
+    return {spelled_name(str(Path(*path.parts[-depth:]))): path for path in paths}
 
 
 def _beside(predictions: Path) -> Path:
