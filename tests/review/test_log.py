@@ -63,6 +63,14 @@ def test_no_decisions_yet_is_no_fault(tmp_path: Path) -> None:
     assert fault(tmp_path) is None
 
 
+def test_log_that_cant_be_read_is_told_with_the_next_step(tmp_path: Path) -> None:
+    path_of(tmp_path).mkdir(parents=True)
+    with pytest.raises(
+        ArtifactError, match=r"decisions.jsonl: can't be read \(Is a directory\); let whoever may read it"
+    ):
+        verify_log(tmp_path, SLIDES)
+
+
 def edited(lines: Lines) -> Lines:
     return [*lines[:2], lines[2].replace(b"agree", b"unsure"), *lines[3:]]
 
