@@ -137,6 +137,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
         (["review", "OUT", "--beside", "."], "--beside .: it has no result of any slide of OUT"),
         (["review", "OUT", "--slides", "nowhere"], "--slides nowhere: no such folder"),
         (["review", "OUT", "--host", "192.0.2.1", "--port", "80"], "can't be listened on"),
+        (["review", "OUT", "--host", "192.0.2.1"], "--host 192.0.2.1: can't be listened on"),
+        (["review", "OUT", "--host", "192.0.2.1"], "give an address of this machine"),
         (["review", "OUT", "--static", "OUT"], "--static OUT: is there already"),
         (["audit", "verify", "nowhere"], "nowhere: no such folder"),
     ],

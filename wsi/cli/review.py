@@ -226,9 +226,10 @@ def listen(host: str, port: int | None) -> socket.socket:
             return _bound(host, number)
         except OSError as error:
             tried = error
-    raise UsageError(
-        f"--host {host} --port {port}: can't be listened on ({tried.strerror or tried}); --port 0 takes any free one"
-    ) from tried
+    at, advice = f"--host {host}", "give an address of this machine, such as 127.0.0.1"
+    if port is not None:
+        at, advice = f"{at} --port {port}", "--port 0 takes any free one"
+    raise UsageError(f"{at}: can't be listened on ({tried.strerror or tried}); {advice}") from tried
 
 
 def _bound(host: str, port: int) -> socket.socket:
