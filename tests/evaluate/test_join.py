@@ -10,6 +10,7 @@ from tests.evaluate.tables import binary_labels, chances, run_rows, slides, writ
 from wsi.errors import LabelsError, UsageError
 from wsi.evaluate.join import read_study
 from wsi.evaluate.question import Question, parse_pairs, parse_target
+from wsi.printable import safe_cell
 
 
 @pytest.fixture
@@ -55,6 +56,19 @@ def test_one_column_of_probabilities_is_of_the_positive_class(tmp_path: Path) ->
     np.testing.assert_allclose(study.outputs[:, 1], 0.1 * np.arange(6))
     turned = read_study(tmp_path / "p.csv", None, Question(target="er", positive="neg"))
     assert turned.truth.tolist() == (1 - study.truth).tolist()
+
+
+def test_names_that_a_run_kept_from_being_formulas_are_those_of_the_labels(tmp_path: Path) -> None:
+    names = [f"{sign}{at}" for at, sign in enumerate("=+-@")]
+    labels = write_csv(tmp_path / "labels.csv", [{"slide": name, "er": "+-"[at % 2]} for at, name in enumerate(names)])
+    rows = [
+        {"path": safe_cell(f"{name}.svs"), "label": safe_cell("-"), "tiles_wanted": 9, "P(-)": 0.7, "P(+)": 0.3}
+        for name in names
+    ]
+    study = read_study(write_csv(tmp_path / "predictions.csv", rows), labels, Question(target="er"))
+    assert (study.cases, study.left_out) == (tuple(names), ())
+    assert study.calls is not None
+    assert study.calls.tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("asked", [Question("y", leave_out=frozenset({"2"})), Question("y", means={"2": "1"})])
