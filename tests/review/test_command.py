@@ -136,6 +136,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
         (["review", "OUT", "--beside", "nowhere"], "--beside nowhere: no such folder; expected the OUT of another run"),
         (["review", "OUT", "--beside", "."], "--beside .: it has no result of any slide of OUT"),
         (["review", "OUT", "--slides", "nowhere"], "--slides nowhere: no such folder"),
+        (["review", "OUT", "--static", "x", "--slides", "OUT"], "--slides OUT: none of the slides of OUT lies there"),
         (["review", "OUT", "--host", "192.0.2.1", "--port", "80"], "can't be listened on"),
         (["review", "OUT", "--host", "192.0.2.1"], "--host 192.0.2.1: can't be listened on"),
         (["review", "OUT", "--host", "192.0.2.1"], "give an address of this machine"),

@@ -83,13 +83,27 @@ def command(out: Path, **given: Any) -> int:
     _check(out, given)
     folder = ReviewFolder(out, lambda: journal.read(out), models=given["models"])
     given["beside"] = _beside(folder, given["beside"], given["models"])
-    found = slides_below(given["slides"], folder.records()) if given["slides"] else {}
+    found = _slides(folder, given["slides"])
     viewing = Viewing(slide_places(out, folder.records()) | found, is_picture=folder.is_picture)
     viewing.warm()
     try:
         return write(folder, viewing, given) if given["static"] else serve(folder, viewing, given)
     finally:
         viewing.close()
+
+
+def _slides(folder: ReviewFolder, root: Path | None) -> dict[str, Path]:
+    """Return the files of the slides below `root`, by id; UsageError when it has none of them."""
+    from wsi.errors import UsageError
+
+    records = folder.records() if root else {}
+    found = slides_below(root, records) if root else {}
+    if records and not found:
+        raise UsageError(
+            f"--slides {root}: none of the slides of {folder.out} lies there, by the same path below it and with the "
+            "same content; expected the folder that was run, where it lies now"
+        )
+    return found
 
 
 def _beside(folder: ReviewFolder, out: Path | None, models: Sequence[str]) -> ReviewFolder | None:
