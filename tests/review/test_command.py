@@ -192,8 +192,10 @@ def test_audit_says_all_is_well_or_names_the_line(
 def test_static_folder_is_written_without_a_server(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    status, told, _ = run(capsys, monkeypatch, "review", str(out), "--static", str(tmp_path / "page"))
+    options = ("--static", str(tmp_path / "page"), "--reviewer", " A. Miller")
+    status, told, _ = run(capsys, monkeypatch, "review", str(out), *options)
     assert (status, "index.html: 5 slides, 0 tiles" in told) == (0, True)
+    assert '"reviewer":"A. Miller"' in (tmp_path / "page" / "data" / "index.js").read_text()
     assert (tmp_path / "page" / "data" / SUSPICIOUS / "case.js").is_file()
 
 

@@ -177,7 +177,8 @@ def write(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
     from wsi.cli.main import EXIT_NOT_OK
     from wsi.cli.over_slides import counted
 
-    made = write_static(Desk(folder, tiles, beside=given["beside"]), given["static"], mpx=given["static_mpx"])
+    desk = Desk(folder, tiles, beside=given["beside"], reviewer=clean(given["reviewer"]))
+    made = write_static(desk, given["static"], mpx=given["static_mpx"])
     click.echo(f"{given['static'] / 'index.html'}: {counted(made.cases, 'slide')}, {counted(made.tiles, 'tile')}")
     if made.coarse:
         click.echo(
