@@ -133,6 +133,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
         (["review", "nowhere"], "nowhere: no such folder; expected the OUT of a run"),
         (["review", "OUT", "--blind"], "--blind: whose own read is waited for? Give it with --reviewer NAME"),
         (["review", "OUT", "--blind", "--reviewer", "A", "--static", "x"], "a folder hides nothing"),
+        (["review", "OUT", "--static", "x", "--model", "tumour"], "model 'tumour': no such name and no folder with a"),
         (["review", "OUT", "--beside", "nowhere"], "--beside nowhere: no such folder; expected the OUT of another run"),
         (["review", "OUT", "--beside", "."], "--beside .: it has no result of any slide of OUT"),
         (["review", "OUT", "--slides", "nowhere"], "--slides nowhere: no such folder"),

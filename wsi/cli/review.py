@@ -125,9 +125,12 @@ def _beside(folder: ReviewFolder, out: Path | None, models: Sequence[str]) -> Re
 
 def _check(out: Path, given: dict[str, Any]) -> None:
     from wsi.errors import UsageError
+    from wsi.model_folder import find_folder
 
     if not out.is_dir():
         raise UsageError(f"{out}: no such folder; expected the OUT of a run")
+    for name in given["models"]:
+        find_folder(name, "model")
     if given["beside"] and not given["beside"].is_dir():
         raise UsageError(f"--beside {given['beside']}: no such folder; expected the OUT of another run")
     if given["slides"] and not given["slides"].is_dir():
