@@ -157,6 +157,15 @@ def test_wrong_usage_is_told_with_the_next_step(
     assert (status, told in error) == (2, True), error
 
 
+def test_blind_review_of_a_folder_that_takes_no_own_read_is_refused(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
+    monkeypatch.setattr(review, "serve", lambda *_: 0)
+    status, _, error = run(capsys, monkeypatch, "review", str(out), "--blind", "--reviewer", "A. Miller")
+    assert (status, "can't be written to, so no own read would be kept" in error) == (2, True), error
+
+
 def test_usual_port_gives_way_to_a_free_one() -> None:
     first = listen("127.0.0.1", None)
     second = listen("127.0.0.1", None)

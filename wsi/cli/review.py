@@ -1,6 +1,7 @@
 """`wsi-run review`: the page on which people look at slides and decide."""
 
 import contextlib
+import os
 import socket
 import webbrowser
 from collections.abc import Sequence
@@ -139,6 +140,10 @@ def _check(out: Path, given: dict[str, Any]) -> None:
         )
     if given["blind"] and not given["reviewer"].strip():
         raise UsageError("--blind: whose own read is waited for? Give it with --reviewer NAME")
+    if given["blind"] and not os.access(out, os.W_OK):
+        raise UsageError(
+            f"--blind: {out} can't be written to, so no own read would be kept and no verdict ever shown; review a copy of it"
+        )
     if given["blind"] and given["static"]:
         raise UsageError("--static: a folder hides nothing, so it can't be --blind")
 
