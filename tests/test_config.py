@@ -226,6 +226,20 @@ def test_whole_numbers_are_taken_for_floats(tmp_path: Path) -> None:
     assert read_yaml(path, Config).tile.mpp == 1.0
 
 
+@pytest.mark.parametrize("written", ["1e-4", "1E-04", "1.0e-4", "0.0001", "10e-5"])
+def test_small_numbers_are_read_as_people_and_programs_write_them(written: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"fit:\n  learning_rate: {written}\n")
+    assert read_yaml(path, TrainConfig).fit.learning_rate == pytest.approx(1e-4)
+
+
+def test_small_number_survives_the_round_trip(tmp_path: Path) -> None:
+    wanted = TrainConfig.model_validate({"fit": {"learning_rate": 1e-5}})
+    path = tmp_path / "mine.yaml"
+    path.write_text(as_yaml(wanted), encoding="utf-8")
+    assert read_yaml(path, TrainConfig) == wanted
+
+
 def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("modl: x\ntile:\n  overlap: 2.0\n  tile_pxx: 1\n")

@@ -37,3 +37,8 @@ def safe_cell(text: str) -> str:
     """Return text that no spreadsheet runs as a formula, on one line."""
     spelled = printable(text)
     return "'" + spelled if text.startswith(_FORMULA) else spelled
+
+
+def bare_cell(text: str) -> str:
+    """Return what `safe_cell` kept from being a formula, as it was."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text

@@ -31,6 +31,14 @@ def test_show_prints_a_shipped_recipe_with_all_defaults(name: str, run: Run, tmp
     assert "stall_s: 60.0" in path.read_text()
 
 
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_recipe_is_shown_as_a_file_that_validates(path: Path, run: Run, tmp_path: Path) -> None:
+    shown = tmp_path / "shown.yaml"
+    shown.write_text(run("config", "show", path.stem).stdout)
+    assert run("config", "validate", shown).stdout == f"{shown}: good\n"
+    assert run("config", "show", shown).stdout == shown.read_text()
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

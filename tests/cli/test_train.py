@@ -92,6 +92,10 @@ def test_other_settings_in_the_same_run_folder_are_refused(run: Run, cohort: tup
         (("--folds", "1"), "--folds"),
         (("--head", "clam"), "clam-sb"),
         (("--head", "clam-mb", "--kind", "ordinal"), "clam-mb"),
+        (
+            ("--target", "grade:ordinal", "--kind", "binary"),
+            "--kind binary: --target grade:ordinal makes grade another",
+        ),
         (("--bins", "4"), "time bins are for survival"),
         (("--target", "grad"), "grade"),
         (("--patient", "pat"), "patient"),

@@ -10,6 +10,7 @@ from tests.evaluate.tables import binary_labels, chances, run_rows, slides, writ
 from wsi.errors import LabelsError, UsageError
 from wsi.evaluate.join import read_study
 from wsi.evaluate.question import Question, parse_pairs, parse_target
+from wsi.printable import safe_cell
 
 
 @pytest.fixture
@@ -25,7 +26,10 @@ def test_run_is_joined_by_path_and_its_positive_class_is_found(tmp_path: Path, l
     for row in rows:  # the positive class stands first: only `probability` tells
         row["P(Malignant)"], row["P(Benign)"] = row.pop("P(Malignant)"), row.pop("P(Benign)")
     write_csv(out / "predictions.csv", rows)
+    german = tmp_path / "german.csv"  # as a spreadsheet with decimal commas saves it
+    german.write_text((out / "predictions.csv").read_text().replace(",", ";").replace("0.", "0,"))
     study = read_study(out, labels, Question(target="malignant"))
+    assert read_study(german, labels, Question(target="malignant")).classes == study.classes
     assert (study.kind, study.classes, study.n) == ("binary", ("Benign", "Malignant"), 12)
     np.testing.assert_allclose(study.outputs[:, 1], values, atol=1e-5)
     assert study.truth.tolist() == [float(row["malignant"] == "malignant") for row in binary_labels(12)]
@@ -52,6 +56,26 @@ def test_one_column_of_probabilities_is_of_the_positive_class(tmp_path: Path) ->
     np.testing.assert_allclose(study.outputs[:, 1], 0.1 * np.arange(6))
     turned = read_study(tmp_path / "p.csv", None, Question(target="er", positive="neg"))
     assert turned.truth.tolist() == (1 - study.truth).tolist()
+
+
+def test_names_that_a_run_kept_from_being_formulas_are_those_of_the_labels(tmp_path: Path) -> None:
+    names = [f"{sign}{at}" for at, sign in enumerate("=+-@")]
+    labels = write_csv(tmp_path / "labels.csv", [{"slide": name, "er": "+-"[at % 2]} for at, name in enumerate(names)])
+    rows = [
+        {"path": safe_cell(f"{name}.svs"), "label": safe_cell("-"), "tiles_wanted": 9, "P(-)": 0.7, "P(+)": 0.3}
+        for name in names
+    ]
+    study = read_study(write_csv(tmp_path / "predictions.csv", rows), labels, Question(target="er"))
+    assert (study.cases, study.left_out) == (tuple(names), ())
+    assert study.calls is not None
+    assert study.calls.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("asked", [Question("y", leave_out=frozenset({"2"})), Question("y", means={"2": "1"})])
+def test_third_number_that_is_left_out_or_means_a_class_makes_no_regression(asked: Question, tmp_path: Path) -> None:
+    rows = [{"image": name, "score": 0.1 * at, "y": at % 3} for at, name in enumerate(slides(9))]
+    study = read_study(write_csv(tmp_path / "p.csv", rows), None, asked)
+    assert (study.kind, study.classes) == ("binary", ("0", "1"))
 
 
 def test_logits_are_taken_as_such_and_only_when_told(tmp_path: Path) -> None:

@@ -107,7 +107,8 @@ def test_border_of_the_image_is_outline() -> None:
 def test_mean_leaves_out_what_is_unknown_and_says_so() -> None:
     found = mean_figure("Dice", [0.5, None, 0.7, 0.9], ["a", "b", "c", "d"], rounds=200)
     assert found.value == pytest.approx(0.7)
-    assert found.n == 3
+    assert (found.n, found.patients) == (3, 3)
+    assert found.reason == "images without a value: 1"
     assert found.low is not None
     assert 0.5 <= found.low < 0.7
 

@@ -46,6 +46,14 @@ def test_every_plot_says_in_words_what_it_shows() -> None:
     assert any(re.fullmatch(r"ROC curve: Model AUC 0\.\d{3} \(.*\)", one) for one in plots)
 
 
+def test_card_tells_cases_before_their_patients() -> None:
+    study = make_study("multiclass")
+    halves = tuple(f"p{at // 2}" for at in range(study.n))
+    text = page(made(replace(study, patients=halves)), source="")
+    cards = re.findall(r"<li>.*?</li>", text.split('class="cards"')[1].split("</ul>")[0])
+    assert re.search(rf", {study.n} cases, {len(set(halves))} patients</span></li>", cards[1]), cards[1]
+
+
 def test_hostile_names_stay_text() -> None:
     hostile = "<script>alert(1)</script>\u202e\"'&"
     study = make_study("multiclass", classes=(hostile, "b", "c"))

@@ -9,10 +9,12 @@ from wsi.evaluate.stated import run_threshold
 from wsi.results import Result
 
 
-def write(out: Path, name: str, threshold: float | None, grade: str | None = "Malignant") -> None:
+def write(
+    out: Path, name: str, threshold: float | None, grade: str | None = "Malignant", positive: str | None = None
+) -> None:
     folder = out / "slides" / name
     folder.mkdir(parents=True)
-    result = Result(slide=name, path=f"{name}.svs", status="ok", grade=grade, threshold=threshold)
+    result = Result(slide=name, path=f"{name}.svs", status="ok", grade=grade, threshold=threshold, positive=positive)
     (folder / "result.json").write_text(result.model_dump_json())
 
 
@@ -39,3 +41,11 @@ def test_two_thresholds_or_a_damaged_result_are_refused(tmp_path: Path) -> None:
     (tmp_path / "slides" / "a" / "result.json").write_text("{}")
     with pytest.raises(ArtifactError, match="run the slide again"):
         run_threshold(tmp_path)
+
+
+def test_threshold_of_the_other_class_is_none(tmp_path: Path) -> None:
+    write(tmp_path, "a", 0.31, positive="Malignant")
+    assert run_threshold(tmp_path, positive="Benign") is None
+    found = run_threshold(tmp_path, positive="Malignant")
+    assert found is not None
+    assert found.value == 0.31

@@ -220,6 +220,7 @@ def test_two_servers_over_one_folder_see_each_other(out: Path) -> None:
         ({"shapes": {"type": "FeatureCollection", "features": [{"type": "Feature"}]}}, 422, "E_SHAPES"),
         ({"shapes": drawn([(0, 0), (1, 1)])}, 422, "E_SHAPES"),
         ({"shapes": drawn([(0, 0), (1e9, 1), (5, 5)])}, 422, "E_SHAPES"),
+        ({"shapes": drawn([(0, 0), (10**400, 1), (5, 5)])}, 422, "E_SHAPES"),
         ({"shapes": drawn(*[SQUARE] * 201)}, 422, "E_SHAPES"),
         ({"shapes": drawn([(float(i), 0.0) for i in range(50_001)])}, 422, "E_SHAPES"),
     ],

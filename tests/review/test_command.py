@@ -133,10 +133,14 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
         (["review", "nowhere"], "nowhere: no such folder; expected the OUT of a run"),
         (["review", "OUT", "--blind"], "--blind: whose own read is waited for? Give it with --reviewer NAME"),
         (["review", "OUT", "--blind", "--reviewer", "A", "--static", "x"], "a folder hides nothing"),
+        (["review", "OUT", "--static", "x", "--model", "tumour"], "model 'tumour': no such name and no folder with a"),
         (["review", "OUT", "--beside", "nowhere"], "--beside nowhere: no such folder; expected the OUT of another run"),
         (["review", "OUT", "--beside", "."], "--beside .: it has no result of any slide of OUT"),
         (["review", "OUT", "--slides", "nowhere"], "--slides nowhere: no such folder"),
+        (["review", "OUT", "--static", "x", "--slides", "OUT"], "--slides OUT: none of the slides of OUT lies there"),
         (["review", "OUT", "--host", "192.0.2.1", "--port", "80"], "can't be listened on"),
+        (["review", "OUT", "--host", "192.0.2.1"], "--host 192.0.2.1: can't be listened on"),
+        (["review", "OUT", "--host", "192.0.2.1"], "give an address of this machine"),
         (["review", "OUT", "--static", "OUT"], "--static OUT: is there already"),
         (["audit", "verify", "nowhere"], "nowhere: no such folder"),
     ],
@@ -151,6 +155,15 @@ def test_wrong_usage_is_told_with_the_next_step(
     monkeypatch.chdir(out.parent)
     status, _, error = run(capsys, monkeypatch, *arguments)
     assert (status, told in error) == (2, True), error
+
+
+def test_blind_review_of_a_folder_that_takes_no_own_read_is_refused(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
+    monkeypatch.setattr(review, "serve", lambda *_: 0)
+    status, _, error = run(capsys, monkeypatch, "review", str(out), "--blind", "--reviewer", "A. Miller")
+    assert (status, "can't be written to, so no own read would be kept" in error) == (2, True), error
 
 
 def test_usual_port_gives_way_to_a_free_one() -> None:
@@ -189,8 +202,10 @@ def test_audit_says_all_is_well_or_names_the_line(
 def test_static_folder_is_written_without_a_server(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    status, told, _ = run(capsys, monkeypatch, "review", str(out), "--static", str(tmp_path / "page"))
+    options = ("--static", str(tmp_path / "page"), "--reviewer", " A. Miller")
+    status, told, _ = run(capsys, monkeypatch, "review", str(out), *options)
     assert (status, "index.html: 5 slides, 0 tiles" in told) == (0, True)
+    assert '"reviewer":"A. Miller"' in (tmp_path / "page" / "data" / "index.js").read_text()
     assert (tmp_path / "page" / "data" / SUSPICIOUS / "case.js").is_file()
 
 

@@ -63,6 +63,14 @@ def test_no_decisions_yet_is_no_fault(tmp_path: Path) -> None:
     assert fault(tmp_path) is None
 
 
+def test_log_that_cant_be_read_is_told_with_the_next_step(tmp_path: Path) -> None:
+    path_of(tmp_path).mkdir(parents=True)
+    with pytest.raises(
+        ArtifactError, match=r"decisions.jsonl: can't be read \(Is a directory\); let whoever may read it"
+    ):
+        verify_log(tmp_path, SLIDES)
+
+
 def edited(lines: Lines) -> Lines:
     return [*lines[:2], lines[2].replace(b"agree", b"unsure"), *lines[3:]]
 
@@ -220,6 +228,22 @@ def test_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytest.
             log.append(tmp_path, told())
     assert path_of(tmp_path).read_bytes() == before
     assert log.append(tmp_path, told()).sequence == 7
+    assert fault(tmp_path) is None
+
+
+def test_disk_that_stays_full_never_leaves_the_head_two_lines_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> str:
+        raise NoSpaceError(f"{path}: the disk is full")
+
+    make_log(tmp_path)
+    with monkeypatch.context() as patched:  # a line still fits into the log's last block, a new head doesn't
+        patched.setattr(log, "publish", full)
+        assert log.append(tmp_path, told(6)).sequence == 7
+        with pytest.raises(NoSpaceError):
+            log.append(tmp_path, told(7))
+    assert log.append(tmp_path, told(7)).sequence == 8
     assert fault(tmp_path) is None
 
 

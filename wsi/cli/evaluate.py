@@ -1,11 +1,15 @@
 """`wsi-run evaluate`: how good predictions are, with intervals, from labels that the model never saw."""
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from wsi.cli.options import FILE, with_options
+from wsi.printable import spelled_name
 
 _COLUMNS = [
     click.option("--target", metavar="COLUMN[:KIND[:NAMES]]", help="Column of the truth, and what it is: grade, grade:ordinal:G1,G2,G3, er:binary:neg,pos or os:survival:months,dead. Kinds: binary, multiclass, ordinal, regression, survival."),
@@ -49,6 +53,7 @@ def command(predictions: Path, labels: Path | None, **given: Any) -> int:
     the model's own, or 0.5, or that of --threshold-from.
     """
     import json
+    from dataclasses import replace
 
     from wsi.evaluate.join import read_study
     from wsi.evaluate.sheet import make_sheet
@@ -56,12 +61,14 @@ def command(predictions: Path, labels: Path | None, **given: Any) -> int:
 
     question = _question(given)
     study = read_study(predictions, labels, question)
-    threshold, rule = _chosen(predictions, labels, given)
-    others = {path.name: read_study(path, labels, question) for path in given["against"]}
+    _check_positive(study, question)
+    if study.has_classes:  # the others are asked the same, in whatever order their columns stand
+        question = replace(question, kind=study.kind, names=study.classes)
+    threshold, rule = _chosen(predictions, labels, given, replace(question, subgroups=()))
+    others = {name: read_study(path, labels, question) for name, path in _told_apart(given["against"]).items()}
     sheet = make_sheet(study, threshold=threshold, rule=rule, others=others)
-    sources = {"predictions": str(predictions), **({"labels": str(labels)} if labels else {})}
-    if given["validation"]:
-        sources["validation"] = str(given["validation"])
+    read = {"predictions": predictions, "labels": labels, "validation": given["validation"]}
+    sources = {what: spelled_name(str(path)) for what, path in read.items() if path is not None}
     out = given["out"] or _beside(predictions)
     files = write_evaluation(out, sheet, sources=sources)
     if given["as_json"]:
@@ -77,9 +84,10 @@ def _question(given: dict[str, Any]) -> Any:
     """Return what the options ask of the tables."""
     from wsi.errors import UsageError
     from wsi.evaluate.question import Question, parse_pairs, parse_target
+    from wsi.table import plain_class
 
     target, kind, names = parse_target(given["target"]) if given["target"] else (None, None, ())
-    means = dict(parse_pairs("--means", given["means"]))
+    means = {plain_class(label): one for label, one in parse_pairs("--means", given["means"])}
     if "" in means:
         raise UsageError(f"--means {means['']!r}: expected LABEL=CLASS")
     return Question(
@@ -91,13 +99,31 @@ def _question(given: dict[str, Any]) -> Any:
         case=given["case"],
         patient=given["patient"],
         subgroups=given["subgroups"],
-        leave_out=frozenset(given["leave_out"]),
+        leave_out=frozenset(map(plain_class, given["leave_out"])),
         means=means,
         logits=given["logits"],
     )
 
 
-def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any]) -> tuple[Any, Any]:
+def _check_positive(study: Any, question: Any) -> None:
+    """Raise UsageError for a --positive that the target has no use for, or contradicts."""
+    from wsi.errors import UsageError
+    from wsi.evaluate.question import place_of
+
+    if question.positive is None:
+        return
+    if study.kind != "binary":
+        raise UsageError(
+            f"--positive {question.positive}: no class of this target, which is {study.kind}, is the positive one; leave it out"
+        )
+    if question.names and place_of(question.positive, study.classes, {}) != 1:
+        raise UsageError(
+            f"--positive {question.positive}: --target names {study.classes[1]} last, which makes it the positive class; "
+            "leave one of the two out"
+        )
+
+
+def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any], question: Any) -> tuple[Any, Any]:
     """Return the threshold and the referral rule: chosen on validation cases, or stated by the run's model."""
     from wsi.evaluate.join import read_study
     from wsi.evaluate.referral import fit_referral
@@ -105,16 +131,32 @@ def _chosen(predictions: Path, labels: Path | None, given: dict[str, Any]) -> tu
     from wsi.evaluate.threshold import choose_threshold
 
     if not given["validation"]:
-        return (run_threshold(predictions) if predictions.is_dir() else None), None
-    from dataclasses import replace
-
-    question = replace(_question(given), subgroups=())
+        _refuse_idle()
+        positive = question.names[-1] if question.names else None
+        return (run_threshold(predictions, positive=positive) if predictions.is_dir() else None), None
     validation = read_study(given["validation"], given["validation_labels"] or labels, question).validation()
     rule = fit_referral(validation, alpha=given["alpha"])
     if validation.kind != "binary":
         return None, rule
     threshold = choose_threshold(validation, rule=given["rule"])
     return threshold, rule.with_calls(threshold, validation)
+
+
+def _refuse_idle() -> None:
+    """Raise UsageError for an option that does nothing without validation cases."""
+    from wsi.errors import UsageError
+
+    for name, option in (("rule", "--rule"), ("alpha", "--alpha"), ("validation_labels", "--validation-labels")):
+        if click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"{option}: nothing is chosen on the cases that are tested; give validation cases with --threshold-from"
+            )
+
+
+def _told_apart(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return files by their own names, with as many of their folders before them as tell all of them apart."""
+    depth = next(k for k in itertools.count(1) if len({path.parts[-k:] for path in paths}) == len(set(paths)))
+    return {spelled_name(str(Path(*path.parts[-depth:]))): path for path in paths}
 
 
 def _beside(predictions: Path) -> Path:

@@ -1,6 +1,7 @@
 """`wsi-run review`: the page on which people look at slides and decide."""
 
 import contextlib
+import os
 import socket
 import webbrowser
 from collections.abc import Sequence
@@ -83,13 +84,27 @@ def command(out: Path, **given: Any) -> int:
     _check(out, given)
     folder = ReviewFolder(out, lambda: journal.read(out), models=given["models"])
     given["beside"] = _beside(folder, given["beside"], given["models"])
-    found = slides_below(given["slides"], folder.records()) if given["slides"] else {}
+    found = _slides(folder, given["slides"])
     viewing = Viewing(slide_places(out, folder.records()) | found, is_picture=folder.is_picture)
     viewing.warm()
     try:
         return write(folder, viewing, given) if given["static"] else serve(folder, viewing, given)
     finally:
         viewing.close()
+
+
+def _slides(folder: ReviewFolder, root: Path | None) -> dict[str, Path]:
+    """Return the files of the slides below `root`, by id; UsageError when it has none of them."""
+    from wsi.errors import UsageError
+
+    records = folder.records() if root else {}
+    found = slides_below(root, records) if root else {}
+    if records and not found:
+        raise UsageError(
+            f"--slides {root}: none of the slides of {folder.out} lies there, by the same path below it and with the "
+            "same content; expected the folder that was run, where it lies now"
+        )
+    return found
 
 
 def _beside(folder: ReviewFolder, out: Path | None, models: Sequence[str]) -> ReviewFolder | None:
@@ -111,9 +126,12 @@ def _beside(folder: ReviewFolder, out: Path | None, models: Sequence[str]) -> Re
 
 def _check(out: Path, given: dict[str, Any]) -> None:
     from wsi.errors import UsageError
+    from wsi.model_folder import find_folder
 
     if not out.is_dir():
         raise UsageError(f"{out}: no such folder; expected the OUT of a run")
+    for name in given["models"]:
+        find_folder(name, "model")
     if given["beside"] and not given["beside"].is_dir():
         raise UsageError(f"--beside {given['beside']}: no such folder; expected the OUT of another run")
     if given["slides"] and not given["slides"].is_dir():
@@ -122,6 +140,10 @@ def _check(out: Path, given: dict[str, Any]) -> None:
         )
     if given["blind"] and not given["reviewer"].strip():
         raise UsageError("--blind: whose own read is waited for? Give it with --reviewer NAME")
+    if given["blind"] and not os.access(out, os.W_OK):
+        raise UsageError(
+            f"--blind: {out} can't be written to, so no own read would be kept and no verdict ever shown; review a copy of it"
+        )
     if given["blind"] and given["static"]:
         raise UsageError("--static: a folder hides nothing, so it can't be --blind")
 
@@ -163,7 +185,8 @@ def write(folder: ReviewFolder, tiles: Tiles, given: dict[str, Any]) -> int:
     from wsi.cli.main import EXIT_NOT_OK
     from wsi.cli.over_slides import counted
 
-    made = write_static(Desk(folder, tiles, beside=given["beside"]), given["static"], mpx=given["static_mpx"])
+    desk = Desk(folder, tiles, beside=given["beside"], reviewer=clean(given["reviewer"]))
+    made = write_static(desk, given["static"], mpx=given["static_mpx"])
     click.echo(f"{given['static'] / 'index.html'}: {counted(made.cases, 'slide')}, {counted(made.tiles, 'tile')}")
     if made.coarse:
         click.echo(
@@ -226,9 +249,10 @@ def listen(host: str, port: int | None) -> socket.socket:
             return _bound(host, number)
         except OSError as error:
             tried = error
-    raise UsageError(
-        f"--host {host} --port {port}: can't be listened on ({tried.strerror or tried}); --port 0 takes any free one"
-    ) from tried
+    at, advice = f"--host {host}", "give an address of this machine, such as 127.0.0.1"
+    if port is not None:
+        at, advice = f"{at} --port {port}", "--port 0 takes any free one"
+    raise UsageError(f"{at}: can't be listened on ({tried.strerror or tried}); {advice}") from tried
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -49,7 +49,7 @@ def find_config(named: Path) -> Path:
 
 
 def schema_of(path: Path) -> type[BaseModel]:
-    """Return what a settings file is of: a training run, when it has a section that only those have; else a run."""
+    """Return what a settings file is of: a kind of training, when it has a section that only those have; else a run."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
@@ -59,6 +59,10 @@ def schema_of(path: Path) -> type[BaseModel]:
         from wsi.train.picture_settings import PictureConfig
 
         return PictureConfig
+    if "structures" in sections:
+        from wsi.train.dense_settings import MaskConfig
+
+        return MaskConfig
     if not sections & {"data", "target", "head", "fit", "splits", "search"}:
         return Config
     from wsi.train.settings import TrainConfig

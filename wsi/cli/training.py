@@ -44,6 +44,9 @@ _KEYS = {
 def run_training(given: dict[str, Any], folder: Path) -> int:
     """Train as the options say and return the exit code."""
     config = train_config(given)
+    name, _, told = given["target"].partition(":")
+    if given["kind"] not in (None, told.partition(":")[0] or given["kind"]):
+        raise UsageError(f"--kind {given['kind']}: --target {given['target']} makes {name} another kind; leave one out")
     if (given["features"] is None) == (given["slides"] is None):
         raise UsageError("give --features (from `wsi-run encode`), or --slides and --encoder to encode first")
     if given["slides"] is not None and given["dry_run"]:

@@ -21,6 +21,7 @@ from wsi.evaluate.question import (
 )
 from wsi.evaluate.settle import settle
 from wsi.evaluate.study import Account, Study
+from wsi.printable import bare_cell
 from wsi.table import Problems, Row, Table, number, plain_class, read_table
 
 OURS = ("tiles_wanted",)
@@ -195,7 +196,7 @@ def _calls(outputs: Outputs, kept: Bools, question: Question) -> Floats | None:
     column = "label" if outputs.table.find(OURS) else outputs.table.find(CALLED)
     rows = [row for row, keep in zip(outputs.table.rows, kept, strict=True) if keep]
     texts = [row.get(column) for row in rows]
-    places = [None if text is None else place_of(text, question.names, {}) for text in texts]
+    places = [None if text is None else place_of(bare_cell(text), question.names, {}) for text in texts]
     return np.array(places, np.float64) if question.kind == "binary" and None not in places else None
 
 

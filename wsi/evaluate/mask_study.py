@@ -1,12 +1,12 @@
 """Figures of masks over a study: the mean over images, with an interval from draws of patients."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.evaluate.binary import Patients
+from wsi.evaluate.binary import Patients, patient_index
 from wsi.evaluate.bootstrap import bootstrap_interval
 from wsi.evaluate.figure import Figure
 from wsi.evaluate.masks import MaskScores
@@ -53,12 +53,16 @@ def mean_figure(
 ) -> Figure:
     """Return the mean of what is known, with an interval from draws of patients; `reason` says how many are left out."""
     numbers = np.array([np.nan if value is None else value for value in values], np.float64)
+    known = ~np.isnan(numbers)
 
     def measure(found: NDArray[np.float64]) -> Figure:
-        known = found[~np.isnan(found)]
-        if not len(known):
+        if not len(found):
             return Figure.not_estimable(name, "no image has a value", n=0)
-        left = len(found) - len(known)
-        return Figure(name, float(known.mean()), n=len(known), reason=f"{left} images have none" if left else "")
+        return Figure(name, float(found.mean()), n=len(found))
 
-    return bootstrap_interval(measure, [numbers], patients=patients, rounds=rounds, seed=seed)
+    owner = patient_index(patients, len(numbers))[known]
+    figure = bootstrap_interval(measure, [numbers[known]], patients=owner, rounds=rounds, seed=seed)
+    left = len(numbers) - len(owner)
+    if figure.value is None or not left:
+        return figure
+    return replace(figure, reason="; ".join(filter(None, (figure.reason, f"images without a value: {left}"))))

@@ -71,7 +71,9 @@ def _card(figure: Figure) -> str:
             f"<span>{html_text(figure.reason)}</span></li>"
         )
     interval = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}, "
-    of = f"{figure.denominator} cases" if figure.count is None else figure.denominator
+    of = figure.denominator
+    if figure.count is None:
+        of = f"{figure.n} cases" + of.removeprefix(f"{figure.n}")
     return f"<li><span>{html_text(figure.name)}</span><b>{figure.value:.3f}</b><span>{interval}{of}</span></li>"
 
 

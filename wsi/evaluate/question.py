@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Literal, get_args
 
 from wsi.errors import LabelsError, UsageError, did_you_mean
+from wsi.printable import bare_cell
 from wsi.table import Table, plain_class
 
 StudyKind = Literal["binary", "multiclass", "ordinal", "regression", "survival"]
@@ -128,7 +129,7 @@ def says_yes(text: str) -> bool | None:
 
 def aliases(name: str) -> tuple[str, ...]:
     """Return what a slide may be called, the strictest first: as written, without folder, without its suffix, folded."""
-    path = unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+    path = unicodedata.normalize("NFC", bare_cell(name).replace("\\", "/").removeprefix("./"))
     last = bare = PurePosixPath(path).name
     while (shorter := _SUFFIX.sub("", bare)) != bare:
         bare = shorter

@@ -26,7 +26,7 @@ def settle(outputs: Outputs, labels: Table, question: Question) -> tuple[Outputs
         return _single(outputs, "survival"), replace(question, names=names)
     column = truth_column(labels, question.target, TARGET_COLUMNS)
     values = tuple(text for row in labels.rows if (text := row.get(column)) is not None)
-    kind = question.kind or _kind(outputs, labels, values)
+    kind = question.kind or _kind(outputs, labels, _meant(values, question))
     question = replace(question, target=column, kind=kind)
     if kind == "regression":
         return _single(outputs, kind), question
@@ -47,10 +47,15 @@ def settle(outputs: Outputs, labels: Table, question: Question) -> tuple[Outputs
 def _kind(outputs: Outputs, labels: Table, values: Sequence[str]) -> StudyKind:
     if outputs.classes:
         return "binary" if len(outputs.classes) == 2 else "multiclass"
-    distinct = {plain_class(value) for value in values}
-    if len(distinct) > 2 and all(number(value, labels) is not None for value in distinct):
+    if len(values) > 2 and all(number(value, labels) is not None for value in values):
         return "regression"
     return "binary"
+
+
+def _meant(values: Sequence[str], question: Question) -> list[str]:
+    """Return the distinct classes that labels mean, in order, without those that are left out."""
+    plain = map(plain_class, values)
+    return sorted({question.means.get(one, one) for one in plain if one not in question.leave_out})
 
 
 def _single(outputs: Outputs, kind: StudyKind) -> Outputs:
@@ -99,24 +104,17 @@ def _told_positive(outputs: Outputs) -> str | None:
     """Return the class whose column is repeated as `probability`, as our predictions.csv does."""
     if outputs.table.find(["probability"]) is None:
         return None
-    told = np.array([_float(row.get("probability")) for row in outputs.table.rows])
+    texts = [row.get("probability") or "" for row in outputs.table.rows]
+    told = np.array([number(text, outputs.table) for text in texts], np.float64)
     same = [np.array_equal(told, column, equal_nan=True) for column in outputs.values.T]
     return outputs.classes[same.index(True)] if sum(same) == 1 else None
-
-
-def _float(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
 
 
 def _two(labels: Table, column: str, values: Sequence[str], question: Question) -> tuple[str, str]:
     """Return (negative, positive) for a single column of positive probabilities."""
     if len(question.names) == 2:
         return question.names[0], question.names[1]
-    found = list(dict.fromkeys(question.means.get(plain_class(v), plain_class(v)) for v in values))
-    found = sorted(one for one in found if one not in question.leave_out)
+    found = _meant(values, question)
     if len(found) > 2:
         shown = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
         raise UsageError(

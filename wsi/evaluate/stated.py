@@ -9,8 +9,11 @@ from wsi.evaluate.threshold import Threshold
 from wsi.results import Result
 
 
-def run_threshold(out: Path) -> Threshold | None:
+def run_threshold(out: Path, *, positive: str | None = None) -> Threshold | None:
     """Return the threshold of the model that graded the slides of OUT; None where its results name none.
+
+    Args:
+        positive: the class that probabilities are of; a threshold of another one is none. None: whatever it is of.
 
     Raises:
         ArtifactError: a result can't be read, or two slides were graded by different thresholds.
@@ -21,7 +24,8 @@ def run_threshold(out: Path) -> Threshold | None:
             result = Result.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise ArtifactError(f"{path}: not a result of this tool ({error}); run the slide again") from error
-        if result.threshold is not None and result.grade is not None:
+        is_of_it = positive is None or result.positive in (None, positive)
+        if result.threshold is not None and result.grade is not None and is_of_it:
             name = result.provenance.model if result.provenance else "the run's model"
             found.setdefault(result.threshold, name)
     if len(found) > 1:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsi.errors import ArtifactError
 from wsi.publish import sha256_bytes
 from wsi.results import LOG, REVIEW, Decision, parse_decision
 from wsi.review.log import Head, held, read_head
@@ -39,7 +40,7 @@ def verify_log(out: Path, slides: Collection[str], *, noted: str | None = None) 
         noted: a hash of the head as it was some time ago, which some line must have.
 
     Raises:
-        OSError: the log can't be read.
+        ArtifactError: the log can't be read.
     """
     folder = out / REVIEW
     try:
@@ -47,6 +48,11 @@ def verify_log(out: Path, slides: Collection[str], *, noted: str | None = None) 
             content, head = file.read(), read_head(folder)
     except FileNotFoundError:
         content, head = b"", read_head(folder)
+    except OSError as error:
+        raise ArtifactError(
+            f"{folder / LOG}: can't be read ({error.strerror or error}); let whoever may read it, such as the owner of "
+            f"{REVIEW}, verify it"
+        ) from error
     *lines, torn = content.split(b"\n")
     fault = _first_fault(lines, torn, head, slides)
     if fault is None and noted is not None and noted.lower() not in map(sha256_bytes, lines):

@@ -94,6 +94,7 @@ def _settled(folder: Path, file: BinaryIO) -> Head:
         if after is None or (after.sequence, after.previous) != (head.count + 1, head.last):
             raise _changed()
         head = Head(log=head.log, count=after.sequence, sha256=sha256_bytes(after.line()))
+        publish(folder / HEAD, head.model_dump_json().encode())  # never two lines behind, which nothing could mend
     if torn:
         os.ftruncate(file.fileno(), end)
     return head
