@@ -110,3 +110,9 @@ def test_card_of_an_encoder_of_ones_own_is_read(tmp_path: Path) -> None:
 def test_numbers_that_no_encoder_can_have_are_refused(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=told):
         encoder_card(encoder_folder(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("name", ["../../mine", "/mine", "a\\b", ".."])
+def test_fetched_weights_lie_among_the_encoders_whatever_a_card_is_called(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"id: .*by which a folder can be called"):
+        encoder_card(encoder_folder(tmp_path, id=name))

@@ -30,6 +30,13 @@ def _plain(name: str) -> str:
     return name
 
 
+def _one_folder(name: str) -> str:
+    """Return an id by which a folder can be called: that of fetched weights."""
+    if name in (".", "..") or {"/", "\\", "\0"} & set(name):
+        raise ValueError("must be a name without / and \\, by which a folder can be called")
+    return name
+
+
 class Licence(FromYaml):
     weights: str
     """SPDX name or the name of the terms."""
@@ -90,7 +97,7 @@ class EncoderCard(FromYaml):
     """models/encoders/<name>/model.yaml."""
 
     kind: Literal["encoder"]
-    id: str
+    id: Annotated[str, AfterValidator(_one_folder)]
     version: str = "1"
     title: str
     citation: str | None = None
