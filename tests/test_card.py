@@ -1,12 +1,14 @@
 """Model folders by name, and the hash that says which model made a result."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.predict.folders import card, tensors, write_folder
 from wsi.errors import ModelError
-from wsi.model_folder import any_card, find_folder, folder_digest, model_card
+from wsi.model_folder import any_card, encoder_card, find_folder, folder_digest, model_card
 from wsi.resources import shipped
 
 
@@ -61,3 +63,56 @@ def test_first_fault_of_a_card_is_told_with_its_line(folder: Path) -> None:
     line = next(i for i, one in enumerate(text.splitlines(), start=1) if "porpose" in one)
     with pytest.raises(ModelError, match=rf"model\.yaml:{line}: unknown key 'use\.porpose'\. Did you mean 'purpose'\?"):
         model_card(folder)
+
+
+ENCODER: dict[str, Any] = {
+    "kind": "encoder",
+    "id": "mine",
+    "title": "An encoder of one's own",
+    "licence": {"weights": "CC0-1.0"},
+    "architecture": {"name": "resnet18"},
+    "weights": {"file": "weights.safetensors"},
+    "input": {"tile_px": 224, "mpp": 0.5},
+    "transform": {"crop_px": 224, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
+    "pooling": "model",
+    "dim": 512,
+}
+
+
+def encoder_folder(folder: Path, **changes: Any) -> Path:
+    content = {**ENCODER, **{key: one for key, one in changes.items() if "__" not in key}}
+    for key, one in changes.items():
+        if "__" in key:
+            section, name = key.split("__")
+            content[section] = {**content[section], name: one}
+    (folder / "model.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def test_card_of_an_encoder_of_ones_own_is_read(tmp_path: Path) -> None:
+    assert encoder_card(encoder_folder(tmp_path)).transform.crop_px == 224
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"input__tile_px": 0}, "input.tile_px"),
+        ({"transform__crop_px": 256}, "transform.crop_px 256 can't be cut from images of 224 px"),
+        ({"transform__crop_px": 0}, "transform.crop_px"),
+        ({"transform__resize_px": 0}, "transform.resize_px"),
+        ({"transform__resize_px": 192}, "transform.crop_px 224 can't be cut from images of 192 px"),
+        ({"transform__mean": [0.5, float("nan"), 0.5]}, "transform.mean.1"),
+        ({"transform__std": [0.2, 0.0, 0.2]}, "transform.std.1"),
+        ({"prefix_tokens": -1}, "prefix_tokens"),
+        ({"dim": 0}, "dim"),
+    ],
+)
+def test_numbers_that_no_encoder_can_have_are_refused(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=told):
+        encoder_card(encoder_folder(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("name", ["../../mine", "/mine", "a\\b", ".."])
+def test_fetched_weights_lie_among_the_encoders_whatever_a_card_is_called(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"id: .*by which a folder can be called"):
+        encoder_card(encoder_folder(tmp_path, id=name))

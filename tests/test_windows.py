@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsi.errors import TooLargeError
 from wsi.windows import Stitch, cut, plan_windows, starts, window_weights
 
 SHAPES = st.lists(st.tuples(st.integers(1, 23), st.integers(1, 17)), min_size=1, max_size=3)
@@ -103,3 +104,8 @@ def test_a_sample_that_no_window_saw_has_no_value() -> None:
 def test_values_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"a window \(2, 3\) wanted, found \(1, 3\)"):
         Stitch((4,), (3,), 2).add((0,), np.ones((1, 3)))
+
+
+def test_windows_without_number_are_refused_before_they_fill_the_memory() -> None:
+    with pytest.raises(TooLargeError, match="64032004 windows of 32 x 32 over 8033 x 8033 samples, at most 1048576"):
+        plan_windows((8033, 8033), (32, 32), 0.97)

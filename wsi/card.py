@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from wsi.card_head import Class, Finite, FromYaml, Head, Quantity, SurvivalTimes
-from wsi.card_image import AcceptsField, MaskSelftest, Network, Postprocess, Structure
+from wsi.card_head import Class, Count, Finite, FromYaml, Head, Quantity, SurvivalTimes
+from wsi.card_image import AcceptsField, MaskSelftest, Network, Postprocess, Side, Structure
 from wsi.config import Positive, Share
 from wsi.errors import ModelError
 
@@ -20,7 +20,6 @@ __all__ = [
     "Quantity", "Referral", "Selftest", "Structure", "SurvivalTimes", "Threshold", "Training", "Transform", "Use", "Weights", "check_structures",
 ]  # fmt: skip
 
-Triple = tuple[float, float, float]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -28,6 +27,13 @@ def _plain(name: str) -> str:
     """Return the name of a file in the card's own folder."""
     if not name or name in (".", "..") or {"/", "\\", "\0"} & set(name):
         raise ValueError("must be the name of a file in this folder")
+    return name
+
+
+def _one_folder(name: str) -> str:
+    """Return an id by which a folder can be called: that of fetched weights."""
+    if name in (".", "..") or {"/", "\\", "\0"} & set(name):
+        raise ValueError("must be a name without / and \\, by which a folder can be called")
     return name
 
 
@@ -71,16 +77,16 @@ class Architecture(FromYaml):
 class Transform(FromYaml):
     """From a tile (uint8 RGB) to the network's input, in this order: resize, center crop, scale to 0-1, normalize."""
 
-    resize_px: int | None = None
+    resize_px: Side | None = None
     """Shorter side after the resize; None keeps the tile's size."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    crop_px: int | None = None
-    mean: Triple
-    std: Triple
+    crop_px: Side | None = None
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Positive, Positive, Positive]
 
 
 class EncoderInput(FromYaml):
-    tile_px: int
+    tile_px: Side
     mpp: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     """µm per px; 0 of images without a scale, whose encoder a model keeps in its own folder."""
     mpp_range: tuple[Positive, Positive] | None = None
@@ -91,7 +97,7 @@ class EncoderCard(FromYaml):
     """models/encoders/<name>/model.yaml."""
 
     kind: Literal["encoder"]
-    id: str
+    id: Annotated[str, AfterValidator(_one_folder)]
     version: str = "1"
     title: str
     citation: str | None = None
@@ -103,15 +109,22 @@ class EncoderCard(FromYaml):
     pooling: Literal["model", "cls", "mean", "cls+mean", "layers"]
     """model: what the network returns; cls: token 0; mean: patch tokens; cls+mean: both, in this order; layers: mean,
     spread and middle of each layer's maps, where timm tells of them."""
-    prefix_tokens: int = 1
+    prefix_tokens: Annotated[int, Field(ge=0)] = 1
     """Tokens before the patch tokens (class token and registers), which a mean leaves out."""
     turns: bool = False
     """Read each image in quarter turns and mirrored as well; features are the mean of the eight views."""
-    dim: int
+    dim: Count
     parameters_m: float | None = None
     """Million parameters, as built; a check that the architecture is the published one."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What the publishers run it in on a GPU."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        side, crop_px = self.transform.resize_px or self.input.tile_px, self.transform.crop_px
+        if crop_px is not None and crop_px > side:
+            raise ValueError(f"transform.crop_px {crop_px} can't be cut from images of {side} px")
+        return self
 
     def computed_by(self) -> str:
         """Return, as JSON, all but the weights that an embedding depends on."""
@@ -125,7 +138,7 @@ class Accepts(FromYaml):
 
     modality: Literal["brightfield"] = "brightfield"
     stain: str = "H&E"
-    tile_px: int
+    tile_px: Side
     mpp: Positive
     foreground: Literal["tissue", "all"] = "tissue"
 

@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from wsi.config import Positive, Share, Strict
 
-Color = tuple[int, int, int]
+Level = Annotated[int, Field(ge=0, le=255)]
+Color = tuple[Level, Level, Level]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=65536)]
 MAX_MEMBERS = 64

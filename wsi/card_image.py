@@ -1,5 +1,6 @@
 """What a card says of images that are read whole: what it eats, and the structures that a dense model marks."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,6 +8,7 @@ from pydantic import Field, model_validator
 from wsi.card_head import Color, Count, Finite, FromYaml
 from wsi.card_steps import Step
 from wsi.config import Positive, Share
+from wsi.errors import UsageError
 
 __all__ = [
     "AcceptsField", "Fill", "Foreground", "InsideRoundView", "LargestComponent", "LeastSize", "MaskSelftest", "Network", "Postprocess", "Structure",
@@ -73,6 +75,12 @@ class AcceptsField(FromYaml):
         return self
 
 
+def check_flips(flips: Sequence[int], axes: int) -> None:
+    """Raise UsageError unless images of so many axes can be mirrored along these."""
+    if len(set(flips)) < len(flips) or max(flips, default=0) >= axes:
+        raise UsageError(f"flips names each of the axes 0 to {axes - 1} at most once, found {list(flips)}")
+
+
 class Network(FromYaml):
     """What a dense network is built from."""
 
@@ -90,6 +98,11 @@ class Network(FromYaml):
     """Networks of this shape that vote; what is said is the mean."""
     flips: list[Annotated[int, Field(ge=0, le=2)]] = []
     """Axes along which the image is also read mirrored; what is said is the mean."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        check_flips(self.flips, self.axes)
+        return self
 
     @property
     def multiple(self) -> int:

@@ -1,5 +1,6 @@
 """Cut a field of one to three axes into windows of one size, and stitch what a network says of them together again."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsi.errors import ModelError
+from wsi.errors import ModelError, TooLargeError
 
 FALLOFF = 0.125
 """Standard deviation of a window's weights over its length: little is trusted at borders that saw little around them."""
 FAINTEST = 1e-3
 """Least weight over the greatest, so that a sample covered by corners of windows only still has a value."""
+
+MAX_WINDOWS = 1 << 20
+"""Of one image: their corners take 24 MB, and no network reads as many in a day."""
 
 
 def starts(length: int, window: int, stride: int) -> tuple[int, ...]:
@@ -60,6 +64,7 @@ def plan_windows(
 
     Raises:
         ValueError: axes that differ in number, or an overlap outside 0-1.
+        TooLargeError: more than MAX_WINDOWS.
     """
     size = tuple(shape) if window is None else tuple(window)
     if multiple is not None:
@@ -68,6 +73,12 @@ def plan_windows(
         raise ValueError(f"no windows of {size} with overlap {overlap} over {tuple(shape)}")
     strides = [max(1, int(side * (1.0 - overlap))) for side in size]
     grid = [starts(length, side, stride) for length, side, stride in zip(shape, size, strides, strict=True)]
+    count = math.prod(len(axis) for axis in grid)
+    if count > MAX_WINDOWS:
+        raise TooLargeError(
+            f"{count} windows of {' x '.join(map(str, size))} over {' x '.join(map(str, shape))} samples, at most "
+            f"{MAX_WINDOWS} are read; use a model of larger windows or of less overlap, or a smaller image"
+        )
     corners = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1).reshape(-1, len(size)).astype(np.int64)
     padded = tuple(max(pair) for pair in zip(shape, size, strict=True))
     return Windows(shape=tuple(shape), padded=padded, window=size, corners=corners)

@@ -191,3 +191,19 @@ def test_largest_batch_is_found_in_few_steps(room: int, expected: int, tried: li
 
     assert largest_batch(fits, start=16, most=256) == expected
     assert seen == tried
+
+
+@pytest.mark.parametrize("batch_size", [None, 5])
+def test_a_device_that_tells_of_no_memory_gets_a_plain_batch(batch_size: int | None) -> None:
+    card = tiny.card()
+    identity = identify(card, weights_sha256="0" * 64, revision="", precision="fp32")
+    nowhere = torch.device("meta")  # as mps, one that torch.cuda knows nothing of
+    encoder = Encoder(
+        lambda images: np.ones((len(images), tiny.DIM), np.float32),
+        identity,
+        transform=card.transform,
+        device=nowhere,
+        batch_size=batch_size,
+    )
+    assert encoder.batch_size == (batch_size or 16)
+    assert encoder.encode(tiny.tiles(18)).shape == (18, tiny.DIM)

@@ -122,6 +122,7 @@ def test_what_cant_be_loaded_says_what_to_do(name: str, message: str) -> None:
         ({"mlp_layer": "os.system"}, "'os.system' is not one of SwiGLUPacked"),
         ({"num_heads": 7}, "can't build it"),
         ({"depth": "many"}, "can't build it"),
+        ({"patch_size": 0}, "can't build it"),
     ],
 )
 def test_arguments_come_from_a_closed_list(arguments: dict[str, object], message: str) -> None:

@@ -11,6 +11,8 @@ from torch import nn
 from tests.encode import tiny
 from wsi.encode import precision
 from wsi.encode.precision import choose_precision, cpu_has_bf16, draw_probes, in_bf16, likeness
+from wsi.encode.torch_run import TorchRun
+from wsi.errors import ModelError
 
 CPU = torch.device("cpu")
 
@@ -46,6 +48,32 @@ def test_network_that_loses_them_runs_in_fp32(monkeypatch: pytest.MonkeyPatch) -
     torch.manual_seed(0)
     assert likeness(Fragile(), tiny.card().transform, 32) < 0.99
     assert choose_precision(Fragile(), tiny.card(), CPU) == "fp32"
+
+
+class Mixed(nn.Module):
+    """A network that takes the mean of its training images off by itself, in float32: a plug-in's, or timm's swin."""
+
+    mean: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((3, 1, 1), 0.1))
+        self.see = nn.Conv2d(3, tiny.DIM, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.see(images - self.mean).mean(dim=(2, 3))
+        return found
+
+
+def test_network_that_mixes_types_runs_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
+    assert choose_precision(Mixed(), tiny.card(), CPU) == "fp32"
+
+
+def test_network_that_mixes_types_says_so_where_bf16_was_asked_for() -> None:
+    run = TorchRun(Mixed(), tiny.card().transform, device=CPU, precision="bf16")
+    with pytest.raises(ModelError, match=r"doesn't run in bf16 on a CPU \(.*\); use --precision fp32"):
+        run(torch.zeros(4, 3, 32, 32))
 
 
 def test_processor_without_bf16_runs_in_fp32(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:

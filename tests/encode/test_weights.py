@@ -185,6 +185,15 @@ def test_position_grid_of_another_size_is_resampled(keys: str, antialias: bool, 
     np.testing.assert_allclose(found[:, 1:], wanted.flatten(2).transpose(1, 2), atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_positions_that_are_no_square_are_told_by_the_file(count: int, network: nn.Module, tmp_path: Path) -> None:
+    tensors = {name: one.contiguous() for name, one in network.state_dict().items()}
+    path = tmp_path / "odd.safetensors"
+    save_file({**tensors, "pos_embed": torch.zeros(1, count, tiny.DIM)}, path)
+    with pytest.raises(WeightsError, match=rf"odd\.safetensors: pos_embed: {count} positions .* are no square grid"):
+        loaded(path, keys="timm", resample=True)
+
+
 def test_constant_positions_stay_constant_when_resampled(network: nn.Module) -> None:
     found = resample_positions(network, torch.full((1, 1 + 64, tiny.DIM), 0.5), antialias=True)
     np.testing.assert_allclose(found, np.full((1, 17, tiny.DIM), 0.5), atol=1e-6)

@@ -315,6 +315,7 @@ def test_a_yaml_tag_is_never_followed(folder: Path, tmp_path: Path, tag: str) ->
             {"thresholds": [{"name": "x", "value": v, "chosen_by": "x"} for v in (0.1, 0.2)]},
             "two thresholds of one name",
         ),
+        ({"input__tile_px": -224}, "input.*tile_px"),
         ({"use__status": "cleared for diagnosis"}, "use.status"),
         ({"weights_sha256": "abc"}, "weights_sha256"),
         ({"evaluation": []}, "evaluation"),

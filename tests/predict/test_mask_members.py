@@ -82,3 +82,11 @@ def test_member_with_a_number_that_is_none_is_refused(value: float, tmp_path: Pa
     tensors["members.1.score.bias"][0] = value
     with pytest.raises(WeightsError, match=r"members\.1\.score\.bias holds NaN or infinity"):
         load_mask_model(put(folder, tensors, 2))
+
+
+@pytest.mark.parametrize("shape", [(1, 0, 8, 8), (8, 8)])
+def test_example_that_shows_nothing_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    folder = voting(tmp_path / "model", 0.0, 0.0)
+    save_file({"image": torch.zeros(shape)}, folder / "selftest.safetensors")
+    with pytest.raises(ModelError, match=r"expected one tensor, image \(C, 3 axes\)"):
+        load_mask_model(folder, device="cpu")

@@ -16,6 +16,14 @@ def test_each_sample_gets_a_score_for_each_class(axes: int, size: tuple[int, ...
     assert scores.shape == (2, 3, *size)
 
 
+@pytest.mark.parametrize("axes", [2, 3])
+def test_image_that_comes_to_a_single_px_at_the_coarsest_level_is_read(axes: int) -> None:
+    network = make_unet(UNetSpec(axes, 1, 2, widths=(4, 6, 8)), seed=1).eval()
+    images = torch.rand(2, 1, *(4,) * axes)
+    alone = torch.cat([network(one[None]) for one in images])
+    assert torch.allclose(alone, network(images), atol=1e-5)
+
+
 def test_all_weights_learn() -> None:
     network = make_unet(UNetSpec(2, 1, 2, widths=(4, 6, 8), stem=2), seed=0)
     network(torch.rand(2, 1, 16, 16))[:, 1].square().mean().backward()

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from wsi.card import MaskCard
-from wsi.errors import ArtifactError, LabelsError, LeakError
+from wsi.errors import ArtifactError, LabelsError, LeakError, UsageError
 from wsi.model_folder import any_card
 from wsi.predict.mask_model import load_mask_model
 from wsi.segment.loss import IGNORED
@@ -244,6 +244,11 @@ def test_what_the_settings_leave_out_is_planned_from_the_data(tmp_path: Path) ->
     assert plan.config.input.step == [1.5, 1.0, 1.0]
     assert spec_of(plan.config).axes == 3
     assert all(side % spec_of(plan.config).multiple == 0 for side in window_of(plan.config))
+
+
+def test_axis_that_pictures_do_not_have_is_refused_before_training(discs: Path) -> None:
+    with pytest.raises(UsageError, match=r"flips names each of the axes 0 to 1 at most once, found \[0, 2\]"):
+        plan_masks(discs, discs, settings(network={"widths": [4, 8], "flips": [0, 2]}))
 
 
 @pytest.mark.parametrize(("given", "overlap"), [({}, 0.5), ({"overlap": 0.0}, 0.0), ({"overlap": 0.25}, 0.25)])

@@ -162,7 +162,7 @@ def _argument(key: str, value: object) -> Any:
 def _explained(architecture: Architecture) -> Iterator[None]:
     try:
         yield
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+    except (TypeError, ValueError, AssertionError, ArithmeticError, RuntimeError) as error:
         raise ModelError(f"{architecture.name}: timm {timm.__version__} can't build it ({error})") from error
 
 

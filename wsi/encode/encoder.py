@@ -56,7 +56,9 @@ class Encoder:
             self._pool = ThreadPoolExecutor(threads, "encode", initializer=partial(torch.set_num_threads, 1))
             self._group = CPU_GROUP
         else:
-            self._group = batch_size or largest_batch(self._fits, start=GPU_START, most=GPU_MOST)
+            self._group = batch_size or GPU_START
+            if device.type == "cuda" and not batch_size:  # others don't tell how much memory is left
+                self._group = largest_batch(self._fits, start=GPU_START, most=GPU_MOST)
             _log.info("%s takes %d tiles at once", identity.id, self._group)
 
     @property

@@ -1,6 +1,7 @@
 """Which precision a network runs in when nobody said: half of it on a CPU that has it, if the features stay the same."""
 
 import copy
+import math
 
 import numpy as np
 import torch
@@ -50,11 +51,17 @@ def in_bf16(network: nn.Module) -> nn.Module:
 
 
 def likeness(network: nn.Module, transform: Transform, tile_px: int) -> float:
-    """Return the least cosine between fp32 and bf16 features of some drawn tiles, the same ones every time."""
+    """Return the least cosine between fp32 and bf16 features of some drawn tiles, the same ones every time.
+
+    NaN for a network that doesn't run in bf16, as one that adds a table of float32 to what it sees and multiplies the sum.
+    """
     with torch.inference_mode():
         images = normalize(fitted_probes(tile_px, transform).float(), transform)
         whole: Tensor = network.eval()(images)  # (PROBES, D)
-        half: Tensor = in_bf16(network).eval()(images.to(torch.bfloat16)).float()  # (PROBES, D)
+        try:
+            half: Tensor = in_bf16(network).eval()(images.to(torch.bfloat16)).float()  # (PROBES, D)
+        except RuntimeError:
+            return math.nan
     return least_cosine(whole.numpy(), half.numpy())
 
 

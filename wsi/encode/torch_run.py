@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wsi.card import Transform
 from wsi.encode.precision import in_bf16
 from wsi.encode.transform import normalize
+from wsi.errors import ModelError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -31,11 +32,22 @@ class TorchRun:
         self._device = device
 
     def __call__(self, images: Tensor) -> NDArray[np.float32]:
-        """Return the features `(B, D)` of fitted images `(B, 3, h, w)`, 0 to 255, that are on the device."""
+        """Return the features `(B, D)` of fitted images `(B, 3, h, w)`, 0 to 255, that are on the device.
+
+        Raises:
+            ModelError: the network mixes bf16 with what it keeps in float32.
+        """
         with torch.inference_mode(), self._lower():
             ready = normalize(images.float(), self._transform)
             ready = ready.to(torch.bfloat16) if self._casts else ready
-            features: NDArray[np.float32] = self._network(ready).float().cpu().numpy()  # (B, D)
+            try:
+                features: NDArray[np.float32] = self._network(ready).float().cpu().numpy()  # (B, D)
+            except RuntimeError as error:
+                if not self._casts:
+                    raise
+                raise ModelError(
+                    f"this network doesn't run in bf16 on a CPU ({error}); use --precision fp32"
+                ) from error
         return features
 
     @contextlib.contextmanager

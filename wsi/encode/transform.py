@@ -72,5 +72,10 @@ def resize_floats(images: Tensor, side_px: int, interpolation: Literal["bilinear
 
 
 def _center_crop(images: Tensor, side_px: int) -> Tensor:
-    start = round((images.shape[-1] - side_px) / 2)
+    start = crop_start(images.shape[-1], side_px)
     return images[..., start : start + side_px, start : start + side_px]
+
+
+def crop_start(whole_px: int, side_px: int) -> int:
+    """Return the first px that is kept when the middle of so many is."""
+    return round((whole_px - side_px) / 2)

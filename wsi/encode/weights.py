@@ -45,7 +45,10 @@ def load_weights(
             for name in places:
                 tensor = _tensor(file, name, places, folded=folded)
                 if tensor.shape != wanted[name].shape:
-                    tensor = resample_positions(network, tensor, antialias=keys == "timm")
+                    try:
+                        tensor = resample_positions(network, tensor, antialias=keys == "timm")
+                    except WeightsError as error:
+                        raise WeightsError(f"{path}: {error}; get it again") from error
                 loaded[name] = _sound(path, name, tensor, wanted[name])
     except SafetensorError as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error}); get it again") from error
@@ -146,7 +149,7 @@ def resample_positions(network: nn.Module, stored: Tensor, *, antialias: bool) -
     """
     prefix = 0 if getattr(network, "no_embed_class", False) else int(getattr(network, "num_prefix_tokens", 0))
     side = math.isqrt(int(network.get_parameter(POSITIONS).shape[1]) - prefix)
-    old = math.isqrt(stored.shape[1] - prefix)
+    old = math.isqrt(max(1, stored.shape[1] - prefix))
     if old * old + prefix != stored.shape[1]:
         raise WeightsError(f"{POSITIONS}: {stored.shape[1]} positions with {prefix} before them are no square grid")
     grid = stored[:, prefix:].float().reshape(1, old, old, -1).permute(0, 3, 1, 2)  # (1, D, g, g)

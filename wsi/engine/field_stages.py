@@ -14,7 +14,7 @@ from wsi.engine.field_facts import FieldFacts, Grid
 from wsi.engine.recipe import Recipe, Stage
 from wsi.engine.spool import blocks, open_spool
 from wsi.engine.verdict_facts import verdict_facts
-from wsi.errors import ModelError, NoTissueError
+from wsi.errors import ModelError, NoTissueError, TooLargeError
 from wsi.export import explanation
 from wsi.export.heat_overlay import read_thumbnail_jpg, write_heat_overlay
 from wsi.export.overlay import write_overlay
@@ -29,7 +29,6 @@ from wsi.windows import Windows, as_tile, cut, plan_windows, two_sides
 
 FIELD_CODE: dict[Stage, int] = {"tissue": 3, "tile": 2, "encode": 1, "predict": 4}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
-MAX_WINDOWS = 1 << 20
 
 
 def run_field_stage(stage: Stage, book: Book, bench: Bench) -> Entry:
@@ -53,7 +52,7 @@ def read_image(_book: Book, bench: Bench) -> Entry:
 
 def plan_image(book: Book, bench: Bench) -> Entry:
     facts, accepts = _facts(book), _accepts(bench.recipe)
-    plan = windows_of(facts.prepared, bench.recipe)
+    plan = windows_of(facts.prepared, bench.recipe, bench.relative)
     if accepts.foreground != "all" and len(plan) > 1:
         plan = _on_foreground(plan, bench.samples()[1], accepts.min_foreground)
     if not len(plan):
@@ -65,10 +64,13 @@ def plan_image(book: Book, bench: Bench) -> Entry:
     return Entry(key="", artifacts={"coords.h5": digest}, facts=told)
 
 
-def windows_of(grid: Grid, recipe: Recipe) -> Windows:
-    """Return all windows of an image after preprocessing."""
+def windows_of(grid: Grid, recipe: Recipe, name: str) -> Windows:
+    """Return all windows of an image after preprocessing; TooLargeError by its name when they are too many."""
     accepts = _accepts(recipe)
-    return plan_windows(grid.shape, accepts.window, accepts.overlap, multiple=recipe.multiple)
+    try:
+        return plan_windows(grid.shape, accepts.window, accepts.overlap, multiple=recipe.multiple)
+    except TooLargeError as error:
+        raise TooLargeError(f"{name}: {error}") from error
 
 
 def _footprint(plan: Windows, grid: Grid) -> list[float]:

@@ -61,7 +61,7 @@ def _look(slide: SlideFile, recipe: Recipe, decoder: Decoder, table: MppTable | 
     task, config = task_of(slide, table), recipe.config
     if recipe.field is not None:
         read, _ = decoder.open_field(task.files, slide.relative, recipe.field)
-        windows = len(windows_of(read.prepared, recipe))
+        windows = len(windows_of(read.prepared, recipe, slide.relative))
         size = windows * FEATURE_BYTES * recipe.dim
         return Preview(slide.id, reader=read.reader, tiles=windows, bytes=size, image=read.image.told)
     info = decoder.open(slide.path, slide.relative, config.read, mpp_row=task.mpp_row)

@@ -122,7 +122,7 @@ def _check_selftest(model: MaskModel, folder: Path) -> None:
     tensors = read_tensors(path)
     image = tensors.get(IMAGE)
     count = model.card.network.axes
-    if image is None or set(tensors) != {IMAGE} or image.ndim != count + 1:
+    if image is None or set(tensors) != {IMAGE} or image.ndim != count + 1 or not image.numel():
         raise ModelError(f"{path}: expected one tensor, image (C, {count} axes)")
     values = sound(path, IMAGE, image).numpy()
     axes = tuple(Axis(name, "sample", 1.0) for name in "ijk"[:count])

@@ -98,6 +98,13 @@ class UNet(nn.Module):
             )
 
 
+class _Norm(nn.GroupNorm):
+    """A group a channel: instance normalization. A level of 1 px becomes its shift; nn.GroupNorm itself refuses it."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.group_norm(maps, self.num_groups, self.weight, self.bias, self.eps)
+
+
 class _Level(nn.Sequential):
     """Two convolutions of 3 px, `(B, a, *size)` to `(B, b, *size / stride)`."""
 
@@ -105,10 +112,10 @@ class _Level(nn.Sequential):
         convolution = CONVOLUTIONS[axes]
         super().__init__(
             convolution(a, b, 3, stride=stride, padding=1, bias=False),
-            nn.GroupNorm(b, b),  # a group a channel: instance normalization, which a window of 1 px doesn't break
+            _Norm(b, b),
             nn.LeakyReLU(SLOPE, inplace=True),
             convolution(b, b, 3, padding=1, bias=False),
-            nn.GroupNorm(b, b),
+            _Norm(b, b),
             nn.LeakyReLU(SLOPE, inplace=True),
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from wsi.card import AcceptsField
+from wsi.card_image import check_flips
 from wsi.card_steps import Orient
 from wsi.errors import LabelsError
 from wsi.field import Field
@@ -85,8 +86,13 @@ def _turned(field: Field, accepts: AcceptsField | None) -> Field:
 
 
 def planned(config: MaskConfig, found: Fingerprint) -> MaskConfig:
-    """Return settings in which nothing is left open; what they say already stays as it is."""
+    """Return settings in which nothing is left open; what they say already stays as it is.
+
+    Raises:
+        UsageError: images are to be mirrored along an axis that they don't have.
+    """
     accepts = config.input or AcceptsField.model_validate(_input(found))
+    check_flips(config.network.flips, accepts.axes)
     widths = config.network.widths or WIDTHS[found.axes]
     network = config.network.model_copy(update={"widths": widths})
     if accepts.window is None:

@@ -111,6 +111,24 @@ def test_heat_lies_on_the_red_square_in_px_of_the_picture_as_it_was_read(model: 
     assert red.ravel()[int(heat.values[0].argmax())]
 
 
+class Upright(Reds):
+    """The same of pictures of 40 px alone, as a transformer whose positions are counted."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert images.shape[2:] == (40, 40)
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_encoder_that_resizes_and_crops_is_explained_by_what_it_sees(method: Method) -> None:
+    field, red, _ = picture()
+    fitted = Transform(resize_px=48, crop_px=40, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    seen = ExplainedModel(card(), Upright().eval().requires_grad_(requires_grad=False), fitted, reds(head()).heads)
+    heat = explain(seen, field, method=method).values[0]
+    assert method == "attention" or red.ravel()[int(heat.argmax())]
+    assert method == "attention" or not heat[:26].any(), "the card cuts off 24 rows, the encoder 4 more"
+
+
 @pytest.mark.parametrize("method", ["signed-cam", "integrated-gradients", "occlusion"])
 def test_what_speaks_against_is_below_zero_and_of_the_other_class_above(model: ExplainedModel, method: Method) -> None:
     field, red, blue = picture()

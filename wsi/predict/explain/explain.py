@@ -106,7 +106,8 @@ def _heats(model: ExplainedModel, windows: list[NDArray[np.uint8]], asked: Asked
         views = [
             turned_back(_METHODS[asked.method](score, network, turned(images, turn)), turn) for turn in model.turns
         ]
-        found.append(torch.stack(views).mean(dim=0).float().numpy())
+        heat = torch.stack(views).mean(dim=0).float()
+        found.append(model.on_window(heat, window.shape[:2]).numpy())
     return found
 
 

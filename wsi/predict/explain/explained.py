@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import interpolate, logsigmoid, pad
 
 from wsi.card import AcceptsField, Head, ModelCard, Transform
 from wsi.encode.build import TURNS, Pooled, Turn
 from wsi.encode.load import load_network
-from wsi.encode.transform import normalize
+from wsi.encode.transform import crop_start, prepare
 from wsi.errors import ModelError
 from wsi.mil import Head as Network
 from wsi.mil import cumulative_logits
@@ -48,9 +48,19 @@ class ExplainedModel:
         return self.card.input
 
     def images(self, windows: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Return windows `(h, w, 3)` uint8 as the network's input `(B, 3, h, w)`."""
-        tiles = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2)
-        return normalize(tiles.float(), self.transform)
+        """Return windows `(h, w, 3)` uint8 as the network's input `(B, 3, h', w')`."""
+        return prepare(torch.from_numpy(np.stack(windows)), self.transform)
+
+    def on_window(self, heat: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Return heat `(h', w')` over the network's input as it lies on a window `(h, w)`; 0 where that was cropped."""
+        if self.transform.crop_px is not None:
+            whole = self.transform.resize_px or shape[0]
+            before = crop_start(whole, self.transform.crop_px)
+            after = whole - self.transform.crop_px - before
+            heat = pad(heat, (before, after, before, after))
+        if heat.shape == shape:
+            return heat
+        return interpolate(heat[None, None], shape, mode="bilinear", align_corners=False)[0, 0]
 
     @property
     def turns(self) -> tuple[Turn, ...]:
