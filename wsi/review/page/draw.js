@@ -26,11 +26,13 @@
 
     /** Start anew with the given shapes, and with the points of one that isn't closed yet. */
     reset(shapes = [], draft = null) {
-      Object.assign(this, { shapes, draft, past: [], selected: -1, held: -1, stroke: 0, isOn: Boolean(draft?.length) });
+      Object.assign(this, { shapes, draft, past: [], selected: -1, stroke: 0, isOn: Boolean(draft?.length) });
       this.changed();
     }
 
+    /** Show and tell what changed; a point that was being dragged is let go. */
     changed() {
+      this.held = -1;
       this.viewer.host.classList.toggle("drawing", this.isOn);
       this.viewer.redrawLines();
       this.onChange();
@@ -38,6 +40,7 @@
 
     /** Turn drawing on or off. */
     turn(isOn) {
+      if (this.held >= 0) this.undo();
       Object.assign(this, { isOn, draft: isOn ? [] : null, selected: -1 });
       this.changed();
     }
@@ -195,7 +198,6 @@
     }
 
     release() {
-      this.held = -1;
       if (WSI.shapes.fault(this.shapes[this.selected].points)) {
         WSI.say("The outline would cross itself; the point went back.", "trouble");
         this.undo();
@@ -213,9 +215,9 @@
 
     /** A second finger came: the first was no drawing. */
     cancel() {
-      if (this.isOn && this.draft?.length) this.back();
+      if (this.held >= 0) this.undo();
+      else if (this.isOn && this.draft?.length) this.back();
       this.pressed = null;
-      this.held = -1;
     }
   }
 

@@ -1,0 +1,82 @@
+"""The page over results made from figures: fingers that cross, answers that come late or not, storage that is full."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.review.browser import at_rest, browser, chromium, open_page
+from tests.review.cohort import TOKEN, DrawnTiles, make_out, open_folder
+from tests.review.serving import running
+from wsi.review import make_app
+
+CHROMIUM = chromium()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; WSI_CHROMIUM may name one"),
+]
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with browser(CHROMIUM) as found:
+        yield found
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return make_out(tmp_path / "OUT")
+
+
+@pytest.fixture
+def page(window: Browser, out: Path) -> Iterator[Page]:
+    """The page with the first case open, which never throws; requests may fail."""
+    found, complaints = open_page(window)
+    make = lambda port: make_app(open_folder(out), DrawnTiles(), token=TOKEN, port=port)
+    with running(make, keep_alive_s=1) as port:
+        found.goto(f"http://127.0.0.1:{port}/?token={TOKEN}")
+        expect(found.locator("#case-title")).to_contain_text("1.svs")
+        at_rest(found)
+        yield found
+        found.goto("about:blank")
+    found.context.close()
+    assert [one for one in complaints if not one.startswith("Failed to load resource")] == []
+
+
+CORNERS = [[5000, 5000], [9000, 5000], [9000, 9000], [5000, 9000]]
+
+
+def hold_corner(page: Page) -> None:
+    """Draw a square and drag a corner of it over the edge beyond, with the button still down."""
+    places = page.evaluate(
+        """(points) => { const { draw, stage: { main: { viewer } } } = WSI.desk;
+          draw.reset([{ id: "1", kind: "", points }]);
+          draw.select({ x: 6000, y: 6000 });
+          const box = viewer.host.getBoundingClientRect();
+          return [[9000, 9000], [3000, 7000]].map(([x, y]) => viewer.camera.toScreen(x, y))
+            .map(({ x, y }) => [box.left + x, box.top + y]); }""",
+        CORNERS,
+    )
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    page.mouse.move(*places[1], steps=3)
+    assert page.evaluate("() => WSI.shapes.fault(WSI.desk.draw.shapes[0].points)").startswith("The outline crosses")
+
+
+@pytest.mark.parametrize(("key", "left"), [("Control+z", [CORNERS]), ("Delete", []), ("d", [CORNERS])])
+def test_key_during_a_drag_leaves_no_crossing_outline(page: Page, key: str, left: list[list[list[int]]]) -> None:
+    hold_corner(page)
+    page.keyboard.press(key)
+    page.mouse.move(400, 300, steps=3)
+    page.mouse.up()
+    assert page.evaluate("() => WSI.desk.draw.shapes.map(({ points }) => points)") == left
+
+
+def test_second_finger_puts_a_dragged_point_back(page: Page) -> None:
+    hold_corner(page)
+    fingers = [{"x": 500, "y": 300, "id": 1}]
+    page.context.new_cdp_session(page).send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": fingers})
+    page.mouse.up()
+    assert page.evaluate("() => WSI.desk.draw.shapes[0].points") == CORNERS
