@@ -80,3 +80,15 @@ def test_second_finger_puts_a_dragged_point_back(page: Page) -> None:
     page.context.new_cdp_session(page).send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": fingers})
     page.mouse.up()
     assert page.evaluate("() => WSI.desk.draw.shapes[0].points") == CORNERS
+
+
+def go_to(page: Page, name: str) -> None:
+    page.locator(".case", has_text=name).click()
+    expect(page.locator("#case-title")).to_contain_text(name)
+
+
+def test_slide_opened_while_the_one_before_still_turns_is_upright(page: Page) -> None:
+    page.keyboard.press("r")
+    go_to(page, "2.svs")
+    at_rest(page)
+    assert page.evaluate("() => WSI.desk.stage.main.viewer.camera.rotation") == 0

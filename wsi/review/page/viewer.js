@@ -50,7 +50,7 @@
       Object.assign(this, { slide, view, thumbnail: null, layers: [] });
       const [x, y, width, height] = view?.bounds ?? [0, 0, view?.width ?? 1, view?.height ?? 1];
       this.camera.bounds = { x, y, width, height };
-      if (!isSame) this.camera.rotation = 0;
+      if (!isSame) Object.assign(this.camera, { rotation: 0, spin: null });
       this.resize();
       if (!isSame) this.camera.fit();
       this.overview.show(thumbnail);
