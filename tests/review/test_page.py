@@ -92,3 +92,17 @@ def test_slide_opened_while_the_one_before_still_turns_is_upright(page: Page) ->
     go_to(page, "2.svs")
     at_rest(page)
     assert page.evaluate("() => WSI.desk.stage.main.viewer.camera.rotation") == 0
+
+
+def test_whole_slide_is_seen_when_it_is_turned(page: Page) -> None:
+    page.set_viewport_size({"width": 1800, "height": 700})
+    page.keyboard.press("r")
+    page.keyboard.press("0")
+    page.wait_for_timeout(100)
+    at_rest(page)
+    seen, (width, height) = page.evaluate(
+        """() => { const { camera } = WSI.desk.stage.main.viewer; const { x, y, width, height } = camera.bounds;
+          return [camera.seen(), [x + width, y + height]]; }"""
+    )
+    assert seen["left"] <= 0 <= width <= seen["right"]
+    assert seen["top"] <= 0 <= height <= seen["bottom"]

@@ -51,9 +51,12 @@
       return Boolean(this.zoom || this.spin || this.glide || this.flying);
     }
 
-    /** Scale at which the whole slide is seen. */
+    /** Scale at which the whole slide is seen, turned as it is or is about to be. */
     get fitting() {
-      return 0.94 * Math.min(this.width / this.bounds.width, this.height / this.bounds.height);
+      const rotation = this.spin ?? this.rotation;
+      const [cos, sin] = [Math.abs(Math.cos(rotation)), Math.abs(Math.sin(rotation))];
+      const { width, height } = this.bounds;
+      return 0.94 * Math.min(this.width / (cos * width + sin * height), this.height / (sin * width + cos * height));
     }
 
     limit(scale) {
