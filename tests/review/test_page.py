@@ -1,10 +1,11 @@
 """The page over results made from figures: fingers that cross, answers that come late or not, storage that is full."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.review.browser import at_rest, browser, chromium, open_page
 from tests.review.cohort import TOKEN, DrawnTiles, make_out, open_folder
@@ -106,3 +107,16 @@ def test_whole_slide_is_seen_when_it_is_turned(page: Page) -> None:
     )
     assert seen["left"] <= 0 <= width <= seen["right"]
     assert seen["top"] <= 0 <= height <= seen["bottom"]
+
+
+def test_layer_that_comes_late_is_not_shown_over_the_one_chosen_after_it(page: Page) -> None:
+    held: list[Route] = []
+    page.route(re.compile("/heat/attention$"), lambda route: held.append(route))
+    page.keyboard.press("l")
+    page.keyboard.press("l")
+    expect(page.get_by_label("Layer of the heat")).to_have_value("score")
+    page.wait_for_function("() => WSI.heatLook.kind === 'score'")
+    with page.expect_response(re.compile("/heat/attention$")):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    assert page.evaluate("() => WSI.desk.stage.main.heat.layer.id") == "score"

@@ -76,8 +76,8 @@
       this.layers.value = id;
       for (const pane of this.panes()) {
         const layer = pane.heat?.grid.layers.find((one) => one.id === id);
-        if (layer) await pane.choose(layer);
         if (layer) WSI.heatLook.kind = layer.kind;
+        if (layer) await pane.choose(layer);
       }
       this.tell();
     }

@@ -56,8 +56,9 @@
     /** Show another layer of the heat. */
     async choose(layer) {
       const { item, heat } = this;
+      this.chosen = layer;
       const values = await this.store.heat(item, layer.id);
-      if (this.heat !== heat) return;
+      if (this.heat !== heat || this.chosen !== layer) return;
       heat.show(layer, values);
       this.recolor();
     }
