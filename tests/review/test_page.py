@@ -120,3 +120,21 @@ def test_layer_that_comes_late_is_not_shown_over_the_one_chosen_after_it(page: P
         held[0].continue_()
     page.wait_for_timeout(200)
     assert page.evaluate("() => WSI.desk.stage.main.heat.layer.id") == "score"
+
+
+def split(page: Page) -> None:
+    page.keyboard.press("v")
+    page.wait_for_function("() => WSI.desk.stage.other?.item")
+
+
+def test_pane_that_was_closed_asks_for_nothing_and_hears_nothing(page: Page) -> None:
+    heard = page.evaluate("() => WSI.desk.stage.main.viewer.heard.length")
+    for _ in range(3):
+        split(page)
+        page.locator(".pane").nth(1).focus()
+        page.keyboard.press("3")
+        page.wait_for_timeout(60)
+        page.keyboard.press("v")
+    page.wait_for_timeout(300)
+    assert page.evaluate("() => WSI.desk.stage.queue.wanted.size") == 1
+    assert page.evaluate("() => WSI.desk.stage.main.viewer.heard.length") == heard

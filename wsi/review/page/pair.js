@@ -9,7 +9,7 @@
   class Pair {
     constructor(one, other) {
       Object.assign(this, { panes: [one, other], isOn: true, isFollowing: false, poses: new Map() });
-      one.viewer.onMove(() => this.follow(one, other));
+      this.part = one.viewer.onMove(() => this.follow(one, other));
       other.viewer.onMove(() => this.follow(other, one));
     }
 

@@ -195,10 +195,12 @@
 
     unsplit() {
       if (!this.other) return;
+      this.other.clear(); // or a frame that is due still would ask for its tiles again
       this.queue.want(this.other.viewer, []);
       this.queue.wanted.delete(this.other.viewer);
       this.other.viewer.host.remove();
       this.main.viewer.host.querySelector(".caption")?.remove();
+      this.pair.part();
       this.pair.isOn = false;
       this.other = this.pair = null;
       this.current = this.main;

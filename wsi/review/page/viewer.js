@@ -39,9 +39,10 @@
       this.ruler = new WSI.Ruler(this);
     }
 
-    /** Call `heard` whenever the camera moved. */
+    /** Call `heard` whenever the camera moved; returns what ends that. */
     onMove(heard) {
       this.heard.push(heard);
+      return () => (this.heard = this.heard.filter((one) => one !== heard));
     }
 
     /** Show a slide, or nothing where `view` is null. */
