@@ -138,3 +138,16 @@ def test_pane_that_was_closed_asks_for_nothing_and_hears_nothing(page: Page) -> 
     page.wait_for_timeout(300)
     assert page.evaluate("() => WSI.desk.stage.queue.wanted.size") == 1
     assert page.evaluate("() => WSI.desk.stage.main.viewer.heard.length") == heard
+
+
+def test_slide_beside_is_the_one_chosen_last_though_another_comes_later(page: Page) -> None:
+    held: list[Route] = []
+    split(page)
+    page.route(re.compile("/api/cases/three[^/]+$"), lambda route: held.append(route))
+    beside = page.get_by_label("On the right")
+    beside.select_option(label="three.svs")
+    beside.select_option(label="one/2.svs")
+    page.wait_for_timeout(200)
+    held[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.evaluate("() => WSI.desk.stage.other.item.name") == "one/2.svs"

@@ -167,8 +167,9 @@
     async openBeside(choice) {
       const { main, other, store } = this;
       this.isComparing = choice === OTHER_MODEL;
+      this.choice = choice;
       const item = this.isComparing ? await this.otherView(main.item) : await store.case(choice);
-      if (this.other !== other) return undefined;
+      if (this.other !== other || this.choice !== choice) return undefined;
       const shown = other.show(item);
       this.caption(main, this.isComparing ? this.run.model : null);
       this.caption(other, this.isComparing ? this.run.beside : null, this.controls);
