@@ -151,3 +151,16 @@ def test_slide_beside_is_the_one_chosen_last_though_another_comes_later(page: Pa
     held[0].continue_()
     page.wait_for_timeout(300)
     assert page.evaluate("() => WSI.desk.stage.other.item.name") == "one/2.svs"
+
+
+def test_layer_that_does_not_come_is_told_of_and_not_named(page: Page) -> None:
+    page.route(re.compile("/heat/attention$"), lambda route: route.abort())
+    page.keyboard.press("l")
+    expect(page.locator("#messages")).to_contain_text("The server doesn't answer")
+    expect(page.get_by_label("Layer of the heat")).to_have_value("score")
+
+
+def test_slide_beside_that_does_not_come_is_told_of(page: Page) -> None:
+    page.route(re.compile("/api/cases/[^/]+$"), lambda route: route.abort())
+    page.keyboard.press("v")
+    expect(page.locator("#messages")).to_contain_text("The server doesn't answer")

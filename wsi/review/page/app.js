@@ -19,6 +19,7 @@
       await this.refresh();
       window.addEventListener("hashchange", () => this.openLinked());
       window.addEventListener("pagehide", () => this.keepDraft());
+      window.addEventListener("unhandledrejection", (event) => this.tellLost(event));
       this.bar.show();
       if (!this.list.items.length) this.stage.tell("This folder holds no case yet.");
       else if (!this.openLinked()) this.openFirst();
@@ -174,6 +175,13 @@
     /** The class that outlines get first: the one of the worst grade, or the last structure. */
     hotClass() {
       return WSI.outlineClasses(this.run).at(-1)?.name ?? "";
+    }
+
+    /** Say what nobody waits for and didn't come: another layer, or the slide beside. */
+    tellLost(event) {
+      if (!(event.reason instanceof WSI.StoreError)) return;
+      event.preventDefault();
+      WSI.say(event.reason.message, "trouble");
     }
 
     keepDraft() {

@@ -77,9 +77,15 @@
       for (const pane of this.panes()) {
         const layer = pane.heat?.grid.layers.find((one) => one.id === id);
         if (layer) WSI.heatLook.kind = layer.kind;
-        if (layer) await pane.choose(layer);
+        if (layer) await pane.choose(layer).catch((error) => this.goBack(error));
       }
       this.tell();
+    }
+
+    /** A layer didn't come: name the one that is shown. */
+    goBack(error) {
+      if (this.heat) this.layers.value = this.heat.layer.id;
+      throw error;
     }
 
     nextLayer() {
