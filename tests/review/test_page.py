@@ -164,3 +164,14 @@ def test_slide_beside_that_does_not_come_is_told_of(page: Page) -> None:
     page.route(re.compile("/api/cases/[^/]+$"), lambda route: route.abort())
     page.keyboard.press("v")
     expect(page.locator("#messages")).to_contain_text("The server doesn't answer")
+
+
+def test_slide_beside_is_gone_with_its_verdict_while_another_is_waited_for(page: Page) -> None:
+    split(page)
+    at_rest(page)
+    expect(page.locator(".caption").last).to_contain_text("P(")
+    page.route(re.compile("/api/cases/three[^/]+$"), lambda route: route.abort())
+    page.get_by_label("On the right").select_option(label="three.svs")
+    expect(page.locator("#messages")).to_contain_text("The server doesn't answer")
+    expect(page.locator(".caption").last).not_to_contain_text("P(")
+    assert page.evaluate("() => WSI.desk.stage.other.item") is None

@@ -168,6 +168,8 @@
       const { main, other, store } = this;
       this.isComparing = choice === OTHER_MODEL;
       this.choice = choice;
+      other.clear();
+      for (const told of other.viewer.host.querySelectorAll(".caption > p")) told.remove(); // it is of the slide before
       const item = this.isComparing ? await this.otherView(main.item) : await store.case(choice);
       if (this.other !== other || this.choice !== choice) return undefined;
       const shown = other.show(item);
