@@ -175,3 +175,13 @@ def test_slide_beside_is_gone_with_its_verdict_while_another_is_waited_for(page:
     expect(page.locator("#messages")).to_contain_text("The server doesn't answer")
     expect(page.locator(".caption").last).not_to_contain_text("P(")
     assert page.evaluate("() => WSI.desk.stage.other.item") is None
+
+
+def test_case_whose_heat_does_not_come_stays_open_and_says_so(page: Page) -> None:
+    lost = {"error": {"message": "One of its result files is damaged", "next": "Run wsi-run again."}}
+    page.route(re.compile("/heat/"), lambda route: route.fulfill(status=409, json=lost))
+    go_to(page, "2.svs")
+    expect(page.locator("#messages")).to_contain_text("One of its result files is damaged. Run wsi-run again.")
+    expect(page.locator(".empty-stage")).to_be_hidden()
+    expect(page.locator(".headline")).to_contain_text("P(Malignant)")
+    expect(page.locator("#heatbar")).to_contain_text("There is no heat for this case")

@@ -140,7 +140,7 @@
         if (isWanted()) await this.showCase(item);
       } catch (error) {
         if (!(error instanceof WSI.StoreError)) throw error;
-        if (isWanted()) this.clear(error.message);
+        if (isWanted() && !this.item) this.clear(error.message); // a case whose heat alone is lost stays open
         WSI.say(error.message, "trouble");
       } finally {
         window.clearTimeout(slow);
@@ -168,8 +168,7 @@
       this.decision.take(draft);
       const shown = this.stage.show(item, { draw: this.draw, past: new WSI.Outlines({ features: others }) });
       this.bar.show();
-      await shown;
-      if (this.item === item) this.bar.show();
+      await shown.finally(() => this.item === item && this.bar.show());
     }
 
     /** The class that outlines get first: the one of the worst grade, or the last structure. */

@@ -25,7 +25,9 @@
       const overview = item.overlay ? store.overlay(item.slide) : item.thumbnail ? store.thumbnail(item.slide) : null;
       viewer.show(item.slide, item.view, overview);
       viewer.layers = [(pen) => this.drawHeat(pen), (pen, px) => this.drawLines(pen, px)];
-      await Promise.all([this.loadHeat(item), this.loadOutlines(item)]);
+      const loaded = await Promise.allSettled([this.loadHeat(item), this.loadOutlines(item)]);
+      const lost = loaded.find(({ status }) => status === "rejected");
+      if (lost) throw lost.reason;
     }
 
     /** Show nothing. */
