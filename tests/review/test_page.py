@@ -185,3 +185,13 @@ def test_case_whose_heat_does_not_come_stays_open_and_says_so(page: Page) -> Non
     expect(page.locator(".empty-stage")).to_be_hidden()
     expect(page.locator(".headline")).to_contain_text("P(Malignant)")
     expect(page.locator("#heatbar")).to_contain_text("There is no heat for this case")
+
+
+def test_decision_that_was_recorded_is_not_said_to_be_lost_with_the_server(page: Page, out: Path) -> None:
+    page.route(re.compile("/api/cases$"), lambda route: route.abort())
+    page.keyboard.press("a")
+    page.get_by_label("Your name").fill("A. Miller")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#messages")).to_contain_text("Recorded as no. 1. The server doesn't answer")
+    expect(page.locator("#decision")).to_be_hidden()
+    assert len((out / "review" / "decisions.jsonl").read_bytes().splitlines()) == 1

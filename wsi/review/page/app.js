@@ -220,12 +220,25 @@
       const isOwn = entry.stage === "own";
       if (isReadOnly) WSI.say("Saved as decisions.json on this device; wsi-run audit take OUT decisions.json adds it to the run.");
       else WSI.say(isOwn ? "Your own read is recorded. Here is the AI." : `Recorded as no. ${kept.sequence}.`);
-      if (!isReadOnly) await this.refresh();
+      if (!isReadOnly && !(await this.follow(kept))) return;
       if (this.opening !== item.slide) return; // who recorded has gone on to another case
       await this.open(item.slide);
       if (isOwn) find("case-title").focus();
       else if (document.body.classList.contains("no-list")) this.decision.next?.focus();
       else this.list.next.focus();
+    }
+
+    /** Bring the worklist up to what was recorded; return false, and say both, where the server is lost since. */
+    async follow({ sequence, slide }) {
+      try {
+        await this.refresh();
+        return true;
+      } catch (error) {
+        if (!(error instanceof WSI.StoreError)) throw error;
+        if (this.opening === slide) this.decision.show(null);
+        WSI.say(`Recorded as no. ${sequence}. ${error.message}`, "trouble");
+        return false;
+      }
     }
 
     /** Hand a decision on; where somebody decided meanwhile, it comes back with what they said. */
