@@ -195,3 +195,10 @@ def test_decision_that_was_recorded_is_not_said_to_be_lost_with_the_server(page:
     expect(page.locator("#messages")).to_contain_text("Recorded as no. 1. The server doesn't answer")
     expect(page.locator("#decision")).to_be_hidden()
     assert len((out / "review" / "decisions.jsonl").read_bytes().splitlines()) == 1
+
+
+def test_server_that_knows_the_page_no_more_is_told_of_where_tiles_stay_away(page: Page) -> None:
+    said = {"error": {"message": "The link that opened this page was another server's.", "next": "Open the link."}}
+    page.route(re.compile("/tiles/"), lambda route: route.fulfill(status=403, json=said))
+    page.keyboard.press("4")
+    expect(page.locator(".lost")).to_contain_text("The link that opened this page was another server's. Open the link.")

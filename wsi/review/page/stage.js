@@ -6,7 +6,7 @@
 
   const QUARTER = Math.PI / 2;
   const OTHER_MODEL = "beside:"; // no slide's id has a colon
-  const GONE = [404, 503]; // the slide isn't there any more, or its decoders are stuck
+  const GONE = [401, 403, 404, 503]; // the server is another one, the slide isn't there any more, or its decoders are stuck
 
   /** Scale of a magnification; without a known µm a px, a share of the file's px. */
   const scaleOf = (view, power) => (view.mpp ? WSI.scaleAt(power, view.mpp) : power / 40);
