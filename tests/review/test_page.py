@@ -202,3 +202,14 @@ def test_server_that_knows_the_page_no_more_is_told_of_where_tiles_stay_away(pag
     page.route(re.compile("/tiles/"), lambda route: route.fulfill(status=403, json=said))
     page.keyboard.press("4")
     expect(page.locator(".lost")).to_contain_text("The link that opened this page was another server's. Open the link.")
+
+
+def test_case_opens_though_the_browser_has_no_room_for_drafts(page: Page) -> None:
+    page.evaluate(
+        """() => { Storage.prototype.setItem = () => { throw new DOMException("", "QuotaExceededError"); }; }"""
+    )
+    page.keyboard.press("a")
+    go_to(page, "2.svs")
+    expect(page.locator("#messages")).to_contain_text("no room for what isn't recorded yet")
+    go_to(page, "1.svs")
+    assert page.evaluate("() => WSI.desk.decision.verdict") == "agree"

@@ -31,7 +31,11 @@
     }
 
     store() {
-      window.sessionStorage.setItem(this.place, JSON.stringify([...this.kept]));
+      try {
+        window.sessionStorage.setItem(this.place, JSON.stringify([...this.kept]));
+      } catch {
+        WSI.say("The browser has no room for what isn't recorded yet: until it is, don't reload or close this page.", "trouble");
+      }
     }
   }
 
