@@ -213,3 +213,16 @@ def test_case_opens_though_the_browser_has_no_room_for_drafts(page: Page) -> Non
     expect(page.locator("#messages")).to_contain_text("no room for what isn't recorded yet")
     go_to(page, "1.svs")
     assert page.evaluate("() => WSI.desk.decision.verdict") == "agree"
+
+
+def test_row_that_is_walked_to_is_not_under_its_groups_title(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 420})
+    row, title = page.evaluate(
+        """() => { const { list } = WSI.desk; const [item] = list.items;
+          list.show([...Array(40).keys()].map((at) => ({ ...item, slide: `s${at}`, name: `${at}`, thumbnail: false })));
+          list.list.scrollTop = 1500;
+          list.mark("s10");
+          return [list.rowOf("s10").getBoundingClientRect().top,
+            document.querySelector(".cases h2").getBoundingClientRect().bottom]; }"""
+    )
+    assert row >= title
