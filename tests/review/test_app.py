@@ -334,3 +334,9 @@ def test_every_slide_of_the_run_has_its_case(out: Path) -> None:
     for slide in IDS:
         assert browser.get(f"/api/cases/{slide}").json()["slide"] == slide
     json.dumps(browser.get("/api/cases").json(), allow_nan=False)
+
+
+def test_each_folder_of_results_has_a_name_of_its_own_that_tells_no_path(tmp_path: Path) -> None:
+    first, other = (client(make_out(tmp_path / name)).get("/api/run").json()["out"] for name in ("OUT", "OUT2"))
+    assert first != other
+    assert str(tmp_path) not in first

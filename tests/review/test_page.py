@@ -226,3 +226,15 @@ def test_row_that_is_walked_to_is_not_under_its_groups_title(page: Page) -> None
             document.querySelector(".cases h2").getBoundingClientRect().bottom]; }"""
     )
     assert row >= title
+
+
+@pytest.mark.parametrize("changes", [{"out": "another folder"}, {"reviewer": "Another Person"}])
+def test_draft_is_of_one_run_and_one_person(page: Page, changes: dict[str, str]) -> None:
+    page.keyboard.press("x")
+    page.get_by_label("Comment").fill("of this run")
+    page.reload()
+    expect(page.get_by_label("Comment")).to_have_value("of this run")
+    page.route(re.compile("/api/run$"), lambda route: route.fulfill(json={**route.fetch().json(), **changes}))
+    page.reload()
+    expect(page.locator("#case-title")).to_contain_text("1.svs")
+    assert page.evaluate("() => WSI.desk.drafts.get(WSI.desk.item.slide)") is None

@@ -14,6 +14,7 @@ from wsi.errors import AbsentError, WsiError
 from wsi.export.cohort import Entry
 from wsi.export.words import next_step
 from wsi.printable import printable
+from wsi.publish import sha256_bytes
 from wsi.results import LOG, RESEARCH_USE, REVIEW, Decision, read_decisions
 from wsi.review import evidence, heat, log, worklist
 from wsi.review.about import about_model, classes_of, structures_of
@@ -78,6 +79,7 @@ class Desk:
         return {
             "notice": RESEARCH_USE,
             "wsi_run": __version__,
+            "out": sha256_bytes(os.fsencode(self._folder.out.resolve())),
             "blind": self._blind,
             "reviewer": self._reviewer,
             "read_only": not os.access(self._folder.out, os.W_OK),

@@ -4,8 +4,9 @@
   const WSI = (window.WSI = window.WSI || {});
 
   class Drafts {
-    constructor({ model }) {
-      this.place = `wsi-drafts ${window.location.pathname} ${model?.sha256 ?? ""}`;
+    /** One page after another may be of another run or another person, at the same address. */
+    constructor({ out, model, reviewer }) {
+      this.place = `wsi-drafts ${window.location.pathname} ${out} ${model?.sha256 ?? ""} ${reviewer}`;
       try {
         this.kept = new Map(JSON.parse(window.sessionStorage.getItem(this.place) ?? "[]"));
       } catch {
