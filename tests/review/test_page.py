@@ -238,3 +238,10 @@ def test_draft_is_of_one_run_and_one_person(page: Page, changes: dict[str, str])
     page.reload()
     expect(page.locator("#case-title")).to_contain_text("1.svs")
     assert page.evaluate("() => WSI.desk.drafts.get(WSI.desk.item.slide)") is None
+
+
+def test_decisions_that_cannot_be_read_are_not_shown_as_none(page: Page, out: Path) -> None:
+    (out / "review" / "decisions.jsonl").mkdir(parents=True)
+    page.reload()
+    expect(page.locator("#stage-panes")).to_contain_text("the decisions so far can't be read")
+    expect(page.locator(".case")).to_have_count(0)

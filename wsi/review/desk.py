@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from wsi import __version__
-from wsi.errors import AbsentError, WsiError
+from wsi.errors import AbsentError, ArtifactError, WsiError
 from wsi.export.cohort import Entry
 from wsi.export.words import next_step
 from wsi.printable import printable
@@ -299,7 +299,7 @@ class Desk:
         now = stamp(self._folder.out / REVIEW / LOG)
         if self._read is None or self._read[0] != now:
             found: dict[str, list[Decision]] = {}
-            for decision in read_decisions(self._folder.out):
+            for decision in _decisions(self._folder.out):
                 found.setdefault(decision.slide, []).append(decision)
             self._read = now, found
         return self._read[1].get(entry.record.slide, [])
@@ -317,6 +317,20 @@ class Desk:
     def _is_hidden(self, entry: Entry) -> bool:
         """Return whether the verdict stays hidden: in a blind review until the reviewer's own read is written down."""
         return self._blind and not any(d.stage == "own" and d.who == self._reviewer for d in self._of(entry))
+
+
+def _decisions(out: Path) -> list[Decision]:
+    """Return the decisions of the log; Refused (409) where it is there and can't be read, which isn't that nobody decided."""
+    try:
+        (out / REVIEW / LOG).open("rb").close()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        told = f"{REVIEW}/{LOG}: the decisions so far can't be read ({error.strerror or error})."
+        raise Refused(
+            409, ArtifactError.code, told, next="Make the file readable, then load the page again."
+        ) from error
+    return read_decisions(out)
 
 
 def _hidden() -> Refused:
