@@ -106,6 +106,14 @@ def test_missing_files_are_named_together(tmp_path: Path) -> None:
         read_tiles(tmp_path / "t.csv")
 
 
+def test_tile_of_two_lines_or_of_no_group_is_refused(tmp_path: Path) -> None:
+    for name in "abc":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "t.csv").write_text("file,label,patient\na.png,x,p1\nb.png,y,p2\n./a.png,y,p3\nc.png,x,\n")
+    with pytest.raises(LabelsError, match=r"(?s)line 4: \./a\.png stands on line 2.*line 5: column 'patient' is empty"):
+        read_tiles(tmp_path / "t.csv")
+
+
 def test_factors_of_one_leave_a_tile_and_others_change_only_their_stain() -> None:
     tile = tiny.tiles(1)[0]
     same = stained(tile, np.ones(3), np.zeros(3))
