@@ -312,6 +312,7 @@ def test_given_leak_is_refused_with_names(tmp_path: Path) -> None:
         ([{"slide": "p000s0", "split": "train"}, {"slide": "p001s0", "split": "3"}], "expected train, val and test"),
         ([{"slide": "p000s0", "split": ""}], "line 2: column 'split' is empty"),
         ([{"slide": "p000s0", "split": "train"}], "tests 0"),
+        ([{"slide": "p000s0", "split": "train"}, {"slide": "p001s0", "split": "val"}], "tests 0; expected both"),
         ([{"slide": "p000s0", "fold": "1"}], "one fold only"),
         ([{"slide": "p000s0", "label": "1"}], "expected a slide, case or patient and a column split or fold"),
     ],
