@@ -146,6 +146,13 @@ def test_more_folds_than_can_vote_are_refused_before_any_is_trained(tmp_path: Pa
     assert voters(plan(asked, repeated, with_model=True).study) == 2, "the folds of the first repeat vote"
 
 
+def test_code_of_a_class_that_the_target_lacks_is_refused(tmp_path: Path) -> None:
+    asked = Asked(*write_cohort(tmp_path, draw_bags(np.zeros(12)), {"y": ["normal", "tumor"] * 6}), "y")
+    plan(asked, config(model={"codes": {"tumor": "SCT:108369006"}}), with_model=True)
+    with pytest.raises(UsageError, match=r"no class 'Tumour'; its classes: normal, tumor\. Did you mean 'tumor'"):
+        plan(asked, config(model={"codes": {"Tumour": "SCT:108369006"}}), with_model=True)
+
+
 def test_heads_of_more_bytes_than_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, _, _, out = folder_of("binary", tmp_path, head={"aggregate": "transmil", "heads": 2, "landmarks": 2})
     check_members(study)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsi.errors import UsageError
+from wsi.errors import UsageError, did_you_mean
 from wsi.mil import HeadSpec, make_head
 from wsi.publish import sha256_bytes, sha256_file
 from wsi.train.background import Background, find_background
@@ -107,11 +107,16 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     """Return the study of one target of a cohort.
 
     Raises:
-        UsageError: a head, background or time bins that this target can't have.
+        UsageError: a head, background, codes or time bins that this target can't have.
         LabelsError: no features where the background should be.
     """
     asked = cohort.target(target)
     labels = cohort.labels(target)
+    for name in config.model.codes:
+        if name not in asked.classes:
+            known = ", ".join(asked.classes) or "none"
+            near = did_you_mean(name, asked.classes)
+            raise UsageError(f"model.codes: target {target!r} has no class {name!r}; its classes: {known}.{near}")
     task = Task(asked.kind, asked.classes, link=config.target.link, ties=config.target.ties)
     if asked.kind == "survival":
         task = replace(task, edges=time_edges(labels, config))
