@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.train.drawn import two_classes
+from tests.train.drawn import draw_bags, two_classes
 from tests.train.studies import cohort_of, config, study_of
-from wsi.errors import ArtifactError, UsageError
+from wsi.errors import ArtifactError, LabelsError, UsageError
 from wsi.train.candidate import Candidate
 from wsi.train.cohort import Cohort
 from wsi.train.crossval import FoldResult, run_folds
@@ -78,6 +78,13 @@ def test_data_digest_changes_with_labels_and_features(cohort: Cohort, tmp_path: 
         made = cohort_of(tmp_path / name, two_classes(6, seed=seed).read, {"grade": labels}, target="grade")  # type: ignore[arg-type]
         digests.add(study_of(made, config()).data_digest)
     assert len(digests) == 3
+
+
+def test_survival_without_an_event_is_refused(tmp_path: Path) -> None:
+    columns = {"t": list(range(1, 13)), "dead": [0] * 12}
+    cohort = cohort_of(tmp_path, draw_bags(np.zeros(12)), columns, target="os:survival:t,dead")
+    with pytest.raises(LabelsError, match=r"target 'os': no case has an event, column 'dead'"):
+        study_of(cohort, config())
 
 
 def losses_of(study: Study, folder: Path) -> tuple[Candidate, list[float]]:

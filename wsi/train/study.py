@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsi.errors import UsageError, did_you_mean
+from wsi.errors import LabelsError, UsageError, did_you_mean
 from wsi.mil import HeadSpec, make_head
 from wsi.publish import sha256_bytes, sha256_file
 from wsi.train.background import Background, find_background
@@ -108,7 +108,7 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
 
     Raises:
         UsageError: a head, background, codes or time bins that this target can't have.
-        LabelsError: no features where the background should be.
+        LabelsError: no features where the background should be, or no event.
     """
     asked = cohort.target(target)
     labels = cohort.labels(target)
@@ -118,6 +118,7 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
             near = did_you_mean(name, asked.classes)
             raise UsageError(f"model.codes: target {target!r} has no class {name!r}; its classes: {known}.{near}")
     task = Task(asked.kind, asked.classes, link=config.target.link, ties=config.target.ties)
+    _refuse_untaught(asked, labels)
     if asked.kind == "survival":
         task = replace(task, edges=time_edges(labels, config))
     elif asked.kind == "regression":
@@ -135,6 +136,15 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     with torch.device("meta"):
         make_head(study.spec, 1)  # refuses what no head can be
     return study
+
+
+def _refuse_untaught(target: Target, labels: Floats) -> None:
+    """Raise LabelsError where no case has the event."""
+    if target.kind == "survival" and not (labels[:, 1] > 0).any():
+        raise LabelsError(
+            f"target {target.name!r}: no case has an event, column {target.columns[1]!r} says 0 or nothing of all; "
+            "expected 1 where it happened"
+        )
 
 
 def _unit(labels: Floats) -> tuple[float, float]:
