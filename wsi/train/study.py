@@ -108,7 +108,7 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
 
     Raises:
         UsageError: a head, background, codes or time bins that this target can't have.
-        LabelsError: no features where the background should be, or no event.
+        LabelsError: no features where the background should be, no event, or a fold that trains on no label.
     """
     asked = cohort.target(target)
     labels = cohort.labels(target)
@@ -118,7 +118,7 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
             near = did_you_mean(name, asked.classes)
             raise UsageError(f"model.codes: target {target!r} has no class {name!r}; its classes: {known}.{near}")
     task = Task(asked.kind, asked.classes, link=config.target.link, ties=config.target.ties)
-    _refuse_untaught(asked, labels)
+    _refuse_untaught(asked, labels, splits)
     if asked.kind == "survival":
         task = replace(task, edges=time_edges(labels, config))
     elif asked.kind == "regression":
@@ -138,13 +138,20 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     return study
 
 
-def _refuse_untaught(target: Target, labels: Floats) -> None:
-    """Raise LabelsError where no case has the event."""
+def _refuse_untaught(target: Target, labels: Floats, splits: Splits) -> None:
+    """Raise LabelsError where no case has the event, or a fold trains on no case with a label."""
     if target.kind == "survival" and not (labels[:, 1] > 0).any():
         raise LabelsError(
             f"target {target.name!r}: no case has an event, column {target.columns[1]!r} says 0 or nothing of all; "
             "expected 1 where it happened"
         )
+    known = np.asarray(np.isfinite(labels).any(axis=1))
+    for fold in splits.folds:
+        if not known[list(fold.train)].any():
+            raise LabelsError(
+                f"{fold.name}: none of its {len(fold.train)} training cases has a label of {target.name!r}; "
+                "give other splits, or fill in the labels"
+            )
 
 
 def _unit(labels: Floats) -> tuple[float, float]:
