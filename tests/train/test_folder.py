@@ -153,6 +153,12 @@ def test_code_of_a_class_that_the_target_lacks_is_refused(tmp_path: Path) -> Non
         plan(asked, config(model={"codes": {"Tumour": "SCT:108369006"}}), with_model=True)
 
 
+def test_link_of_grades_is_refused_for_a_target_without_them(tmp_path: Path) -> None:
+    asked = Asked(*write_cohort(tmp_path, draw_bags(np.zeros(12)), {"y": ["normal", "tumor"] * 6}), "y")
+    with pytest.raises(UsageError, match=r"target 'y' is binary: target\.link corn is for ordered grades"):
+        plan(asked, config(target={"link": "corn"}), with_model=True)
+
+
 def test_heads_of_more_bytes_than_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, _, _, out = folder_of("binary", tmp_path, head={"aggregate": "transmil", "heads": 2, "landmarks": 2})
     check_members(study)

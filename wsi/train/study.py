@@ -107,7 +107,7 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     """Return the study of one target of a cohort.
 
     Raises:
-        UsageError: a head, background, codes or time bins that this target can't have.
+        UsageError: a head, background, codes, link or time bins that this target can't have.
         LabelsError: no features where the background should be, no event, or a fold that trains on no label.
     """
     asked = cohort.target(target)
@@ -126,6 +126,8 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
         task = replace(task, center=center, scale=scale)
     if asked.kind != "survival" and (config.target.edges or config.target.bins):
         raise UsageError(f"target {target!r} is {asked.kind}: time bins are for survival")
+    if asked.kind != "ordinal" and config.target.link != "cumulative":
+        raise UsageError(f"target {target!r} is {asked.kind}: target.link {config.target.link} is for ordered grades")
     at = config.linear.background
     if at is not None and config.head.aggregate != LINEAR:
         raise UsageError(
