@@ -159,6 +159,14 @@ def test_link_of_grades_is_refused_for_a_target_without_them(tmp_path: Path) -> 
         plan(asked, config(target={"link": "corn"}), with_model=True)
 
 
+def test_search_of_heads_that_are_to_vote_is_refused_before_any_is_trained(tmp_path: Path) -> None:
+    asked = Asked(*write_cohort(tmp_path, draw_bags(np.zeros(12)), {"y": ["normal", "tumor"] * 6}), "y")
+    with pytest.raises(UsageError, match=r"only heads of one shape can vote; set model\.final: refit"):
+        plan(asked, config(search={"trials": 2}), with_model=True)
+    plan(asked, config(search={"trials": 2}), with_model=False)
+    plan(asked, config(search={"trials": 2}, model={"final": "refit"}), with_model=True)
+
+
 def test_heads_of_more_bytes_than_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, _, _, out = folder_of("binary", tmp_path, head={"aggregate": "transmil", "heads": 2, "landmarks": 2})
     check_members(study)
