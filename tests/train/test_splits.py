@@ -12,7 +12,9 @@ from tests.train.make_cohort import write_csv
 from wsi.errors import ArtifactError, LabelsError, LeakError, UsageError
 from wsi.train import Case, Cohort, Fold, Splits, Target, make_splits, read_splits, write_splits
 from wsi.train.seal import SCHEMES, seal
+from wsi.train.settings import TrainConfig
 from wsi.train.split_files import splits_from_file
+from wsi.train.study import plan_splits
 
 BINARY = Target("label", "binary", ("normal", "tumor"))
 
@@ -186,6 +188,15 @@ def test_every_kind_of_target_is_stratified(target: Target, values: Sequence[Map
 def test_numbers_out_of_range_are_usage_errors(wrong: Mapping[str, float]) -> None:
     with pytest.raises(UsageError):
         make_splits(drawn(), **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [({"repeats": 5}, r"repeats: 5 is for repeated-k-fold, found k-fold")],
+)
+def test_settings_that_no_scheme_follows_are_refused(splits: Mapping[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        plan_splits(drawn(), TrainConfig.model_validate({"splits": splits}))
 
 
 def test_too_few_patients_are_told() -> None:

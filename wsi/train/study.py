@@ -88,8 +88,16 @@ class Study:
 
 
 def plan_splits(cohort: Cohort, config: TrainConfig) -> Splits:
-    """Return the folds that the settings ask for; the errors are those of `make_splits`."""
+    """Return the folds that the settings ask for.
+
+    Raises:
+        UsageError: repeats of a scheme that has none. And see `make_splits`.
+    """
     chosen = config.splits
+    if chosen.repeats > 1 and chosen.scheme != "repeated-k-fold":
+        raise UsageError(
+            f"splits.repeats: {chosen.repeats} is for repeated-k-fold, found {chosen.scheme}; give --scheme"
+        )
     return make_splits(
         cohort,
         scheme=chosen.scheme,
