@@ -192,7 +192,7 @@ def test_numbers_out_of_range_are_usage_errors(wrong: Mapping[str, float]) -> No
 
 @pytest.mark.parametrize(
     ("splits", "told"),
-    [({"repeats": 5}, r"repeats: 5 is for repeated-k-fold, found k-fold")],
+    [({"repeats": 5}, r"repeats: 5 is for repeated-k-fold, found k-fold"), ({"scheme": "file"}, "--splits FILE")],
 )
 def test_settings_that_no_scheme_follows_are_refused(splits: Mapping[str, object], told: str) -> None:
     with pytest.raises(UsageError, match=told):

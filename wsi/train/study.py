@@ -91,9 +91,11 @@ def plan_splits(cohort: Cohort, config: TrainConfig) -> Splits:
     """Return the folds that the settings ask for.
 
     Raises:
-        UsageError: repeats of a scheme that has none. And see `make_splits`.
+        UsageError: repeats of a scheme that has none, or folds of a file that wasn't given. And see `make_splits`.
     """
     chosen = config.splits
+    if chosen.scheme == "file":
+        raise UsageError("splits.scheme: file needs the file; give it with --splits FILE")
     if chosen.repeats > 1 and chosen.scheme != "repeated-k-fold":
         raise UsageError(
             f"splits.repeats: {chosen.repeats} is for repeated-k-fold, found {chosen.scheme}; give --scheme"
