@@ -106,7 +106,7 @@ def _from_folders(folder: Path) -> tuple[list[tuple[Path, str, str]], bool]:
         for inner in sorted(folder.iterdir())
         if inner.is_dir()
         for path in sorted(inner.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in SUFFIXES and not any(part[0] == "." for part in path.relative_to(folder).parts)
     ]
     return rows, False
 
