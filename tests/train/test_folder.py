@@ -167,6 +167,14 @@ def test_search_of_heads_that_are_to_vote_is_refused_before_any_is_trained(tmp_p
     plan(asked, config(search={"trials": 2}, model={"final": "refit"}), with_model=True)
 
 
+def test_grades_in_order_of_their_names_are_warned_of(tmp_path: Path) -> None:
+    files = write_cohort(tmp_path, draw_bags(np.zeros(18)), {"g": ["low", "mid", "high"] * 6})
+    warned = plan(Asked(*files, "g:ordinal"), config(), with_model=True).briefing.warnings
+    assert any("in the order of their names: high, low, mid" in one for one in warned)
+    named = plan(Asked(*files, "g:ordinal:low,mid,high"), config(), with_model=True).briefing.warnings
+    assert not any("order of their names" in one for one in named)
+
+
 def test_heads_of_more_bytes_than_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, _, _, out = folder_of("binary", tmp_path, head={"aggregate": "transmil", "heads": 2, "landmarks": 2})
     check_members(study)
