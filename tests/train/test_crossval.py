@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.train.drawn import two_classes
+from tests.train.drawn import draw_bags, two_classes
 from tests.train.studies import cohort_of, config, study_of
-from wsi.errors import ArtifactError, UsageError
+from wsi.errors import ArtifactError, LabelsError, UsageError
 from wsi.train.candidate import Candidate
 from wsi.train.cohort import Cohort
 from wsi.train.crossval import FoldResult, run_folds
+from wsi.train.seal import Fold, seal
 from wsi.train.search import Drawn, choose, propose
-from wsi.train.study import Study
+from wsi.train.study import Study, make_study
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,21 @@ def test_data_digest_changes_with_labels_and_features(cohort: Cohort, tmp_path: 
         made = cohort_of(tmp_path / name, two_classes(6, seed=seed).read, {"grade": labels}, target="grade")  # type: ignore[arg-type]
         digests.add(study_of(made, config()).data_digest)
     assert len(digests) == 3
+
+
+def test_survival_without_an_event_is_refused(tmp_path: Path) -> None:
+    columns = {"t": list(range(1, 13)), "dead": [0] * 12}
+    cohort = cohort_of(tmp_path, draw_bags(np.zeros(12)), columns, target="os:survival:t,dead")
+    with pytest.raises(LabelsError, match=r"target 'os': no case has an event, column 'dead'"):
+        study_of(cohort, config())
+
+
+def test_fold_that_trains_on_no_label_is_refused(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {"t": [*range(1, 13)], "dead": [""] * 6 + [1] * 6}
+    cohort = cohort_of(tmp_path, draw_bags(np.zeros(12)), columns, target="os:survival:t,dead")
+    splits = seal(cohort, "file", [Fold("fold 1", tuple(range(6)), (), tuple(range(6, 12)))])
+    with pytest.raises(LabelsError, match=r"fold 1: none of its 6 training cases has a label of 'os'"):
+        make_study(cohort, splits, config(), target="os")
 
 
 def losses_of(study: Study, folder: Path) -> tuple[Candidate, list[float]]:

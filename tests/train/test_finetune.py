@@ -100,9 +100,27 @@ def test_folders_of_classes_are_read_like_a_table(tmp_path: Path) -> None:
         split_tiles(TileSet(found.tiles[:3], ("a", "b"), True), seed=0, shares=(0.2, 0.2))
 
 
+def test_hidden_files_and_folders_are_no_tiles(tmp_path: Path) -> None:
+    for name in ("a/0.png", "b/0.png", ".trash/0.png", "b/.ipynb_checkpoints/0.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / "a" / "._0.png").write_bytes(b"\0\5\x16\7")  # what macOS lays beside a file
+    found = read_tiles(tmp_path)
+    assert found.classes == ("a", "b")
+    assert [tile.path.relative_to(tmp_path).as_posix() for tile in found.tiles] == ["a/0.png", "b/0.png"]
+
+
 def test_missing_files_are_named_together(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file,label\na.png,x\nb.png,y\n")
     with pytest.raises(LabelsError, match=r"(?s)a\.png.*b\.png"):
+        read_tiles(tmp_path / "t.csv")
+
+
+def test_tile_of_two_lines_or_of_no_group_is_refused(tmp_path: Path) -> None:
+    for name in "abc":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "t.csv").write_text("file,label,patient\na.png,x,p1\nb.png,y,p2\n./a.png,y,p3\nc.png,x,\n")
+    with pytest.raises(LabelsError, match=r"(?s)line 4: \./a\.png stands on line 2.*line 5: column 'patient' is empty"):
         read_tiles(tmp_path / "t.csv")
 
 

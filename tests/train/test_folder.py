@@ -146,6 +146,35 @@ def test_more_folds_than_can_vote_are_refused_before_any_is_trained(tmp_path: Pa
     assert voters(plan(asked, repeated, with_model=True).study) == 2, "the folds of the first repeat vote"
 
 
+def test_code_of_a_class_that_the_target_lacks_is_refused(tmp_path: Path) -> None:
+    asked = Asked(*write_cohort(tmp_path, draw_bags(np.zeros(12)), {"y": ["normal", "tumor"] * 6}), "y")
+    plan(asked, config(model={"codes": {"tumor": "SCT:108369006"}}), with_model=True)
+    with pytest.raises(UsageError, match=r"no class 'Tumour'; its classes: normal, tumor\. Did you mean 'tumor'"):
+        plan(asked, config(model={"codes": {"Tumour": "SCT:108369006"}}), with_model=True)
+
+
+def test_link_of_grades_is_refused_for_a_target_without_them(tmp_path: Path) -> None:
+    asked = Asked(*write_cohort(tmp_path, draw_bags(np.zeros(12)), {"y": ["normal", "tumor"] * 6}), "y")
+    with pytest.raises(UsageError, match=r"target 'y' is binary: target\.link corn is for ordered grades"):
+        plan(asked, config(target={"link": "corn"}), with_model=True)
+
+
+def test_search_of_heads_that_are_to_vote_is_refused_before_any_is_trained(tmp_path: Path) -> None:
+    asked = Asked(*write_cohort(tmp_path, draw_bags(np.zeros(12)), {"y": ["normal", "tumor"] * 6}), "y")
+    with pytest.raises(UsageError, match=r"only heads of one shape can vote; set model\.final: refit"):
+        plan(asked, config(search={"trials": 2}), with_model=True)
+    plan(asked, config(search={"trials": 2}), with_model=False)
+    plan(asked, config(search={"trials": 2}, model={"final": "refit"}), with_model=True)
+
+
+def test_grades_in_order_of_their_names_are_warned_of(tmp_path: Path) -> None:
+    files = write_cohort(tmp_path, draw_bags(np.zeros(18)), {"g": ["low", "mid", "high"] * 6})
+    warned = plan(Asked(*files, "g:ordinal"), config(), with_model=True).briefing.warnings
+    assert any("in the order of their names: high, low, mid" in one for one in warned)
+    named = plan(Asked(*files, "g:ordinal:low,mid,high"), config(), with_model=True).briefing.warnings
+    assert not any("order of their names" in one for one in named)
+
+
 def test_heads_of_more_bytes_than_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, _, _, out = folder_of("binary", tmp_path, head={"aggregate": "transmil", "heads": 2, "landmarks": 2})
     check_members(study)

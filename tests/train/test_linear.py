@@ -93,6 +93,13 @@ def test_background_of_a_held_out_slide_is_not_seen(tmp_path: Path) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_background_of_a_slide_in_another_form_is_of_that_slide(tmp_path: Path) -> None:
+    clots = write_clots(tmp_path / "clots", names=("slides/s001/features.h5", "slides/clot/features.h5"))
+    made = study(tmp_path / "cohort", background=clots)  # its features are s001.h5
+    assert [bag.name for bag in made.background.bags] == ["clot", "s001"]
+    assert [bag.name for bag in made.background.for_cases([0, 2])] == ["clot"]
+
+
 def test_another_background_is_other_data(tmp_path: Path) -> None:
     plain, one, two = (
         study(tmp_path / name, background=at).data_digest

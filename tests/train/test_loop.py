@@ -36,6 +36,17 @@ def fit(
     return made, made.run(path, key="k")
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_shares_of_features_are_taken_on_a_gpu(tmp_path: Path) -> None:
+    cases, recipe = two_classes(12), FAST.model_copy(update={"device": "cuda", "precision": "fp32", "epochs": 1})
+    made = Fit(start_head(SPEC, DIM, seed=1), TWO, recipe, cases, range(12), (), 1, np.full(DIM, 2.0))
+    made.run(tmp_path / "checkpoint", key="k")
+    plain = start_head(SPEC, DIM, seed=1)
+    fit_standard(plain, cases.read, range(12))
+    assert torch.allclose(made.head.norm.std.cpu() * 2, plain.norm.std)
+
+
 def test_tumor_in_half_of_the_tiles_is_learned(tmp_path: Path) -> None:
     cases = two_classes(36)
     made, epochs = fit(cases, tmp_path / "c")

@@ -1,6 +1,7 @@
 """A classifier of pictures from labels to a model folder that reads."""
 
 import csv
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from wsi.train.picture_network import as_head, classifier_of
 from wsi.train.picture_run import PictureRun, final_fitting, plan_pictures, train_pictures
 from wsi.train.picture_settings import PictureConfig
 from wsi.train.picture_text import picture_text
+from wsi.train.pictures import Picture, read_picture
 
 COUNT = 36
 
@@ -119,6 +121,20 @@ def test_changed_pictures_are_figured_beside(run: PictureRun) -> None:
     over = [line.over for line in run.learned[1].lines]
     assert "held-out cases, redder" in over
     assert "held-out cases, of half the px" in over
+
+
+def test_audit_holds_a_picture_or_two_at_a_time(run: PictureRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[weakref.ref[np.ndarray]] = []
+
+    def watched(path: Path) -> Picture:
+        picture = read_picture(path)
+        held.append(weakref.ref(picture.pixels))
+        assert sum(one() is not None for one in held) <= 2
+        return picture
+
+    monkeypatch.setattr("wsi.train.picture_audit.read_picture", watched)
+    audit_pictures(run)
+    assert len(held) == COUNT
 
 
 def test_the_folder_reads_as_its_card_says(model: Path, run: PictureRun) -> None:

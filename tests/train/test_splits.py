@@ -12,7 +12,9 @@ from tests.train.make_cohort import write_csv
 from wsi.errors import ArtifactError, LabelsError, LeakError, UsageError
 from wsi.train import Case, Cohort, Fold, Splits, Target, make_splits, read_splits, write_splits
 from wsi.train.seal import SCHEMES, seal
+from wsi.train.settings import TrainConfig
 from wsi.train.split_files import splits_from_file
+from wsi.train.study import plan_splits
 
 BINARY = Target("label", "binary", ("normal", "tumor"))
 
@@ -188,6 +190,15 @@ def test_numbers_out_of_range_are_usage_errors(wrong: Mapping[str, float]) -> No
         make_splits(drawn(), **wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [({"repeats": 5}, r"repeats: 5 is for repeated-k-fold, found k-fold"), ({"scheme": "file"}, "--splits FILE")],
+)
+def test_settings_that_no_scheme_follows_are_refused(splits: Mapping[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        plan_splits(drawn(), TrainConfig.model_validate({"splits": splits}))
+
+
 def test_too_few_patients_are_told() -> None:
     with pytest.raises(LabelsError, match="4 patients can't make 5 parts"):
         make_splits(drawn(4))
@@ -312,6 +323,7 @@ def test_given_leak_is_refused_with_names(tmp_path: Path) -> None:
         ([{"slide": "p000s0", "split": "train"}, {"slide": "p001s0", "split": "3"}], "expected train, val and test"),
         ([{"slide": "p000s0", "split": ""}], "line 2: column 'split' is empty"),
         ([{"slide": "p000s0", "split": "train"}], "tests 0"),
+        ([{"slide": "p000s0", "split": "train"}, {"slide": "p001s0", "split": "val"}], "tests 0; expected both"),
         ([{"slide": "p000s0", "fold": "1"}], "one fold only"),
         ([{"slide": "p000s0", "label": "1"}], "expected a slide, case or patient and a column split or fold"),
     ],

@@ -11,6 +11,7 @@ from wsi.encode import Features, require_same_encoder
 from wsi.errors import UsageError
 from wsi.train.cohort import Cohort
 from wsi.train.locate import BagFile, locate, read_bag
+from wsi.train.names import Names
 
 TILES = 64
 """Most tiles that are taken of a bag, evenly spaced: neighbors look alike."""
@@ -18,15 +19,15 @@ TILES = 64
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Bags of background tiles. owners: the case whose slide has a bag's name; such a bag is made from that slide."""
+    """Bags of background tiles. owners: the cases whose slide has a bag's name; such a bag is made from that slide."""
 
     bags: tuple[BagFile, ...] = ()
-    owners: Mapping[str, int] = field(default_factory=dict)
+    owners: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def for_cases(self, train: Sequence[int]) -> tuple[BagFile, ...]:
         """Return the bags that training on these cases may see: none that was made from another case's slide."""
         known = set(train)
-        return tuple(bag for bag in self.bags if self.owners.get(bag.name) in (*known, None))
+        return tuple(bag for bag in self.bags if known.issuperset(self.owners.get(bag.name, ())))
 
 
 def find_background(folder: Path | None, cohort: Cohort) -> Background:
@@ -37,9 +38,9 @@ def find_background(folder: Path | None, cohort: Cohort) -> Background:
     """
     if folder is None:
         return Background()
-    cases = {cohort.files[slide].name: at for at, case in enumerate(cohort.cases) for slide in case.slides}
-    bags = locate(folder).bags
-    return Background(bags, {bag.name: cases[bag.name] for bag in bags if bag.name in cases})
+    cases = {cohort.files[slide]: at for at, case in enumerate(cohort.cases) for slide in case.slides}
+    bags, slides = locate(folder).bags, Names(cases)
+    return Background(bags, {bag.name: tuple(cases[file] for file in slides.find(bag.name)) for bag in bags})
 
 
 def background_tiles(bags: Sequence[BagFile], *, header: Features) -> NDArray[np.float32]:

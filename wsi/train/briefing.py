@@ -9,7 +9,7 @@ import scipy
 from numpy.typing import NDArray
 
 from wsi.table import SHOWN
-from wsi.train.cohort import Case, Cohort, told
+from wsi.train.cohort import GRADES_BY_NAME, Case, Cohort, told
 from wsi.train.labels import Target
 from wsi.train.seal import SIDES, Fold, Splits
 from wsi.train.sections import Section, as_markdown, as_text
@@ -167,6 +167,7 @@ def _warnings(cohort: Cohort, splits: Splits | None) -> Iterator[str]:
     for target in cohort.targets:
         yield from _warn_target(cohort, target)
         yield from _warn_site(cohort, target)
+    yield from (finding.message for finding in cohort.findings if finding.code == GRADES_BY_NAME)
     slides = Counter(case.patient for case in cohort.cases)
     patient, count = slides.most_common(1)[0] if slides else ("", 0)
     if count > 1 and count > LARGE_PATIENT * len(cohort):

@@ -10,6 +10,7 @@ from wsi.train.labels import Target, Value
 from wsi.train.locate import BagFile
 
 NOT_TOLD = "patients-not-told"
+GRADES_BY_NAME = "grades-by-name"
 
 
 @dataclass(frozen=True, slots=True)

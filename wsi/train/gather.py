@@ -8,7 +8,7 @@ from typing import Literal
 
 from wsi.errors import LabelsError
 from wsi.table import SHOWN, Problems, Table, read_table
-from wsi.train.cohort import NOT_TOLD, Case, Cohort, Finding
+from wsi.train.cohort import GRADES_BY_NAME, NOT_TOLD, Case, Cohort, Finding
 from wsi.train.labels import Target, Value, Wanted, infer_target, natural, parse_wanted
 from wsi.train.leaks import OnDuplicates, name_patients
 from wsi.train.locate import Located, locate
@@ -96,6 +96,7 @@ def assemble(
     labeled = [case for case in cases if any(value is not None for value in case.targets.values())]
     findings = [
         *_told_columns(columns, known),
+        *_told_grades(ask.targets, known),
         *told,
         *_told_lines(matched, entries, whole, located),
         *_told_cases(cases, labeled, known, entries),
@@ -157,6 +158,17 @@ def _told_columns(columns: Columns, targets: Sequence[Target]) -> Iterator[Findi
             classes = ", ".join(target.classes)
             yield Finding(
                 "ordered-classes", f"{target.name}: the classes {classes} may be grades; ask for ordinal then"
+            )
+
+
+def _told_grades(asked: Sequence[str | Wanted], targets: Sequence[Target]) -> Iterator[Finding]:
+    for one, target in zip(asked, targets, strict=True):
+        wanted = parse_wanted(one) if isinstance(one, str) else one
+        if target.kind == "ordinal" and not wanted.classes and not any(map(str.isdigit, "".join(target.classes))):
+            yield Finding(
+                GRADES_BY_NAME,
+                f"{target.name}: the grades are taken in the order of their names: {', '.join(target.classes)}; where that "
+                f"isn't from low to high, name them, as in {target.name}:ordinal:low,mid,high",
             )
 
 

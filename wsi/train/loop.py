@@ -91,7 +91,7 @@ class Fit:
         """Take from the training bags what isn't learned by steps."""
         fit_standard(self.head, self.cases.read, self.train)
         if self.shares is not None:
-            self.head.norm.std.div_(torch.from_numpy(self.shares))
+            self.head.norm.std.div_(torch.from_numpy(self.shares).to(self.device))
         if self.task.edges and self.train:
             times, events = self._labels(self.train).T
             start_logits(self.head, base_logits(times, events > 0, edges=torch.tensor(self.task.edges)))

@@ -17,7 +17,7 @@ HEADER = 1 << 17
 
 
 def check_members(study: Study) -> None:
-    """Refuse more or larger heads than a model folder can have.
+    """Refuse more or larger heads than a model folder can have, and those that may be of several shapes.
 
     Raises:
         UsageError: it says what to change.
@@ -27,6 +27,11 @@ def check_members(study: Study) -> None:
         raise UsageError(
             f"{members} folds: a model has at most {MAX_MEMBERS} heads that vote; set model.final: refit (--final refit), "
             "or make fewer folds"
+        )
+    if members > 1 and study.config.search.trials > 1:
+        raise UsageError(
+            "a search lets each fold choose its own shape of head, and only heads of one shape can vote; set model.final: "
+            "refit (--final refit)"
         )
     instead = "lower head.hidden" + ("" if members == 1 else ", set model.final: refit, or make fewer folds")
     check_bytes([study.spec] * members, study.bags.dim, instead=instead)

@@ -1,5 +1,7 @@
 """What trivial traits of pictures tell of the label: as the files are, and as the network sees them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from wsi.evaluate import Figure
@@ -21,8 +23,8 @@ def audit_pictures(run: PictureRun) -> list[Line]:
     """
     cohort, asked = run.plan.cohort, run.plan.config.asked[0]
     first = cohort.target(asked.column)
-    files = [read_picture(cohort.files[case.slides[0]].path) for case in cohort.cases]
-    seen = [Picture(run.cases([at])[0], 0) for at in range(len(cohort))]
+    files = (read_picture(cohort.files[case.slides[0]].path) for case in cohort.cases)
+    seen = (Picture(run.cases([at])[0], 0) for at in range(len(cohort)))
     found = []
     for when, pictures in ((BEFORE, files), (AFTER, seen)):
         for trait, values in _columns(pictures).items():
@@ -32,8 +34,9 @@ def audit_pictures(run: PictureRun) -> list[Line]:
     return found
 
 
-def _columns(pictures: list[Picture]) -> dict[str, Floats]:
-    told = [picture_traits(one) for one in pictures]
+def _columns(pictures: Iterable[Picture]) -> dict[str, Floats]:
+    """Return each trait as `(cases, values)`; of the pictures, which may be of many million px, one is held at a time."""
+    told = list(map(picture_traits, pictures))
     return {name: np.array([one[name] for one in told]) for name in told[0]}
 
 

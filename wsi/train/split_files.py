@@ -135,7 +135,9 @@ def _by_side(placed: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
 
 
 def _fold(name: str, sides: Mapping[str, Sequence[int]], table: Table) -> Fold:
-    if not sides["train"] or not (sides["test"] or sides["validation"]):
-        raise LabelsError(f"{table.path}: {name} trains on {len(sides['train'])} cases and tests {len(sides['test'])}")
+    if not sides["train"] or not sides["test"]:
+        raise LabelsError(
+            f"{table.path}: {name} trains on {len(sides['train'])} cases and tests {len(sides['test'])}; expected both"
+        )
     train, validation, test = (tuple(sorted(set(sides[side]))) for side in SIDES)
     return Fold(name, train, validation, test)

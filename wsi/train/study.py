@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsi.errors import UsageError
+from wsi.errors import LabelsError, UsageError, did_you_mean
 from wsi.mil import HeadSpec, make_head
 from wsi.publish import sha256_bytes, sha256_file
 from wsi.train.background import Background, find_background
@@ -88,8 +88,18 @@ class Study:
 
 
 def plan_splits(cohort: Cohort, config: TrainConfig) -> Splits:
-    """Return the folds that the settings ask for; the errors are those of `make_splits`."""
+    """Return the folds that the settings ask for.
+
+    Raises:
+        UsageError: repeats of a scheme that has none, or folds of a file that wasn't given. And see `make_splits`.
+    """
     chosen = config.splits
+    if chosen.scheme == "file":
+        raise UsageError("splits.scheme: file needs the file; give it with --splits FILE")
+    if chosen.repeats > 1 and chosen.scheme != "repeated-k-fold":
+        raise UsageError(
+            f"splits.repeats: {chosen.repeats} is for repeated-k-fold, found {chosen.scheme}; give --scheme"
+        )
     return make_splits(
         cohort,
         scheme=chosen.scheme,
@@ -107,12 +117,18 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     """Return the study of one target of a cohort.
 
     Raises:
-        UsageError: a head, background or time bins that this target can't have.
-        LabelsError: no features where the background should be.
+        UsageError: a head, background, codes, link or time bins that this target can't have.
+        LabelsError: no features where the background should be, no event, or a fold that trains on no label.
     """
     asked = cohort.target(target)
     labels = cohort.labels(target)
+    for name in config.model.codes:
+        if name not in asked.classes:
+            known = ", ".join(asked.classes) or "none"
+            near = did_you_mean(name, asked.classes)
+            raise UsageError(f"model.codes: target {target!r} has no class {name!r}; its classes: {known}.{near}")
     task = Task(asked.kind, asked.classes, link=config.target.link, ties=config.target.ties)
+    _refuse_untaught(asked, labels, splits)
     if asked.kind == "survival":
         task = replace(task, edges=time_edges(labels, config))
     elif asked.kind == "regression":
@@ -120,6 +136,8 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
         task = replace(task, center=center, scale=scale)
     if asked.kind != "survival" and (config.target.edges or config.target.bins):
         raise UsageError(f"target {target!r} is {asked.kind}: time bins are for survival")
+    if asked.kind != "ordinal" and config.target.link != "cumulative":
+        raise UsageError(f"target {target!r} is {asked.kind}: target.link {config.target.link} is for ordered grades")
     at = config.linear.background
     if at is not None and config.head.aggregate != LINEAR:
         raise UsageError(
@@ -130,6 +148,22 @@ def make_study(cohort: Cohort, splits: Splits, config: TrainConfig, *, target: s
     with torch.device("meta"):
         make_head(study.spec, 1)  # refuses what no head can be
     return study
+
+
+def _refuse_untaught(target: Target, labels: Floats, splits: Splits) -> None:
+    """Raise LabelsError where no case has the event, or a fold trains on no case with a label."""
+    if target.kind == "survival" and not (labels[:, 1] > 0).any():
+        raise LabelsError(
+            f"target {target.name!r}: no case has an event, column {target.columns[1]!r} says 0 or nothing of all; "
+            "expected 1 where it happened"
+        )
+    known = np.asarray(np.isfinite(labels).any(axis=1))
+    for fold in splits.folds:
+        if not known[list(fold.train)].any():
+            raise LabelsError(
+                f"{fold.name}: none of its {len(fold.train)} training cases has a label of {target.name!r}; "
+                "give other splits, or fill in the labels"
+            )
 
 
 def _unit(labels: Floats) -> tuple[float, float]:

@@ -80,7 +80,8 @@ def _from_table(path: Path) -> tuple[list[tuple[Path, str, str]], bool]:
     if file is None or label is None:
         raise LabelsError(f"{path}: columns {', '.join(table.columns)}; expected file, label and maybe group")
     problems = Problems(path)
-    rows = []
+    rows: list[tuple[Path, str, str]] = []
+    first: dict[Path, int] = {}
     for row in table.rows:
         name, said = row.get(file), row.get(label)
         if name is None or said is None:
@@ -88,6 +89,10 @@ def _from_table(path: Path) -> tuple[list[tuple[Path, str, str]], bool]:
         at = path.parent / name
         if not at.is_file():
             problems.add(f"line {row.line}: no file {name}")
+        elif (earlier := first.setdefault(at.resolve(), row.line)) != row.line:
+            problems.add(f"line {row.line}: {name} stands on line {earlier}, too; expected one line a tile")
+        if group is not None and row.get(group) is None:
+            problems.add(f"line {row.line}: column {group!r} is empty; every line needs it, or none")
         rows.append((at, said, row.get(group) or name))
     problems.raise_any()
     return rows, group is not None
@@ -101,7 +106,7 @@ def _from_folders(folder: Path) -> tuple[list[tuple[Path, str, str]], bool]:
         for inner in sorted(folder.iterdir())
         if inner.is_dir()
         for path in sorted(inner.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in SUFFIXES and not any(part[0] == "." for part in path.relative_to(folder).parts)
     ]
     return rows, False
 
