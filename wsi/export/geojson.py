@@ -238,25 +238,26 @@ def tile_objects(result: Result, scores: Scores, scale: Scale, area: Bounds, loo
     corners, kept = _rectangles(scores.coords, scale, area)
     columns = [scores.score, scores.attention, percentile(scores.attention)]
     values = np.stack(columns, axis=1).astype(np.float64)[kept]
-    is_hot = (scores.score >= looks.threshold)[kept]
+    is_hot, coords = (scores.score >= looks.threshold)[kept], scores.coords[kept]
     seed = _seed(result)
-    px = {edge: f"{edge:.10g}" for edge in np.unique(corners[kept]).tolist()}  # tiles in rows share most of them
+    edges, places = np.unique(corners[kept], return_inverse=True)
+    px, places = [f"{edge:.10g}" for edge in edges.tolist()], places.reshape(-1, 4)  # tiles in rows share most of them
     for start in range(0, len(values), _BATCH):
         batch = slice(start, start + _BATCH)
         rows = zip(
-            corners[kept][batch].tolist(),
-            values[batch].tolist(),
+            *([px[place] for place in edge] for edge in places[batch].T.tolist()),
+            *values[batch].T.tolist(),
             is_hot[batch].tolist(),
-            scores.coords[kept][batch].tolist(),
+            *coords[batch].T.tolist(),
             strict=True,
         )
         yield ",\n".join(
             f'{{"type":"Feature","id":"{_uuid(seed, f"tile {x} {y}")}",'
             f'"geometry":{{"type":"Polygon","coordinates":'
-            f"[[[{px[a]},{px[b]}],[{px[c]},{px[b]}],[{px[c]},{px[d]}],[{px[a]},{px[d]}],[{px[a]},{px[b]}]]]}},"
+            f"[[[{a},{b}],[{c},{b}],[{c},{d}],[{a},{d}],[{a},{b}]]]}},"
             f'"properties":{{"objectType":"tile",{kinds[is_tumor]}"isLocked":true,'
             f'"measurements":{{{labels[0]}{p:.4f},{labels[1]}{weight:.6g},{labels[2]}{rank:.5g}}}}}}}'
-            for (a, b, c, d), (p, weight, rank), is_tumor, (x, y) in rows
+            for a, b, c, d, p, weight, rank, is_tumor, x, y in rows
         )
 
 
