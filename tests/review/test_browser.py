@@ -22,7 +22,6 @@ from tests.review.browser import (
     PALE,
     Server,
     at_rest,
-    browser,
     chromium,
     draw_slides,
     open_page,
@@ -78,13 +77,6 @@ def shared(home: Path, finished: Path) -> Iterator[Server]:
     """A server for those who only look."""
     with Server(home, finished) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    assert CHROMIUM is not None
-    with browser(CHROMIUM) as found:
-        yield found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.review.browser import at_rest, browser, chromium, open_page
+from tests.review.browser import at_rest, chromium, open_page
 from tests.review.cohort import TOKEN, DrawnTiles, make_out, open_folder
 from tests.review.serving import running
 from wsi.review import make_app
@@ -17,13 +17,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; WSI_CHROMIUM may name one"),
 ]
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    assert CHROMIUM is not None
-    with browser(CHROMIUM) as found:
-        yield found
 
 
 @pytest.fixture
@@ -98,12 +91,14 @@ def test_whole_slide_is_seen_when_it_is_turned(page: Page) -> None:
     page.set_viewport_size({"width": 1800, "height": 700})
     page.keyboard.press("r")
     page.keyboard.press("0")
-    page.wait_for_function(
+    page.wait_for_function("() => WSI.desk.stage.main.viewer.camera.rotation !== 0")
+    at_rest(page)
+    seen, (width, height) = page.evaluate(
         """() => { const { camera } = WSI.desk.stage.main.viewer; const { x, y, width, height } = camera.bounds;
-          const { left, top, right, bottom } = camera.seen();
-          return !camera.isMoving && camera.rotation !== 0 &&
-            Math.max(left - x, top - y, x + width - right, y + height - bottom) < 1; }"""
+          return [camera.seen(), [x + width, y + height]]; }"""
     )
+    assert seen["left"] <= 0 <= width <= seen["right"]
+    assert seen["top"] <= 0 <= height <= seen["bottom"]
 
 
 def test_layer_that_comes_late_is_not_shown_over_the_one_chosen_after_it(page: Page) -> None:
