@@ -87,10 +87,17 @@ def test_slide_opened_while_the_one_before_still_turns_is_upright(page: Page) ->
     assert page.evaluate("() => WSI.desk.stage.main.viewer.camera.rotation") == 0
 
 
-def test_whole_slide_is_seen_when_it_is_turned(page: Page) -> None:
-    page.set_viewport_size({"width": 1800, "height": 700})
+@pytest.mark.parametrize("when", ["before", "on its way"])
+def test_whole_slide_is_seen_when_it_is_turned(page: Page, when: str) -> None:
+    if when == "before":
+        page.set_viewport_size({"width": 1800, "height": 700})
+        page.wait_for_function("() => WSI.desk.stage.main.viewer.camera.height < 700")
+        at_rest(page)
     page.keyboard.press("r")
     page.keyboard.press("0")
+    if when == "on its way":
+        page.set_viewport_size({"width": 1800, "height": 700})
+        page.wait_for_function("() => WSI.desk.stage.main.viewer.camera.height < 700")
     page.wait_for_function("() => WSI.desk.stage.main.viewer.camera.rotation !== 0")
     at_rest(page)
     seen, (width, height) = page.evaluate(

@@ -72,7 +72,8 @@
     resize() {
       const { clientWidth: width, clientHeight: height } = this.host;
       const dense = window.devicePixelRatio || 1;
-      const wasFitting = Math.abs(this.camera.scale / this.camera.fitting - 1) < 1e-3;
+      const scale = this.camera.flying?.to.scale ?? this.camera.scale; // also on its way there
+      const wasFitting = Math.abs(scale / this.camera.fitting - 1) < 1e-3;
       for (const canvas of [this.below, this.above]) {
         canvas.width = Math.max(1, Math.round(width * dense));
         canvas.height = Math.max(1, Math.round(height * dense));
