@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).parents[1]
 SECTIONS = {name: field.default for name, field in Config.model_fields.items() if isinstance(field.default, BaseModel)}
 FIELDS = [("", "model")] + [(name, key) for name, section in SECTIONS.items() for key in type(section).model_fields]
 TEXTS = {"model", "reader", "mpp_table", "polygons", "encoder", "weights", "precision", "device", "origin"}
-SWITCHES = {"mpp_override", "scaled"}
+SWITCHES = {"fused", "mpp_override", "scaled"}
 
 
 @dataclass(frozen=True, slots=True)

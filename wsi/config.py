@@ -77,11 +77,15 @@ class EncodeConfig(Strict):
     weights: str | None = None
     """A local weights file for the encoder."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """What the encoder computes in. auto: on a GPU what its publishers run it in; on a CPU bf16 where the processor has it
-    and the features stay the same (cosine above 0.9995 on drawn tiles), else fp32."""
+    """What the encoder computes in. auto: on a GPU what its publishers run it in; on a CPU bf16, in all layers or
+    after the first twelve, where the processor has it and the features stay the same (cosine above 0.9995 on drawn tiles),
+    else fp32."""
     backend: Literal["torch", "openvino", "onnxruntime"] = "torch"
     """What runs the encoder. openvino, onnxruntime: on the CPU, faster, once `pip install "wsi-run[openvino]"` (or
     [onnxruntime]) is done. Their features are kept apart from torch's, so this is never chosen by itself."""
+    fused: bool = True
+    """On a CPU, torch does norms and activations together with the layers before them, twice as fast, where features stay
+    the same but for rounding (cosine above 0.999999 on drawn tiles). false: layer by layer."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     """None: fixed on a CPU, found by itself on a GPU."""
     device: str = "auto"

@@ -1,6 +1,6 @@
 """Whole runs to features on the CPU, three kinds of network, beside a short script in fp32 over OpenSlide's tiles.
 
-    python scripts/bench/encode.py --slide SLIDE
+    python scripts/bench/encode.py --slide SLIDE --slide SLIDE
 
 Ours is `wsi-run encode` with everything at its default, once by each back end that is installed; the peer,
 scripts/bench/plain_loop.py, gets the coordinates for nothing. Both are whole commands: imports and start are counted in
@@ -8,8 +8,8 @@ both, tissue and records in ours. What a command costs on a slide of a few tiles
 a back end makes its graph, and again. Features of both are compared before a figure counts; at the slide's own scale
 both see the very same px, so that what differs is the network's doing.
 
-Weights are random, the same for all, but for the statistics of batch norms, which are those of the slide's tiles as in
-a trained network: without them some random networks give features near zero, which no half precision keeps.
+Weights are random, the same for all, but for the statistics of batch norms, which are those of a slide's tiles as in a
+trained network: without them some random networks give features near zero, which no half precision keeps.
 
 The aims are for processors that multiply bf16; on others the table is the same and claims nothing of ratios.
 """
@@ -19,10 +19,11 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -53,19 +54,20 @@ CALIBRATED_ON = 64
 class Bench:
     """What stays the same over all runs."""
 
-    slide: Path
+    slides: Path
+    """A folder of slides."""
     few: Path
-    """A slide of a dozen tiles."""
+    """A folder with a slide of a dozen tiles."""
     scratch: Path
     threads: int
     mpp: float
 
     @functools.cached_property
-    def coords(self) -> Path:
-        return plan(self, self.slide)
+    def coords(self) -> dict[Path, Path]:
+        return plan(self, self.slides)
 
     @functools.cached_property
-    def few_coords(self) -> Path:
+    def few_coords(self) -> dict[Path, Path]:
         return plan(self, self.few)
 
     def settings(self, name: str) -> Path:
@@ -90,8 +92,13 @@ class Ran:
 def main() -> None:
     """Measure, print the table, exit 1 when a claim doesn't hold."""
     parser = arguments(__doc__)
-    parser.add_argument("--slide", type=Path, help="a slide that OpenSlide opens; without it one is drawn")
-    parser.add_argument("--mpp", type=float, help="µm per px of the tiles; left out: the slide's own")
+    parser.add_argument(
+        "--slide",
+        type=Path,
+        action="append",
+        help="a slide that OpenSlide opens; all go through one command; else one is drawn",
+    )
+    parser.add_argument("--mpp", type=float, help="µm per px of the tiles; left out: the first slide's own")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2, help="of the encoder, in both")
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
@@ -102,11 +109,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
         os.environ["XDG_CACHE_HOME"] = str(here / "cache")
-        slide = chosen.slide or draw(here / "drawn.svs", 32_000)
-        mpp = chosen.mpp or float(openslide.OpenSlide(slide).properties[openslide.PROPERTY_NAME_MPP_X])
-        bench = Bench(slide, draw(here / "few.svs", 1_200, mpp=mpp), here, chosen.threads, mpp)
-        with h5py.File(bench.coords) as file:
-            count = len(file["coords"])
+        slides, few = here / "slides", here / "few"
+        for folder in (slides, few):
+            folder.mkdir()
+        for slide in chosen.slide or [draw(here / "drawn.svs", 32_000)]:
+            (slides / slide.name).symlink_to(slide.absolute())
+        first = min(slides.iterdir())
+        mpp = chosen.mpp or float(openslide.OpenSlide(first).properties[openslide.PROPERTY_NAME_MPP_X])
+        draw(few / "few.svs", 1_200, mpp=mpp)
+        bench = Bench(slides, few, here, chosen.threads, mpp)
+        count = sum(len(places_of(coords)[0]) for coords in bench.coords.values())
         rows, claims = [], []
         for name in chosen.networks:
             found = compare(bench, name, chosen.backends, chosen.rounds)
@@ -123,7 +135,8 @@ def main() -> None:
         "start of ours",
         "of plain",
     )
-    print(f"{slide.name}, {count} tiles\n\n{table(head, rows)}")
+    names = ", ".join(slide.name for slide in bench.coords)
+    print(f"{names}: {count} tiles\n\n{table(head, rows)}")
     if not cpu_has_bf16():
         print("\nThis processor doesn't multiply bf16: ratios are of fp32, and no claim is made of them.")
     close(claims, chosen.json)
@@ -143,14 +156,14 @@ def compare(
     """Run the peer and ours by each back end in turn; return the table's rows and the claims of a network."""
     make_weights(name, bench)
     starts = {one: [ours(bench, name, one, bench.few).cost.cpu_s for _ in range(2)] for one in backends}
-    plain_start = plain(bench, name, bench.few, bench.few_coords)[0].cpu_s
+    plain_start = plain(bench, name, bench.few_coords)[0].cpu_s
     ran: dict[str, list[Ran]] = {one: [] for one in backends}
     peers = []
     for _ in range(rounds):
-        cost, expected = plain(bench, name, bench.slide, bench.coords)
+        cost, expected = plain(bench, name, bench.coords)
         peers.append(cost.cpu_s)
         for one in backends:
-            ran[one].append(ours(bench, name, one, bench.slide))
+            ran[one].append(ours(bench, name, one, bench.slides))
             print(f"{name}, {one}: {ran[one][-1].cost.cpu_s:.1f} CPU s, plain {cost.cpu_s:.1f}", file=sys.stderr)
     rows: list[Sequence[object]] = []
     claims = []
@@ -168,29 +181,36 @@ def compare(
     return rows, claims
 
 
-def plan(bench: Bench, slide: Path) -> Path:
-    """Return the coordinates of a slide's tiles, as `wsi-run tile` plans them."""
-    out = bench.scratch / f"tiles-{slide.stem}"
-    command = [sys.executable, "-m", "wsi.cli", "tile", str(slide), "-o", str(out), "-q"]
+def plan(bench: Bench, slides: Path) -> dict[Path, Path]:
+    """Return the coordinates of each slide's tiles, as `wsi-run tile` plans them."""
+    out = bench.scratch / f"tiles-{slides.name}"
+    command = [sys.executable, "-m", "wsi.cli", "tile", str(slides), "-o", str(out), "-q"]
     measure([*command, "--tile-px", str(TILE_PX), "--tile-mpp", str(bench.mpp)])
-    return next(out.glob("slides/*/coords.h5"))
+    return {slide: next(out.glob(f"slides/{slide.stem}-*/coords.h5")) for slide in sorted(slides.iterdir())}
 
 
-def ours(bench: Bench, name: str, backend: str, slide: Path) -> Ran:
-    """Encode a slide into a fresh folder."""
+def places_of(coords: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the places of a slide's tiles, and what is told of them."""
+    with h5py.File(coords) as file:
+        return file["coords"][:], dict(file["coords"].attrs)
+
+
+def ours(bench: Bench, name: str, backend: str, slides: Path) -> Ran:
+    """Encode slides into a fresh folder."""
     with tempfile.TemporaryDirectory(dir=bench.scratch) as out:
-        command = [sys.executable, "-m", "wsi.cli", "encode", str(slide), "-o", out, "-q"]
+        command = [sys.executable, "-m", "wsi.cli", "encode", str(slides), "-o", out, "-q"]
         cost = measure([*command, "-c", str(bench.settings(name)), "--backend", backend])
-        found = read_features(next(Path(out).glob("slides/*/features.h5")))
-    assert found.identity is not None
-    return Ran(cost, found.features, found.identity.precision)
+        found = [read_features(path) for path in sorted(Path(out).glob("slides/*/features.h5"))]
+    assert found[0].identity is not None
+    return Ran(cost, np.concatenate([one.features for one in found]), found[0].identity.precision)
 
 
-def plain(bench: Bench, name: str, slide: Path, coords: Path) -> tuple[Cost, np.ndarray]:
+def plain(bench: Bench, name: str, coords: Mapping[Path, Path]) -> tuple[Cost, np.ndarray]:
     """Run the short script on the same tiles; return what it cost and its features."""
     theirs = bench.scratch / "plain.npy"
+    slides, places = (os.pathsep.join(map(str, paths)) for paths in (coords.keys(), coords.values()))
     script = [sys.executable, str(Path(__file__).with_name("plain_loop.py"))]
-    cost = measure([*script, str(slide), str(coords), str(bench.weights(name)), str(bench.threads), name, str(theirs)])
+    cost = measure([*script, slides, places, str(bench.weights(name)), str(bench.threads), name, str(theirs)])
     return cost, np.load(theirs)
 
 
@@ -202,10 +222,10 @@ def make_weights(name: str, bench: Bench) -> None:
     norms = [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     if norms:
         mean, std = (torch.tensor(told[key]).view(3, 1, 1) for key in ("mean", "std"))
-        with h5py.File(bench.coords) as file:
-            places, about = file["coords"][:], dict(file["coords"].attrs)
+        slide, coords = next(iter(bench.coords.items()))
+        places, about = places_of(coords)
         every = max(1, len(places) // CALIBRATED_ON)
-        tiles = np.stack(list(read_tiles(bench.slide, places[::every][:CALIBRATED_ON], about)))
+        tiles = np.stack(list(read_tiles(slide, places[::every][:CALIBRATED_ON], about)))
         for layer in norms:
             layer.momentum = 1.0
         network.train()

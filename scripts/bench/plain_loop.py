@@ -4,6 +4,7 @@ The peer of scripts/bench/pipeline.py and encode.py, on the very tiles that wsi-
 """
 
 import functools
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,20 +24,24 @@ BATCH = 32
 
 
 def main() -> None:
-    """Encode the tiles of an HDF5 file with coords: plain_loop.py SLIDE COORDS WEIGHTS THREADS [NETWORK FEATURES]."""
-    slide_path, coords_path, weights, threads = sys.argv[1:5]
+    """Encode the tiles of HDF5 files with coords: plain_loop.py SLIDES COORDS WEIGHTS THREADS [NETWORK FEATURES].
+
+    Several slides and their coordinates are joined by colons, as folders in PATH are.
+    """
+    slides, coords_files, weights, threads = sys.argv[1:5]
     torch.set_num_threads(int(threads))
     network, mean, std = shipped() if len(sys.argv) < 6 else of_timm(sys.argv[5])
     network.load_state_dict({name: tensor.float() for name, tensor in load_file(weights).items()}, strict=False)
     network.eval()
-    with h5py.File(coords_path) as file:
-        coords, about = file["coords"][:], dict(file["coords"].attrs)
     found = []
-    with torch.inference_mode():
-        for start in range(0, len(coords), BATCH):
-            tiles = list(read_tiles(Path(slide_path), coords[start : start + BATCH], about))
-            images = torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2).float() / 255
-            found.append(network((images - mean) / std).numpy())
+    for slide, coords_file in zip(slides.split(os.pathsep), coords_files.split(os.pathsep), strict=True):
+        with h5py.File(coords_file) as file:
+            coords, about = file["coords"][:], dict(file["coords"].attrs)
+        with torch.inference_mode():
+            for start in range(0, len(coords), BATCH):
+                tiles = list(read_tiles(Path(slide), coords[start : start + BATCH], about))
+                images = torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2).float() / 255
+                found.append(network((images - mean) / std).numpy())
     if len(sys.argv) > 6:
         np.save(sys.argv[6], np.concatenate(found))
 

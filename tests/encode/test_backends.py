@@ -165,16 +165,25 @@ def test_other_features_than_torchs_are_refused(backend: Backend, vit: Path, mon
         of_vit(vit, backend)
 
 
-@pytest.mark.parametrize(("noise", "expected"), [(0.0, "bf16"), (0.5, "fp32"), (np.nan, "fp32")])
+@pytest.mark.parametrize(
+    ("noise", "noisy", "expected"),
+    [
+        (0.0, ("bf16", "bf16-after-12"), "bf16"),
+        (0.5, ("bf16",), "bf16-after-12"),
+        (0.5, ("bf16", "bf16-after-12"), "fp32"),
+        (np.nan, ("bf16", "bf16-after-12"), "fp32"),
+    ],
+)
 def test_bf16_is_chosen_where_it_keeps_the_features(
-    noise: float, expected: str, vit: Path, monkeypatch: pytest.MonkeyPatch
+    noise: float, noisy: tuple[str, ...], expected: str, vit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Noisy(openvino_run.OpenVinoRun):  # type: ignore[name-defined, misc]
         """Stands in for a processor that has bf16."""
 
         def __init__(self, path: Path, *, precision: str, threads: int) -> None:
             super().__init__(path, precision="fp32", threads=threads)
-            self.noise = noise if precision == "bf16" else 0.0
+            self.precision = precision
+            self.noise = noise if precision in noisy else 0.0
 
         def __call__(self, images: Tensor) -> NDArray[np.float32]:
             found: NDArray[np.float32] = super().__call__(images)

@@ -1,7 +1,5 @@
 """Half the precision where nobody notices: on processors that have it, for networks that keep their features."""
 
-import copy
-
 import numpy as np
 import pytest
 import timm
@@ -9,9 +7,9 @@ import torch
 from torch import nn
 
 from tests.encode import tiny
-from wsi.encode import precision
-from wsi.encode.precision import choose_precision, cpu_has_bf16, draw_probes, in_bf16, likeness
-from wsi.encode.torch_run import TorchRun
+from wsi.encode import precision, torch_run
+from wsi.encode.precision import cpu_has_bf16, draw_probes
+from wsi.encode.torch_run import run_torch
 from wsi.errors import ModelError
 
 CPU = torch.device("cpu")
@@ -38,16 +36,51 @@ def network() -> nn.Module:
     return made.eval()
 
 
-def test_network_that_keeps_its_features_runs_in_bf16(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
-    assert choose_precision(network, tiny.card(), CPU) == "bf16"
+@pytest.fixture(params=[True, False])
+def fused(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
-def test_network_that_loses_them_runs_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
+def chosen(network: nn.Module, fused: bool = True, *, asked: str = "auto") -> str:
+    card = tiny.card(pooling="model")
+    return run_torch(network, card, device=CPU, precision=asked, fused=fused).precision
+
+
+def test_network_that_keeps_its_features_runs_in_bf16(
+    network: nn.Module, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_run, "cpu_has_bf16", lambda: True)
+    assert chosen(network, fused) == "bf16"
+
+
+def test_network_that_loses_them_runs_in_fp32(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_run, "cpu_has_bf16", lambda: True)
     torch.manual_seed(0)
-    assert likeness(Fragile(), tiny.card().transform, 32) < 0.99
-    assert choose_precision(Fragile(), tiny.card(), CPU) == "fp32"
+    assert chosen(Fragile(), fused) == "fp32"
+
+
+def test_network_that_loses_them_in_its_first_layers_keeps_those_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late(nn.Module):
+        """Fragile at first, and a deep network after it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.deep = Fragile(), nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(20)))
+            for layer in self.deep.children():
+                nn.init.orthogonal_(layer.get_parameter("weight"))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.deep(self.first(images))
+            return found
+
+    torch.manual_seed(0)
+    network = Late()
+    monkeypatch.setattr(torch_run, "cpu_has_bf16", lambda: True)
+    assert chosen(network) == "bf16-after-12"
+    assert chosen(network, fused=False) == "fp32"
+    monkeypatch.setattr(torch_run, "cpu_has_bf16", lambda: False)
+    assert chosen(network) == "fp32"
+    assert chosen(network, asked="bf16") == "bf16"
 
 
 class Mixed(nn.Module):
@@ -65,35 +98,26 @@ class Mixed(nn.Module):
         return found
 
 
-def test_network_that_mixes_types_runs_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: True)
-    assert choose_precision(Mixed(), tiny.card(), CPU) == "fp32"
+def test_network_that_mixes_types_runs_in_bf16_by_kernels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_run, "cpu_has_bf16", lambda: True)
+    assert chosen(Mixed()) == "bf16"
+    assert chosen(Mixed(), fused=False) == "fp32"
 
 
 def test_network_that_mixes_types_says_so_where_bf16_was_asked_for() -> None:
-    run = TorchRun(Mixed(), tiny.card().transform, device=CPU, precision="bf16")
+    run = run_torch(Mixed(), tiny.card(pooling="model"), device=CPU, precision="bf16", fused=False)
     with pytest.raises(ModelError, match=r"doesn't run in bf16 on a CPU \(.*\); use --precision fp32"):
         run(torch.zeros(4, 3, 32, 32))
 
 
 def test_processor_without_bf16_runs_in_fp32(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "cpu_has_bf16", lambda: False)
-    assert choose_precision(network, tiny.card(), CPU) == "fp32"
+    monkeypatch.setattr(torch_run, "cpu_has_bf16", lambda: False)
+    assert chosen(network) == "fp32"
 
 
 def test_gpu_runs_in_what_the_publishers_run_it_in() -> None:
     card = tiny.card().model_copy(update={"precision": "fp16"})
-    assert choose_precision(nn.Identity(), card, torch.device("cuda")) == "fp16"
-
-
-def test_norms_keep_all_their_digits_and_the_rest_half(network: nn.Module) -> None:
-    before = copy.deepcopy(network.state_dict())
-    half = in_bf16(network)
-    kinds = {name: value.dtype for name, value in half.state_dict().items()}
-    assert kinds["conv1.weight"] == torch.bfloat16
-    assert kinds["bn1.weight"] == kinds["bn1.running_var"] == torch.float32
-    assert torch.equal(half.state_dict()["bn1.weight"], before["bn1.weight"])
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert run_torch(nn.Identity(), card, device=torch.device("meta"), precision="auto").precision == "fp16"
 
 
 def test_probes_are_the_same_every_time_and_are_glass_and_stained_tissue() -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,10 +20,17 @@ CPU_GROUP = 4
 """Tiles that one CPU thread takes at once: as fast as more (measured on three networks), and 3 wasted at most."""
 GPU_START, GPU_MOST = 16, 256
 """Where the search for a batch size starts and ends: beyond 256 tiles no encoder gets faster."""
-Run = Callable[[Tensor], NDArray[np.float32]]
-"""A network in one precision: fitted images `(B, 3, h, w)`, 0 to 255, to features `(B, D)`; called by many threads."""
-
 _log = logging.getLogger(__name__)
+
+
+class Run(Protocol):
+    """A network in one precision; many threads call it."""
+
+    precision: str
+
+    def __call__(self, images: Tensor) -> NDArray[np.float32]:
+        """Return the features `(B, D)` of fitted images `(B, 3, h, w)`, 0 to 255."""
+        ...
 
 
 class Encoder:

@@ -4,12 +4,12 @@ from wsi.card import EncoderCard
 from wsi.encode.backends import Backend
 from wsi.encode.encoder import Run
 from wsi.encode.graph import Graph
-from wsi.encode.precision import LEAST_COSINE, fitted_probes, least_cosine
+from wsi.encode.precision import LEAST_COSINE, LOWER, fitted_probes, least_cosine
 from wsi.errors import ModelError, UsageError
 
 
-def run_graph(graph: Graph, card: EncoderCard, backend: Backend, *, precision: str, threads: int) -> tuple[Run, str]:
-    """Return what runs a graph, and the precision it runs in.
+def run_graph(graph: Graph, card: EncoderCard, backend: Backend, *, precision: str, threads: int) -> Run:
+    """Return what runs a graph.
 
     Features of the drawn probes are compared with torch's in fp32 each time. One precision that was asked for is taken
     at its word; with auto, and in fp32, features that differ are not.
@@ -24,7 +24,7 @@ def run_graph(graph: Graph, card: EncoderCard, backend: Backend, *, precision: s
         run = _make(graph, backend, one, threads)
         cosine = least_cosine(run(probes), graph.features)
         if cosine >= LEAST_COSINE or precision not in ("auto", "fp32"):
-            return run, one
+            return run
     raise ModelError(f"{card.id}: {backend} gives other features than torch (cosine {cosine:.5f}); use --backend torch")
 
 
@@ -35,7 +35,7 @@ def _precisions(backend: Backend, asked: str) -> tuple[str, ...]:
     from wsi.encode.openvino_run import has_bf16
 
     if asked == "auto":
-        return ("bf16", "fp32") if has_bf16() else ("fp32",)
+        return (*LOWER, "fp32") if has_bf16() else ("fp32",)
     if not has_bf16():
         raise UsageError(f"--precision {asked}: this processor doesn't compute in it; use --precision fp32 or auto")
     return (asked,)

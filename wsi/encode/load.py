@@ -18,10 +18,9 @@ from wsi.encode.encoder import Encoder, Run
 from wsi.encode.graph import open_graph
 from wsi.encode.graph_run import run_graph
 from wsi.encode.identity import identify, retiled
-from wsi.encode.precision import choose_precision
 from wsi.encode.sources import Weights, find_weights, require_timm
 from wsi.encode.timm_card import timm_card
-from wsi.encode.torch_run import TorchRun
+from wsi.encode.torch_run import run_torch
 from wsi.errors import ModelError
 from wsi.model_folder import encoder_card, find_folder
 from wsi.resources import cores
@@ -56,6 +55,7 @@ def load_encoder(
     batch_size: int | None = None,
     tile_px: int | None = None,
     mpp: float | None = None,
+    fused: bool = True,
 ) -> Encoder:
     """Return the encoder `name`, its weights checked and loaded.
 
@@ -65,12 +65,14 @@ def load_encoder(
         weights: a .safetensors file, or a folder with one; None takes those shipped or fetched.
         backend: what runs the network; all but torch run on the CPU alone.
         device: auto (a GPU when there is one), cpu, cuda, cuda:1, mps.
-        precision: auto is what the card says on a GPU; on a CPU bf16 where it has that and the features stay the
-            same (see `wsi.encode.precision`), else fp32.
+        precision: auto is what the card says on a GPU; on a CPU bf16, in all layers or after the first, where it
+            has that and the features stay the same (see `wsi.encode.precision`), else fp32.
         threads: CPU threads; None takes all cores.
         batch_size: tiles that a GPU takes at once; None finds it. A CPU's results and groups don't depend on it.
         tile_px: size of the tiles when it isn't the card's; they are resized to what the network expects.
         mpp: µm per px of the tiles when it isn't the card's.
+        fused: whether torch may run it on a CPU with norms and activations done by the layers before them, where that
+            gives the same features but for rounding (see `wsi.encode.fuse`).
 
     Raises:
         ModelError: no such encoder, or one that can't be built here.
@@ -85,16 +87,13 @@ def load_encoder(
     known = partial(identify, card, weights_sha256=found.sha256, revision=found.revision, backend=backend)
     run: Run
     if backend == "torch":
-        network = found.network()
-        chosen: str = precision if precision != "auto" else choose_precision(network, card, at)
-        run = TorchRun(network, card.transform, device=at, precision=chosen)
+        run = run_torch(found.network(), card, device=at, precision=precision, fused=fused)
     else:
         whole = known(precision="fp32")
         with open_graph(whole, card.transform, found.network, keep=found.is_known) as graph:
-            run, chosen = run_graph(graph, card, backend, precision=precision, threads=threads)
-    return Encoder(
-        run, known(precision=chosen), transform=card.transform, device=at, threads=threads, batch_size=batch_size
-    )
+            run = run_graph(graph, card, backend, precision=precision, threads=threads)
+    identity = known(precision=run.precision)
+    return Encoder(run, identity, transform=card.transform, device=at, threads=threads, batch_size=batch_size)
 
 
 def load_network(name: str, weights: Path | None) -> tuple[EncoderCard, nn.Module, str, str]:

@@ -1,68 +1,39 @@
-"""Which precision a network runs in when nobody said: half of it on a CPU that has it, if the features stay the same."""
-
-import copy
-import math
+"""Which precisions a network can run in when nobody said: half of it on a CPU that has it, if the features stay the same."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from wsi.card import EncoderCard, Transform
-from wsi.encode.transform import fit, normalize
+from wsi.card import Transform
+from wsi.encode.transform import fit
 
 LEAST_COSINE = 0.9995
 """Between features in bf16 and in fp32, of every probe: flat glass, on which errors of rounding add up, fares as badly as
 the palest tiles of a slide (1 - cosine 4.2e-4 and 3.9e-4 for a resnet50, 6.3e-3 and 3.5e-3 for mobilenetv2), and tissue
-several times better. Networks of narrow layers, as the mobilenets are, don't keep it."""
+several times better. Networks of narrow layers, as the mobilenets are, don't keep it in bf16 alone."""
 PROBES = 4
 """As many as a CPU takes at once: a graph takes no other number."""
-_NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+_AFTER = "bf16-after-"
+LOWER = ("bf16", f"{_AFTER}12")
+"""Precisions to try on a CPU that has bf16, in that order: all layers in bf16, or all after the first twelve. Where a
+network's layers are narrow, its first ones lose the most: weights of a few inputs each, rounded, err alike on every px."""
 _GLASS = (235, 245)
 _HEMATOXYLIN, _EOSIN = (0.65, 0.70, 0.29), (0.07, 0.99, 0.11)
 """Optical density of the two stains in R, G and B. Source: Ruifrok and Johnston 2001, table 1."""
 
 
-def choose_precision(network: nn.Module, card: EncoderCard, device: torch.device) -> str:
-    """Return the precision of `auto`: on a GPU what the publishers run it in, on a CPU bf16 or fp32."""
-    if device.type != "cpu":
-        return card.precision
-    if not cpu_has_bf16():
-        return "fp32"
-    return "bf16" if likeness(network, card.transform, card.input.tile_px) >= LEAST_COSINE else "fp32"
+def whole_layers(precision: str) -> int:
+    """Return how many of a network's first layers compute in fp32 in a lower precision."""
+    return int(precision.removeprefix(_AFTER)) if precision.startswith(_AFTER) else 0
 
 
 def cpu_has_bf16() -> bool:
     """Return whether this processor multiplies bf16 by itself; without it bf16 is slower than fp32."""
     asks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
     return any(bool(ask()) for ask in asks if ask is not None)
-
-
-def in_bf16(network: nn.Module) -> nn.Module:
-    """Return a copy of a network whose weights are bf16, but for its norms: their sums and offsets need all digits."""
-    half = copy.deepcopy(network)
-    for layer in half.modules():
-        if not isinstance(layer, _NORMS):
-            for name, weight in layer.named_parameters(recurse=False):
-                setattr(layer, name, nn.Parameter(weight.to(torch.bfloat16), requires_grad=False))
-    return half
-
-
-def likeness(network: nn.Module, transform: Transform, tile_px: int) -> float:
-    """Return the least cosine between fp32 and bf16 features of some drawn tiles, the same ones every time.
-
-    NaN for a network that doesn't run in bf16, as one that adds a table of float32 to what it sees and multiplies the sum.
-    """
-    with torch.inference_mode():
-        images = normalize(fitted_probes(tile_px, transform).float(), transform)
-        whole: Tensor = network.eval()(images)  # (PROBES, D)
-        try:
-            half: Tensor = in_bf16(network).eval()(images.to(torch.bfloat16)).float()  # (PROBES, D)
-        except RuntimeError:
-            return math.nan
-    return least_cosine(whole.numpy(), half.numpy())
 
 
 def least_cosine(ones: NDArray[np.float32], others: NDArray[np.float32]) -> float:

@@ -1,6 +1,8 @@
-"""A network run by torch, on any device."""
+"""A network run by torch, on any device, in the lowest precision that keeps the features."""
 
 import contextlib
+import logging
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,25 +10,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsi.card import Transform
-from wsi.encode.precision import in_bf16
+from wsi.card import EncoderCard, Transform
+from wsi.encode.fuse import SAME, Layer, find_layers, fuse, halve, shared
+from wsi.encode.precision import LEAST_COSINE, LOWER, cpu_has_bf16, fitted_probes, least_cosine, whole_layers
 from wsi.encode.transform import normalize
 from wsi.errors import ModelError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
+_log = logging.getLogger(__name__)
+
 
 class TorchRun:
     """A network on its device, in its precision.
 
-    Weights stay float32, and what needs it is computed in float32. But in bf16 on a CPU the weights themselves are
-    bf16: to cast them for every few tiles costs more than it saves.
+    Weights stay float32, and what needs it is computed in float32. But a network that was made for bf16 on a CPU takes
+    images in bf16 and has such weights: to cast them for every few tiles costs more than it saves.
     """
 
-    def __init__(self, network: nn.Module, transform: Transform, *, device: torch.device, precision: str) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        transform: Transform,
+        *,
+        device: torch.device,
+        precision: str,
+        takes_bf16: bool = False,
+    ) -> None:
         self.precision = precision
-        self._casts = device.type == "cpu" and precision == "bf16"
-        network = in_bf16(network) if self._casts else network
+        self._casts = takes_bf16
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
         self._transform = transform
         self._device = device
@@ -52,11 +64,82 @@ class TorchRun:
 
     @contextlib.contextmanager
     def _lower(self) -> Iterator[None]:
-        dtype, contexts = DTYPES[self.precision], contextlib.ExitStack()
+        dtype, contexts = DTYPES.get(self.precision, torch.float32), contextlib.ExitStack()
         with contexts:
             if self._device.type == "cuda":
                 exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
                 contexts.enter_context(exact)
-            if dtype != torch.float32 and not self._casts:
+            if dtype != torch.float32 and (self._device.type != "cpu" or dtype == torch.float16):
                 contexts.enter_context(torch.autocast(self._device.type, dtype))
             yield
+
+
+def run_torch(
+    network: nn.Module, card: EncoderCard, *, device: torch.device, precision: str, fused: bool = True
+) -> TorchRun:
+    """Return what runs a network.
+
+    auto: on a GPU what the publishers run it in. On a CPU that has bf16, features of the drawn probes are compared with
+    those in fp32 each time, and the network runs in the lowest precision that keeps them (`LEAST_COSINE`).
+
+    Args:
+        fused: whether a CPU may run the network as `wsi.encode.fuse` makes it, where that gives the same features.
+    """
+    if device.type != "cpu" or precision == "fp16":
+        chosen = card.precision if precision == "auto" else precision
+        return TorchRun(network, card.transform, device=device, precision=chosen)
+    return _run_on_cpu(network.eval(), card, precision=precision, fused=fused)
+
+
+def _run_on_cpu(network: nn.Module, card: EncoderCard, *, precision: str, fused: bool) -> TorchRun:
+    network = network.to(memory_format=torch.channels_last)
+    probes = fitted_probes(card.input.tile_px, card.transform)
+    device = torch.device("cpu")
+    whole = TorchRun(network, card.transform, device=device, precision="fp32")
+    expected = whole(probes)
+    layers, same = _fused(network, card, probes, expected) if fused else ([], None)
+    asked = () if precision in ("auto", "fp32") else (precision,)
+    for one in LOWER if precision == "auto" and cpu_has_bf16() else asked:
+        run = _lowered(network, card, layers, one)
+        if run is not None and (asked or _likeness(run, probes, expected) >= LEAST_COSINE):
+            return run
+    return same or whole
+
+
+def _fused(
+    network: nn.Module, card: EncoderCard, probes: Tensor, expected: NDArray[np.float32]
+) -> tuple[list[Layer], TorchRun | None]:
+    """Return the layers of a network that kernels take over, and what runs it so; none where features would change."""
+    try:
+        layers = find_layers(network, normalize(probes.float(), card.transform))
+        kernels = fuse(network, layers, whole=len(layers))
+        run = TorchRun(kernels, card.transform, device=torch.device("cpu"), precision="fp32")
+        cosine = least_cosine(run(probes), expected)
+    except (RuntimeError, AttributeError) as error:  # a processor, a torch or a network that has no use for it
+        _log.info("%s runs as it is: %s", card.id, error)
+        return [], None
+    if not cosine >= SAME:
+        _log.info("%s runs as it is: fused, its features would have a cosine of %s", card.id, cosine)
+        return [], None
+    return layers, run
+
+
+def _lowered(network: nn.Module, card: EncoderCard, layers: list[Layer], precision: str) -> TorchRun | None:
+    """Return what runs a network in a lower precision; None where no layer would be in it."""
+    whole = whole_layers(precision)
+    if whole and whole >= len(layers):
+        return None
+    if layers:
+        lower = fuse(network, layers, whole=whole)
+    else:
+        lower = shared(network)
+        halve(lower)
+    return TorchRun(lower, card.transform, device=torch.device("cpu"), precision=precision, takes_bf16=whole == 0)
+
+
+def _likeness(run: TorchRun, probes: Tensor, expected: NDArray[np.float32]) -> float:
+    """Return the least cosine to the features that are expected; NaN for a network that doesn't run so."""
+    try:
+        return least_cosine(run(probes), expected)
+    except (ModelError, RuntimeError):
+        return math.nan

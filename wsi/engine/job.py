@@ -135,7 +135,7 @@ def stage_key(stage: Stage, book: Book, bench: Bench, task: Task, sha256: str) -
         case "tile":
             parts = [recipe.tile_px, recipe.mpp, config.tile.overlap, config.tile.min_tissue]
         case "encode":
-            parts = [recipe.encoder_sha256, config.encode.precision, config.encode.backend, config.read.scaled]
+            parts = [*_encoder_parts(recipe), config.read.scaled]
         case "predict":
             parts = [recipe.model_sha256, config.tile.max_unreadable, config.export.top_tiles]
         case "export":
@@ -152,9 +152,14 @@ def _field_parts(stage: Stage, recipe: Recipe, sha256: str) -> list[object]:
         case "tile":
             return [recipe.field.model_dump(mode="json", include=_OF_WINDOWS), recipe.multiple]
         case "encode":
-            return [recipe.encoder_sha256, recipe.config.encode.precision, recipe.config.encode.backend]
+            return _encoder_parts(recipe)
         case _:
             return [recipe.model_sha256]
+
+
+def _encoder_parts(recipe: Recipe) -> list[object]:
+    encode = recipe.config.encode
+    return [recipe.encoder_sha256, encode.precision, encode.backend, encode.fused]
 
 
 _OF_WINDOWS = {"window", "overlap", "pad", "min_foreground"}

@@ -62,6 +62,7 @@ class Networks:
             batch_size=config.encode.batch_size,
             tile_px=self._recipe.tile_px,
             mpp=self._recipe.mpp or None,
+            fused=config.encode.fused,
         )
 
     @cached_property
