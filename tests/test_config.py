@@ -184,6 +184,7 @@ def test_every_field_survives_the_round_trip(tmp_path: Path) -> None:
             "weights": "w",
             "precision": "bf16",
             "backend": "openvino",
+            "fused": False,
             "batch_size": 8,
             "device": "cuda:1",
         },
