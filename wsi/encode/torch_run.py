@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,27 +17,22 @@ from wsi.errors import ModelError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
+_UNFIT = (RuntimeError, TypeError, AttributeError, ModelError)
+"""What a network raises that can't be copied or doesn't run so, and a torch or processor without such kernels."""
+
 _log = logging.getLogger(__name__)
 
 
 class TorchRun:
     """A network on its device, in its precision.
 
-    Weights stay float32, and what needs it is computed in float32. But a network that was made for bf16 on a CPU takes
-    images in bf16 and has such weights: to cast them for every few tiles costs more than it saves.
+    Weights stay float32, and what needs it is computed in float32. But on a CPU a network for bf16 has such weights and
+    takes such images: to cast them for every few tiles costs more than it saves.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        transform: Transform,
-        *,
-        device: torch.device,
-        precision: str,
-        takes_bf16: bool = False,
-    ) -> None:
+    def __init__(self, network: nn.Module, transform: Transform, *, device: torch.device, precision: str) -> None:
         self.precision = precision
-        self._casts = takes_bf16
+        self._casts = device.type == "cpu" and precision == "bf16"
         self._network = network.to(device).to(memory_format=torch.channels_last).eval()
         self._transform = transform
         self._device = device
@@ -69,7 +63,7 @@ class TorchRun:
             if self._device.type == "cuda":
                 exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
                 contexts.enter_context(exact)
-            if dtype != torch.float32 and (self._device.type != "cpu" or dtype == torch.float16):
+            if dtype != torch.float32 and not self._casts:
                 contexts.enter_context(torch.autocast(self._device.type, dtype))
             yield
 
@@ -93,53 +87,51 @@ def run_torch(
 
 def _run_on_cpu(network: nn.Module, card: EncoderCard, *, precision: str, fused: bool) -> TorchRun:
     network = network.to(memory_format=torch.channels_last)
+    plain = _run(network, card, "fp32")
+    if precision == "fp32" and not fused:
+        return plain
     probes = fitted_probes(card.input.tile_px, card.transform)
-    device = torch.device("cpu")
-    whole = TorchRun(network, card.transform, device=device, precision="fp32")
-    expected = whole(probes)
-    layers, same = _fused(network, card, probes, expected) if fused else ([], None)
+    expected = plain(probes)
+    layers = _layers(network, card, probes, expected) if fused else []
     asked = () if precision in ("auto", "fp32") else (precision,)
     for one in LOWER if precision == "auto" and cpu_has_bf16() else asked:
-        run = _lowered(network, card, layers, one)
-        if run is not None and (asked or _likeness(run, probes, expected) >= LEAST_COSINE):
-            return run
-    return same or whole
+        if 0 < whole_layers(one) >= len(layers):
+            continue  # no layer would be in bf16
+        try:
+            run = _lowered(network, card, layers, one)
+            if asked or least_cosine(run(probes), expected) >= LEAST_COSINE:
+                return run
+        except _UNFIT as error:
+            if asked:
+                raise
+            _log.info("%s doesn't run in %s: %s", card.id, one, error)
+    return _run(fuse(network, layers, whole=len(layers)), card, "fp32") if layers else plain
 
 
-def _fused(
-    network: nn.Module, card: EncoderCard, probes: Tensor, expected: NDArray[np.float32]
-) -> tuple[list[Layer], TorchRun | None]:
-    """Return the layers of a network that kernels take over, and what runs it so; none where features would change."""
+def _layers(network: nn.Module, card: EncoderCard, probes: Tensor, expected: NDArray[np.float32]) -> list[Layer]:
+    """Return the layers of a network that kernels take over; none where features would change or it can't be."""
     try:
         layers = find_layers(network, normalize(probes.float(), card.transform))
-        kernels = fuse(network, layers, whole=len(layers))
-        run = TorchRun(kernels, card.transform, device=torch.device("cpu"), precision="fp32")
-        cosine = least_cosine(run(probes), expected)
-    except (RuntimeError, AttributeError) as error:  # a processor, a torch or a network that has no use for it
+        if not layers:
+            return []
+        cosine = least_cosine(_run(fuse(network, layers, whole=len(layers)), card, "fp32")(probes), expected)
+    except _UNFIT as error:
         _log.info("%s runs as it is: %s", card.id, error)
-        return [], None
-    if not cosine >= SAME:
-        _log.info("%s runs as it is: fused, its features would have a cosine of %s", card.id, cosine)
-        return [], None
-    return layers, run
+        return []
+    if cosine >= SAME:
+        return layers
+    _log.info("%s runs as it is: fused, its features would have a cosine of %s", card.id, cosine)
+    return []
 
 
-def _lowered(network: nn.Module, card: EncoderCard, layers: list[Layer], precision: str) -> TorchRun | None:
-    """Return what runs a network in a lower precision; None where no layer would be in it."""
-    whole = whole_layers(precision)
-    if whole and whole >= len(layers):
-        return None
+def _lowered(network: nn.Module, card: EncoderCard, layers: list[Layer], precision: str) -> TorchRun:
+    """Return what runs a network in a precision lower than fp32."""
     if layers:
-        lower = fuse(network, layers, whole=whole)
-    else:
-        lower = shared(network)
-        halve(lower)
-    return TorchRun(lower, card.transform, device=torch.device("cpu"), precision=precision, takes_bf16=whole == 0)
+        return _run(fuse(network, layers, whole=whole_layers(precision)), card, precision)
+    half = shared(network)
+    halve(half)
+    return _run(half, card, precision)
 
 
-def _likeness(run: TorchRun, probes: Tensor, expected: NDArray[np.float32]) -> float:
-    """Return the least cosine to the features that are expected; NaN for a network that doesn't run so."""
-    try:
-        return least_cosine(run(probes), expected)
-    except (ModelError, RuntimeError):
-        return math.nan
+def _run(network: nn.Module, card: EncoderCard, precision: str) -> TorchRun:
+    return TorchRun(network, card.transform, device=torch.device("cpu"), precision=precision)
