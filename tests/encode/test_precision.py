@@ -59,13 +59,17 @@ def test_network_that_loses_them_runs_in_fp32(fused: bool, monkeypatch: pytest.M
     assert chosen(Fragile(), fused) == "fp32"
 
 
-def test_network_that_loses_them_in_its_first_layers_keeps_those_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("before", "expected"), [(0, "bf16-after-1"), (3, "bf16-after-12"), (12, "fp32")])
+def test_network_that_loses_them_in_its_first_layers_keeps_those_whole(
+    before: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Late(nn.Module):
-        """Fragile at first, and a deep network after it."""
+        """Fragile after a few layers, and a deep network after it."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.deep = Fragile(), nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(20)))
+            self.first = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(before)), Fragile())
+            self.deep = nn.Sequential(*(nn.Linear(8, 8, bias=False) for _ in range(20)))
             for layer in self.deep.children():
                 nn.init.orthogonal_(layer.get_parameter("weight"))
 
@@ -76,7 +80,7 @@ def test_network_that_loses_them_in_its_first_layers_keeps_those_whole(monkeypat
     torch.manual_seed(0)
     network = Late()
     monkeypatch.setattr(torch_run, "cpu_has_bf16", lambda: True)
-    assert chosen(network) == "bf16-after-12"
+    assert chosen(network) == expected
     assert chosen(network, fused=False) == "fp32"
     monkeypatch.setattr(torch_run, "cpu_has_bf16", lambda: False)
     assert chosen(network) == "fp32"

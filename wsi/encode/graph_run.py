@@ -1,11 +1,15 @@
 """What runs a graph, in the lowest precision that keeps the features."""
 
+import logging
+
 from wsi.card import EncoderCard
 from wsi.encode.backends import Backend
 from wsi.encode.encoder import Run
 from wsi.encode.graph import Graph
 from wsi.encode.precision import LEAST_COSINE, LOWER, fitted_probes, least_cosine
 from wsi.errors import ModelError, UsageError
+
+_log = logging.getLogger(__name__)
 
 
 def run_graph(graph: Graph, card: EncoderCard, backend: Backend, *, precision: str, threads: int) -> Run:
@@ -21,8 +25,14 @@ def run_graph(graph: Graph, card: EncoderCard, backend: Backend, *, precision: s
     probes = fitted_probes(card.input.tile_px, card.transform)
     cosine = 0.0
     for one in _precisions(backend, precision):
-        run = _make(graph, backend, one, threads)
-        cosine = least_cosine(run(probes), graph.features)
+        try:
+            run = _make(graph, backend, one, threads)
+            cosine = least_cosine(run(probes), graph.features)
+        except RuntimeError as error:
+            if one not in LOWER or precision != "auto":
+                raise
+            _log.info("%s: %s doesn't run in %s: %s", card.id, backend, one, error)
+            continue
         if cosine >= LEAST_COSINE or precision not in ("auto", "fp32"):
             return run
     raise ModelError(f"{card.id}: {backend} gives other features than torch (cosine {cosine:.5f}); use --backend torch")
