@@ -78,8 +78,8 @@ class EncodeConfig(Strict):
     """A local weights file for the encoder."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """What the encoder computes in. auto: on a GPU what its publishers run it in; on a CPU bf16, in all layers or
-    after the first or the twelfth, where the processor has it and the features stay the same (cosine above 0.9995 on drawn tiles),
-    else fp32."""
+    after the first or the sixteenth, where the processor has it and the features stay the same (cosine above 0.9995 on
+    drawn tiles), else fp32."""
     backend: Literal["torch", "openvino", "onnxruntime"] = "torch"
     """What runs the encoder. openvino, onnxruntime: on the CPU, faster, once `pip install "wsi-run[openvino]"` (or
     [onnxruntime]) is done. Their features are kept apart from torch's, so this is never chosen by itself."""

@@ -179,7 +179,7 @@ def offer(folder: Path) -> None:
 def ours(plugin: Path, slide: Path, out: Path) -> Whole:
     """Encode a slide with the null encoder."""
     command = [sys.executable, "-m", "wsi.cli", "encode", str(slide), "-o", str(out / "OUT"), "--encoder", "null"]
-    command += ["--tile-px", str(TILE_PX), "--tile-mpp", str(MPP), "-q"]
+    command += ["--tile-px", str(TILE_PX), "--tile-mpp", str(MPP), "--precision", "fp32", "-q"]  # as the peers
     cost, imports_s = metered(command, out, path=[plugin, ROOT])
     with (out / "OUT" / "predictions.csv").open(newline="", encoding="utf-8") as file:
         record = next(csv.DictReader(file))

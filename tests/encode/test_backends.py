@@ -168,11 +168,11 @@ def test_other_features_than_torchs_are_refused(backend: Backend, vit: Path, mon
 @pytest.mark.parametrize(
     ("noise", "noisy", "expected"),
     [
-        (0.0, ("bf16", "bf16-after-1", "bf16-after-12"), "bf16"),
+        (0.0, ("bf16", "bf16-after-1", "bf16-after-16"), "bf16"),
         (0.5, ("bf16",), "bf16-after-1"),
-        (0.5, ("bf16", "bf16-after-1"), "bf16-after-12"),
-        (0.5, ("bf16", "bf16-after-1", "bf16-after-12"), "fp32"),
-        (np.nan, ("bf16", "bf16-after-1", "bf16-after-12"), "fp32"),
+        (0.5, ("bf16", "bf16-after-1"), "bf16-after-16"),
+        (0.5, ("bf16", "bf16-after-1", "bf16-after-16"), "fp32"),
+        (np.nan, ("bf16", "bf16-after-1", "bf16-after-16"), "fp32"),
     ],
 )
 def test_bf16_is_chosen_where_it_keeps_the_features(
