@@ -52,6 +52,8 @@ def find_slide_tissue(_book: Book, bench: Bench) -> Entry:
     decoder, info = bench.open()
     config = bench.recipe.config.tissue
     check_drawn(config, bench.annotation, bench.relative)
+    if bench.models is not None and "encode" in bench.recipe.stages:
+        bench.models.expect_encoder()
     facts, thumbnail, geojson = decoder.survey(
         bench.slide, bench.relative, config, annotation=bench.annotation, offset=info.offset
     )

@@ -6,6 +6,7 @@ Run as `python -m wsi.engine.worker` by Child. It has a decoder process of its o
 import logging
 import os
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -48,7 +49,10 @@ class Networks:
         self._recipe, self._device = recipe, device
 
     @cached_property
-    def _encoder(self) -> Encodes:
+    def _loading(self) -> Future[Encodes]:
+        return ThreadPoolExecutor(1, "load").submit(self._load_encoder)
+
+    def _load_encoder(self) -> Encodes:
         from wsi.encode.load import load_encoder
 
         config = self._recipe.config
@@ -93,8 +97,11 @@ class Networks:
         except UsageError:
             return None
 
+    def expect_encoder(self) -> None:
+        _ = self._loading
+
     def encoder(self) -> Encodes:
-        return self._encoder
+        return self._loading.result()
 
     def marker(self) -> Marks:
         return self._marker
