@@ -10,7 +10,6 @@ import copy
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -201,18 +200,29 @@ class _Convolution(nn.Module):
             assert norm.running_var is not None
             told = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
             weight, bias = fuse_conv_bn_weights(weight, bias, *told)
-        place = [_whole(given.padding), list(given.stride), list(given.dilation), given.groups]
-        weight = weight.detach().to(dtype)
+        weight, padding = weight.detach().to(dtype), [0, 0] if isinstance(given.padding, str) else [*given.padding]
         self._dtype = dtype
-        self._pad = partial(_pad_same, given) if type(given).__name__ == _PADS_ITSELF else None
+        self._size: tuple[int, ...] | None = None
+        self._sides: list[int] = []
+        if type(given).__name__ == _PADS_ITSELF:
+            self._size = layer.shape[2:]
+            (above, below), (left, right) = (_same(given, axis, self._size[axis]) for axis in (0, 1))
+            if given.groups == given.in_channels and set(given.dilation) == {1}:
+                # Zeros in a kernel of few weights cost less than another copy of the maps.
+                weight, padding = pad(weight, (right - left, 0, below - above, 0)), [below, right]
+            else:
+                self._sides = [left, right, above, below]
+        place = [padding, list(given.stride), list(given.dilation), given.groups]
         name, numbers, algorithm = _told(activation)
         weights = torch.ops.mkldnn._reorder_convolution_weight(weight, *place, [*layer.shape])
         offsets = None if bias is None else bias.detach().float()  # bf16 would cost more than the weights' rounding
         self._rest = (weights, offsets, *place, name, numbers, algorithm)
 
     def forward(self, images: Tensor) -> Tensor:
-        if self._pad is not None:
-            images = self._pad(images)
+        if self._size is not None and images.shape[2:] != self._size:
+            raise RuntimeError(f"kernels for maps of {self._size}, found {tuple(images.shape[2:])}")
+        if any(self._sides):
+            images = pad(images, self._sides)
         made: Tensor = torch.ops.mkldnn._convolution_pointwise(images.to(self._dtype), *self._rest)
         return made
 
@@ -242,16 +252,9 @@ def _told(activation: nn.Module | None) -> tuple[str, list[float], str]:
     return _ACTIVATIONS[type(known)](known)
 
 
-def _whole(padding: str | tuple[int, ...]) -> list[int]:
-    return [0, 0] if isinstance(padding, str) else list(padding)
-
-
-def _pad_same(given: nn.Conv2d, images: Tensor) -> Tensor:
-    """Return images with the zeros that TensorFlow puts around them: as many as the last window lacks, half before."""
-    sides = []
-    for axis in (1, 0):
-        size, stride = images.shape[2 + axis], given.stride[axis]
-        reach = (given.kernel_size[axis] - 1) * given.dilation[axis] + 1
-        lacking = max(0, (-(-size // stride) - 1) * stride + reach - size)
-        sides += [lacking // 2, lacking - lacking // 2]
-    return pad(images, sides) if any(sides) else images
+def _same(given: nn.Conv2d, axis: int, size: int) -> tuple[int, int]:
+    """Return how many zeros TensorFlow puts before and after a map's axis: as many as the last window lacks, half before."""
+    stride = given.stride[axis]
+    reach = (given.kernel_size[axis] - 1) * given.dilation[axis] + 1
+    lacking = max(0, (-(-size // stride) - 1) * stride + reach - size)
+    return lacking // 2, lacking - lacking // 2
