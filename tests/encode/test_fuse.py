@@ -123,7 +123,7 @@ class SharesANorm(nn.Module):
         return found
 
 
-@pytest.mark.parametrize(("make", "norms"), [(AddsInPlace, 1), (SharesAnActivation, 1), (SharesANorm, 0)])
+@pytest.mark.parametrize(("make", "norms"), [(AddsInPlace, 1), (SharesAnActivation, 1), (SharesANorm, 0), (Skips, 0)])
 def test_only_what_always_follows_is_fused(make: type[nn.Module], norms: int) -> None:
     network = seeded(make)
     layers = find_layers(network, images())
@@ -134,8 +134,44 @@ def test_only_what_always_follows_is_fused(make: type[nn.Module], norms: int) ->
     )
 
 
+class GELU(nn.Module):
+    """Another function than its name says."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.cos()
+
+
+class Misnamed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 8, 3), GELU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = self.act(self.conv(images)).mean((2, 3))
+        return found
+
+
+class Asks(nn.Module):
+    """Asks a layer for its sizes, and for its weights' type and device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        weight, side = self.conv.weight, self.conv.kernel_size[0] * self.conv.stride[0]
+        found: Tensor = self.conv(images.to(weight.dtype).to(weight.device)).mean((2, 3)) * side
+        return found
+
+
+def test_layers_can_be_asked_for_their_sizes() -> None:
+    network = seeded(Asks)
+    layers = find_layers(network, images())
+    np.testing.assert_allclose(features(fuse(network, layers, whole=1)), features(network), rtol=1e-4, atol=1e-5)
+
+
 def test_network_whose_features_would_change_runs_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    network = seeded(Skips)
+    network = seeded(Misnamed)
     expected = features(network)
     caplog.set_level("INFO")
     run = run_torch(network, card_of(dim=8), device=CPU, precision="fp32")

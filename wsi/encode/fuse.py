@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 SAME = 1 - 1e-6
 """Least cosine between features of the network as it came and fused, in float32."""
@@ -52,11 +54,37 @@ class Layer:
 
 
 @dataclass(slots=True)
-class _Calls:
-    """Which modules a module's calls took their input from; None: from none of those that are looked at."""
+class _Made:
+    """What a call of a module made: the tensor's version then, and how often anything was computed of it."""
 
+    module: nn.Module
+    version: int
+    uses: int = 0
+
+
+@dataclass(slots=True)
+class _Calls:
+    """Which modules a module's calls took their input from (None: from none of those that are looked at), and what they made."""
+
+    shape: tuple[int, ...]
     sources: list[nn.Module | None] = field(default_factory=list)
-    shape: tuple[int, ...] = ()
+    made: list[_Made] = field(default_factory=list)
+
+    @property
+    def is_used_once(self) -> bool:
+        return all(one.uses == 1 for one in self.made)
+
+
+class _Uses(TorchFunctionMode):
+    """Counts what is computed of the tensors that modules made."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if any(isinstance(one, Tensor) for one in tree_leaves(found)):  # not a shape
+            for taken in tree_leaves((args, kwargs)):
+                if isinstance(taken, Tensor) and (made := getattr(taken, "made_by", None)) is not None:
+                    made.uses += 1
+        return found
 
 
 def find_layers(network: nn.Module, images: Tensor) -> list[Layer]:
@@ -66,7 +94,9 @@ def find_layers(network: nn.Module, images: Tensor) -> list[Layer]:
     after: dict[nn.Module, list[nn.Module]] = {}  # modules all of whose input is one module's output, each time it ran
     for module, found in calls.items():
         source = found.sources[0]
-        if source is not None and found.sources == [source] * len(calls[source].sources):
+        if source is None or not calls[source].is_used_once:
+            continue
+        if found.sources == [source] * len(calls[source].sources):
             after.setdefault(source, []).append(module)
     layers = []
     for module, found in calls.items():
@@ -91,23 +121,24 @@ def _record(network: nn.Module, images: Tensor) -> dict[nn.Module, _Calls]:
         taken = given[0] if given else None
         if not isinstance(taken, Tensor) or not isinstance(made, Tensor):
             return
-        found = calls.setdefault(module, _Calls(shape=tuple(taken.shape)))
-        source, version = getattr(taken, "made_by", (None, 0))
-        # Other than a module of these may have written into it since: `x += shortcut`.
-        found.sources.append(source if version == given_versions.pop(module, None) else None)
-        made.made_by = (module, made._version)  # type: ignore[attr-defined]
+        found = calls.setdefault(module, _Calls(tuple(taken.shape)))
+        source = given_by.pop(module, None)
+        found.sources.append(source)
+        found.made.append(_Made(module, made._version))
+        made.made_by = found.made[-1]  # type: ignore[attr-defined]
 
     def see(module: nn.Module, given: tuple[object, ...]) -> None:
-        if given and isinstance(given[0], Tensor):
-            given_versions[module] = given[0]._version  # before an activation works in place
+        made = getattr(given[0], "made_by", None) if given else None
+        if made is not None and made.version == given[0]._version:  # type: ignore[attr-defined]  # not `x += shortcut` since
+            given_by[module] = made.module
 
-    given_versions: dict[nn.Module, int] = {}
+    given_by: dict[nn.Module, nn.Module] = {}
     hooks = []
     for module in network.modules():
         if _is_layer(module) or _is_norm(module) or _is_activation(module):
             hooks += [module.register_forward_pre_hook(see), module.register_forward_hook(note)]
     try:
-        with torch.no_grad():  # inference mode counts no versions
+        with torch.no_grad(), _Uses():  # inference mode counts no versions
             network(images)
     finally:
         for hook in hooks:
@@ -186,13 +217,23 @@ def shared(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})
 
 
-class _Convolution(nn.Module):
+class _Kernel(nn.Module):
+    """What takes a layer's place: whoever asks for its sizes or for its weights' type and device is told."""
+
+    def __init__(self, given: nn.Conv2d | nn.Linear) -> None:
+        super().__init__()
+        told = {name: value for name, value in vars(given).items() if isinstance(value, int | tuple | str)}
+        self.__dict__.update({name: value for name, value in told.items() if name not in self.__dict__})
+        self.register_buffer("weight", given.weight.detach().new_empty(0), persistent=False)
+
+
+class _Convolution(_Kernel):
     """A convolution by oneDNN, with the norm and activation that follow it."""
 
     def __init__(
         self, given: nn.Conv2d, layer: Layer, norm: nn.Module | None, activation: nn.Module | None, dtype: torch.dtype
     ) -> None:
-        super().__init__()
+        super().__init__(given)
         weight, bias = given.weight, given.bias
         if norm is not None:
             assert isinstance(norm, nn.BatchNorm2d)
@@ -227,11 +268,11 @@ class _Convolution(nn.Module):
         return made
 
 
-class _Product(nn.Module):
+class _Product(_Kernel):
     """A matrix product by oneDNN, with the activation that follows it."""
 
     def __init__(self, given: nn.Linear, layer: Layer, activation: nn.Module | None, dtype: torch.dtype) -> None:
-        super().__init__()
+        super().__init__(given)
         weight = given.weight.detach().to(dtype)
         offsets = None if (bias := given._parameters["bias"]) is None else bias.detach().to(dtype)
         name, numbers, algorithm = _told(activation)
