@@ -204,6 +204,17 @@ def test_frame_that_fails_fails_for_all_threads_and_no_other_does() -> None:
     assert not frames.read(0, 0, Size(64, 64)).any()
 
 
+def test_frame_whose_decoding_broke_off_is_never_white() -> None:
+    def decode(index: int, shrink: int, memory: object) -> NDArray[np.uint8]:
+        raise AssertionError("no fault that decoders are known for")
+
+    frames = Frames(Size(128, 64), Size(64, 64), decode)
+    with pytest.raises(AssertionError):
+        frames.read(60, 0, Size(10, 10))
+    with pytest.raises(RegionError, match="broke off"):
+        frames.read(60, 0, Size(10, 10))
+
+
 def test_frames_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsi.read.frames.CACHE_BYTES", 5 * 64 * 64 * 3)
     asked: Counter[int] = Counter()

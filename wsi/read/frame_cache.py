@@ -63,7 +63,7 @@ class _Slot:
     def __init__(self) -> None:
         self.ready = threading.Event()
         self.pixels: Pixels | None = None
-        self.error: Exception | None = None
+        self.error: Exception | None = RuntimeError("its decoding broke off")
 
 
 class FrameCache:
@@ -97,7 +97,7 @@ class FrameCache:
                 self._slots.move_to_end(key)
         if is_mine:
             try:
-                slot.pixels = decode(row, column, shrink)
+                slot.pixels, slot.error = decode(row, column, shrink), None
             except DECODER_FAULTS as error:
                 slot.error = error
             finally:
