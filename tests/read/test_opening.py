@@ -154,6 +154,34 @@ def test_dicom_that_our_reader_can_not_place_is_refused(tmp_path: Path, change: 
         open_slide(path, reader="dicom")
 
 
+def _changed_dicom(folder: Path, change: Callable[[Any], None], **written: Any) -> Path:
+    """Write a DICOM slide of PICTURE that OpenSlide refuses, change its elements, and return its path."""
+    import pydicom
+
+    path = write_dicom(folder, PICTURE, image_type=False, **written)[0]
+    found = pydicom.dcmread(path)
+    change(found)
+    found.save_as(path)
+    return path
+
+
+def test_dicom_of_jpeg_2000_that_stores_ybr_has_its_colors(tmp_path: Path) -> None:
+    import imagecodecs
+    from PIL import Image
+    from pydicom.encaps import encapsulate
+
+    def change(found: Any) -> None:
+        tiles = [np.asarray(Image.fromarray(tile).convert("YCbCr")) for tile in make.cut(PICTURE, 256)]
+        frames = [bytes(imagecodecs.jpeg2k_encode(tile, level=0, codecformat="j2k", mct=False)) for tile in tiles]
+        found.add_new("PixelData", "OB", encapsulate(frames))
+        found["PixelData"].is_undefined_length = True
+        found.PhotometricInterpretation = "YBR_FULL"
+
+    source = open_slide(_changed_dicom(tmp_path, change, compression="jpeg2000"))
+    assert np.abs(_whole(source).astype(int) - PICTURE).max() <= 3
+    source.close()
+
+
 def test_dicom_label_without_its_type_is_left_out(tmp_path: Path) -> None:
     import pydicom
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wsi.errors import FormatError, SlideError, UnreadableError
 from wsi.geometry import Mpp, Size
+from wsi.read.codecs import STORED_YBR, rgb_of
 from wsi.read.dicom_header import DICOM_FAULTS, read_header
 from wsi.read.frame_cache import Memory
 from wsi.read.framed_source import FramedSource
@@ -177,7 +178,8 @@ def _frames(instance: _Instance) -> tuple[Frames, NDArray[np.int64]]:
             return jpeg.decode(stored, frame, memory, shrink=shrink)
         check_stored(stored, frame)
         found = imagecodecs.jpeg2k_decode(stored)
-        return np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
+        samples = np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
+        return rgb_of(samples) if header.PhotometricInterpretation in STORED_YBR else samples
 
     if syntax != _JPEG:
         return Frames(instance.size, frame, decode), counts
