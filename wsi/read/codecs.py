@@ -20,12 +20,13 @@ _NATIVE = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED)
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
 """Baseline, extended (8 and 12 bits), lossless."""
+_CONVERTED = _JPEG[:2]
+"""JPEGs whose decoder makes RGB of YBR; a lossless one keeps the samples as they are."""
 _JPEG_LS = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
 _JPEG_2000 = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
 _FILMS = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (*range(100, 109), "100.1", "101.1", "102.1"))
 COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 STORED_YBR = ("YBR_FULL", "YBR_FULL_422")
-"""Colors that only a JPEG's decoder makes RGB of by itself."""
 KINDS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLORS)
 MAX_SIDE = 1 << 16
 BYTES_A_SAMPLE = 12
@@ -230,12 +231,11 @@ def _jpeg_family(stored: bytes, layout: Layout) -> NDArray[Any]:
     samples = np.asarray(decoded).reshape(*np.shape(decoded)[:2], -1)
     if samples.shape != layout.shape:
         raise UnreadableError(f"it holds {samples.shape} samples, expected {layout.shape}; the file is damaged")
-    if layout.allocated == 8 and not layout.is_signed and samples.dtype == np.uint8:
-        is_ybr = layout.kind in STORED_YBR and layout.syntax not in _JPEG
-        return rgb_of(samples) if is_ybr else samples
     if (samples.dtype.kind == "i") == layout.is_signed:
-        return samples.astype(np.int32)
-    return _signed(samples.astype(np.int32), layout)
+        values = samples if samples.dtype == np.uint8 and layout.allocated == 8 else samples.astype(np.int32)
+    else:
+        values = _signed(samples.astype(np.int32), layout)
+    return rgb_of(values) if layout.kind in STORED_YBR and layout.syntax not in _CONVERTED else values
 
 
 _APP0, _APP14, _SOF = 0xE0, 0xEE, {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
