@@ -182,6 +182,36 @@ def test_dicom_of_jpeg_2000_that_stores_ybr_has_its_colors(tmp_path: Path) -> No
     source.close()
 
 
+def test_dicom_frames_that_say_their_place_lie_there_whatever_else_is_said(tmp_path: Path) -> None:
+    def change(found: Any) -> None:
+        del found.DimensionOrganizationType
+
+    source = open_slide(_changed_dicom(tmp_path, change, compression="none", sparse=True))
+    assert np.array_equal(_whole(source), PICTURE)
+    source.close()
+
+
+@pytest.mark.parametrize("x", [101, 257 + 512, -255])
+def test_dicom_frame_off_the_grid_is_refused_not_moved(tmp_path: Path, x: int) -> None:
+    def change(found: Any) -> None:
+        place = found.PerFrameFunctionalGroupsSequence[0].PlanePositionSlideSequence[0]
+        place.ColumnPositionInTotalImagePixelMatrix = x
+
+    with pytest.raises(FormatError, match=rf"level_0\.dcm: .*frame 1 lies at {x - 1}, "):
+        open_slide(_changed_dicom(tmp_path, change, compression="none", sparse=True))
+
+
+def test_dicom_frame_that_a_full_level_lacks_is_an_error_not_white(tmp_path: Path) -> None:
+    def change(found: Any) -> None:
+        found.NumberOfFrames = 3
+
+    source = open_slide(_changed_dicom(tmp_path, change, compression="none"))
+    assert np.array_equal(source.read_region(Region(Point(0, 0), 0, Size(256, 256))), PICTURE[:256, :256])
+    with pytest.raises(RegionError, match="never stored"):
+        source.read_region(Region(Point(260, 260), 0, Size(10, 10)))
+    source.close()
+
+
 def test_dicom_label_without_its_type_is_left_out(tmp_path: Path) -> None:
     import pydicom
 

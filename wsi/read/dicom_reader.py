@@ -147,12 +147,9 @@ def _frames(instance: _Instance) -> tuple[Frames, NDArray[np.int64]]:
     """Return the frames of a file, and how many bytes each has: 0 where none is stored."""
     header, frame = instance.header, Size(int(instance.header.Columns), int(instance.header.Rows))
     columns, rows = -(-instance.size.width // frame.width), -(-instance.size.height // frame.height)
-    if header.get("DimensionOrganizationType") == "TILED_SPARSE":
-        stored_as = {}
-        for i, group in enumerate(header.PerFrameFunctionalGroupsSequence):
-            place = group.PlanePositionSlideSequence[0]
-            x, y = place.ColumnPositionInTotalImagePixelMatrix - 1, place.RowPositionInTotalImagePixelMatrix - 1
-            stored_as[y // frame.height * columns + x // frame.width] = i
+    has_places = _has_places(header)
+    if has_places:
+        stored_as = _placed(header, frame, instance.size, columns)
     else:
         stored_as = {i: i for i in range(min(columns * rows, len(instance.places)))}
     counts = np.array([instance.places[stored_as[i]][1] if i in stored_as else 0 for i in range(columns * rows)])
@@ -170,7 +167,9 @@ def _frames(instance: _Instance) -> tuple[Frames, NDArray[np.int64]]:
 
     def decode(index: int, shrink: int, memory: Memory) -> NDArray[np.uint8] | None:
         if index not in stored_as:
-            return None
+            if has_places:
+                return None
+            raise ValueError("it was never stored")
         stored = stored_frame(index)
         if syntax in _RAW:
             return np.frombuffer(stored, np.uint8).reshape(frame.height, frame.width, 3)
@@ -184,6 +183,33 @@ def _frames(instance: _Instance) -> tuple[Frames, NDArray[np.int64]]:
     if syntax != _JPEG:
         return Frames(instance.size, frame, decode), counts
     return Frames(instance.size, frame, decode, shrinks=SHRINKS, as_file=as_file), counts
+
+
+def _has_places(header: pydicom.Dataset) -> bool:
+    """Return whether each frame says where it lies; else they fill the level row by row (PS3.3 C.7.6.17.3)."""
+    said, groups = header.get("DimensionOrganizationType"), header.get("PerFrameFunctionalGroupsSequence")
+    return said == "TILED_SPARSE" or (
+        said != "TILED_FULL" and bool(groups) and "PlanePositionSlideSequence" in groups[0]
+    )
+
+
+def _placed(header: pydicom.Dataset, frame: Size, size: Size, columns: int) -> dict[int, int]:
+    """Return which stored frame lies at each place, counted in rows.
+
+    Raises:
+        FormatError: a frame lies between two places of the grid, or beyond the level.
+    """
+    found = {}
+    for i, group in enumerate(header.PerFrameFunctionalGroupsSequence):
+        place = group.PlanePositionSlideSequence[0]
+        x, y = place.ColumnPositionInTotalImagePixelMatrix - 1, place.RowPositionInTotalImagePixelMatrix - 1
+        if x % frame.width or y % frame.height or not (0 <= x < size.width and 0 <= y < size.height):
+            raise FormatError(
+                f"dicom: frame {i + 1} lies at {x}, {y} px, expected multiples of {frame.width} x {frame.height} inside "
+                f"{size.width} x {size.height}; convert the slide to a pyramidal TIFF"
+            )
+        found[y // frame.height * columns + x // frame.width] = i
+    return found
 
 
 def _mpp(header: pydicom.Dataset, size: Size) -> Mpp | None:
