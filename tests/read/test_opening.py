@@ -212,6 +212,21 @@ def test_dicom_frame_that_a_full_level_lacks_is_an_error_not_white(tmp_path: Pat
     source.close()
 
 
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+def test_dicom_frame_in_several_fragments_is_read_whole(tmp_path: Path, compression: str) -> None:
+    from pydicom.encaps import encapsulate, generate_frames
+
+    def change(found: Any) -> None:
+        frames = list(generate_frames(found.PixelData, number_of_frames=4))
+        found.PixelData = encapsulate(frames, fragments_per_frame=3)
+
+    plain = open_slide(write_dicom(tmp_path / "plain", PICTURE, image_type=False, compression=compression)[0])
+    source = open_slide(_changed_dicom(tmp_path / "pieces", change, compression=compression))
+    assert np.array_equal(_whole(source), _whole(plain))
+    source.close()
+    plain.close()
+
+
 def test_dicom_label_without_its_type_is_left_out(tmp_path: Path) -> None:
     import pydicom
 

@@ -1,5 +1,7 @@
 """DICOM slides that OpenSlide refuses (no ImageType, for one): frames found here, decoded by imagecodecs."""
 
+import bisect
+import itertools
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +38,8 @@ class _Instance:
 
     path: Path
     header: pydicom.Dataset
-    places: tuple[tuple[int, int], ...]
+    places: tuple[tuple[tuple[int, int], ...], ...]
+    """Of each frame the offset and length of its pieces: one, but where it was stored in several fragments."""
 
     @property
     def size(self) -> Size:
@@ -110,8 +113,8 @@ def _check(header: pydicom.Dataset) -> None:
         raise FormatError("dicom: a level in several files, or several focal planes; expected one of each")
 
 
-def _places(file: Any, header: pydicom.Dataset) -> list[tuple[int, int]]:
-    """Return offset and length of each frame; `file` stands at the start of the element PixelData."""
+def _places(file: Any, header: pydicom.Dataset) -> list[tuple[tuple[int, int], ...]]:
+    """Return offset and length of each frame's pieces; `file` stands at the start of the element PixelData."""
     count = int(header.get("NumberOfFrames", 1))
     explicit = header.file_meta.TransferSyntaxUID != _RAW[0]
     head = file.read(12 if explicit else 8)
@@ -119,7 +122,8 @@ def _places(file: Any, header: pydicom.Dataset) -> list[tuple[int, int]]:
         raise FormatError("dicom: no px are stored")
     if struct.unpack("<I", head[-4:])[0] != 0xFFFFFFFF:
         length = int(header.Rows) * int(header.Columns) * 3
-        return [(file.tell() + i * length, length) for i in range(count)]
+        begin = file.tell()
+        return [((begin + i * length, length),) for i in range(count)]
     start, table = _item(file)
     offsets = struct.unpack(f"<{table // 4}I", file.read(table // 4 * 4))
     file.seek(start + table)
@@ -128,11 +132,12 @@ def _places(file: Any, header: pydicom.Dataset) -> list[tuple[int, int]]:
         fragments.append(item)
         file.seek(sum(item))
     if len(fragments) == count:
-        return fragments
+        return [(fragment,) for fragment in fragments]
     if len(offsets) != count:
         raise FormatError(f"dicom: {len(fragments)} fragments for {count} frames, and no table of them")
-    ends = [*offsets[1:], sum(fragments[-1]) - base]
-    return [(base + begin + 8, end - begin - 8) for begin, end in zip(offsets, ends, strict=True)]
+    starts = [begin - 8 - base for begin, _ in fragments]  # offsets are those of the items' heads
+    firsts = [*(bisect.bisect_left(starts, offset) for offset in offsets), len(starts)]
+    return [tuple(fragments[first:end]) for first, end in itertools.pairwise(firsts)]
 
 
 def _item(file: Any) -> tuple[int, int]:
@@ -152,15 +157,18 @@ def _frames(instance: _Instance) -> tuple[Frames, NDArray[np.int64]]:
         stored_as = _placed(header, frame, instance.size, columns)
     else:
         stored_as = {i: i for i in range(min(columns * rows, len(instance.places)))}
-    counts = np.array([instance.places[stored_as[i]][1] if i in stored_as else 0 for i in range(columns * rows)])
+    lengths = [sum(length for _, length in pieces) for pieces in instance.places]
+    counts = np.array([lengths[stored_as[i]] if i in stored_as else 0 for i in range(columns * rows)])
     syntax = header.file_meta.TransferSyntaxUID
     jpeg = JpegFrames(b"", "RGB" if header.PhotometricInterpretation == "RGB" else None)
 
     def stored_frame(index: int) -> bytes:
-        offset, length = instance.places[stored_as[index]]
+        stored = b""
         with instance.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
+            for offset, length in instance.places[stored_as[index]]:
+                file.seek(offset)
+                stored += file.read(length)
+        return stored
 
     def as_file(index: int) -> bytes | None:
         return jpeg.as_file(stored_frame(index), frame) if index in stored_as else None
