@@ -12,7 +12,7 @@ import tifffile
 from tests import make
 from tests.make_dicom import write_dicom
 from wsi import registry
-from wsi.errors import FormatError, RegionError, SlideError, UnreadableError, UsageError
+from wsi.errors import FormatError, RegionError, SlideError, TooLargeError, UnreadableError, UsageError
 from wsi.geometry import Point, Region, Size
 from wsi.read import Source, open_slide
 from wsi.read.stained import check_stained
@@ -225,6 +225,27 @@ def test_dicom_frame_in_several_fragments_is_read_whole(tmp_path: Path, compress
     assert np.array_equal(_whole(source), _whole(plain))
     source.close()
     plain.close()
+
+
+@pytest.mark.parametrize("name", ["Rows", "Columns", "TotalPixelMatrixRows", "TotalPixelMatrixColumns"])
+def test_dicom_without_a_size_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnreadableError, match=r"level_0\.dcm: .*claims .* x .* px"):
+        open_slide(_changed_dicom(tmp_path, lambda found: setattr(found, name, 0)))
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "none"])
+@pytest.mark.parametrize(
+    "claims", [{"NumberOfFrames": 2**31 - 1}, {"Rows": 1, "Columns": 1, "TotalPixelMatrixRows": 2**31 - 1}]
+)
+def test_dicom_of_more_frames_than_a_slide_has_is_refused_before_they_are_looked_for(
+    tmp_path: Path, claims: dict[str, int], compression: str
+) -> None:
+    def change(found: Any) -> None:
+        for name, value in claims.items():
+            setattr(found, name, value)
+
+    with pytest.raises(TooLargeError, match=r"level_0\.dcm: .*more than"):
+        open_slide(_changed_dicom(tmp_path, change, compression=compression), reader="dicom")
 
 
 def test_dicom_label_without_its_type_is_left_out(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from wsi.errors import FormatError, SlideError, UnreadableError
+from wsi.errors import FormatError, SlideError, TooLargeError, UnreadableError
 from wsi.geometry import Mpp, Size
 from wsi.read.codecs import STORED_YBR, rgb_of
 from wsi.read.dicom_header import DICOM_FAULTS, read_header
@@ -30,6 +30,9 @@ _JPEG2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 _NO_LEVEL = ("LABEL", "OVERVIEW", "THUMBNAIL", "LOCALIZER")
 MAX_ASPECT = 1.02
 """A level has the shape of level 0 to within this; what differs more is another picture."""
+
+MAX_FRAMES = 1 << 22
+"""Of a level; half a million px a side in frames of 256 x 256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,17 @@ def _check(header: pydicom.Dataset) -> None:
         )
     if header.get("ConcatenationUID") or header.get("TotalPixelMatrixFocalPlanes", 1) != 1:
         raise FormatError("dicom: a level in several files, or several focal planes; expected one of each")
+    _check_sizes(header)
+
+
+def _check_sizes(header: pydicom.Dataset) -> None:
+    columns, rows = int(header.Columns), int(header.Rows)
+    width, height = int(header.TotalPixelMatrixColumns), int(header.TotalPixelMatrixRows)
+    told = f"dicom: claims {width} x {height} px in frames of {columns} x {rows}"
+    if min(columns, rows, width, height) < 1:
+        raise UnreadableError(f"{told}; the header is damaged, copy the file again")
+    if max(-(-width // columns) * -(-height // rows), int(header.get("NumberOfFrames", 1))) > MAX_FRAMES:
+        raise TooLargeError(f"{told}, more than {MAX_FRAMES:,} of them; convert the slide to a TIFF with larger tiles")
 
 
 def _places(file: Any, header: pydicom.Dataset) -> list[tuple[tuple[int, int], ...]]:
