@@ -1,6 +1,8 @@
 """The reader is chosen by what a file holds; what can't be opened is refused by a code and a next step."""
 
+import contextlib
 import importlib.metadata
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,6 +314,30 @@ def test_missing_part_is_named_without_its_folder(tmp_path: Path, folder: str) -
     with pytest.raises(UnreadableError, match=r"open map\.jpg") as caught:
         open_slide(path)
     assert tmp_path.name not in str(caught.value)
+
+
+def _with_tag(path: Path, code: int, kind: int, count: int, value: bytes) -> Path:
+    """Change a tag of the first directory: its kind, how many values it claims, and its first four bytes."""
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags[code].offset  # type: ignore[union-attr]
+    with path.open("rb+") as stored:
+        stored.seek(at)
+        stored.write(struct.pack("<HHI", code, kind, count) + value)
+    return path
+
+
+@pytest.mark.parametrize("reader", ["auto", "tiffslide"])
+@pytest.mark.parametrize(
+    ("tile", "code", "kind", "count", "value"),
+    [(None, 279, 3, 1, b"\5\0\0\0"), (None, 278, 4, 1, b"\0\0\0\0"), (256, 323, 3, 1, b"\0\0\0\0")],
+    ids=["a count too few", "strips of no rows", "tiles of no rows"],
+)
+def test_tiff_whose_frames_make_no_sense_is_read_or_refused(
+    tmp_path: Path, tile: int | None, code: int, kind: int, count: int, value: bytes, reader: str
+) -> None:
+    path = make.write_tiff(tmp_path / "scan.tif", PICTURE, tile=tile, levels=1)
+    with contextlib.suppress(SlideError):
+        open_slide(_with_tag(path, code, kind, count, value), reader=reader).close()
 
 
 OFFSETS, COUNTS = 324, 325

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from wsi.errors import RegionError
 
-DECODER_FAULTS = (ValueError, IndexError, RuntimeError, OSError, TypeError, MemoryError, OverflowError, struct.error)
+DECODER_FAULTS = (
+    ValueError,
+    LookupError,
+    RuntimeError,
+    OSError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    ArithmeticError,
+    struct.error,
+)
 """What decoders raise on damaged frames."""
 LAG = 16
 """Frames that are kept though nobody should want them any more: a thread may lag behind the others."""

@@ -1,8 +1,10 @@
 """TIFFs that OpenSlide can't open, or of which it sees fewer levels: OME-TIFF with SubIFDs, QuPath's, plain ones."""
 
+import contextlib
 import io
+import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ _FAULTS = (
     RuntimeError,
     ArithmeticError,
     SyntaxError,
+    struct.error,
 )
 """What tiffslide and tifffile raise on damaged files (SyntaxError is that of XML)."""
 _UM = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
@@ -44,8 +47,9 @@ class TiffSlideSource(FramedSource):
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         try:
-            self._slide, found, pages = _opened(self._file)
-            super().__init__([tiff_frames(page, stored_frames(page)) for page in pages])
+            with _named_faults():
+                self._slide, found, pages = _opened(self._file)
+                super().__init__([tiff_frames(page, stored_frames(page)) for page in pages])
         except SlideError:
             self._file.close()
             raise
@@ -62,19 +66,27 @@ class TiffSlideSource(FramedSource):
         self._file.close()
 
 
-def _opened(file: io.BufferedReader) -> tuple[tiffslide.TiffSlide, dict[str, Any], list[Any]]:
-    """Return the slide, its properties and the page of each level."""
+@contextlib.contextmanager
+def _named_faults() -> Iterator[None]:
+    """Turn what tiffslide and tifffile raise into errors of this tool."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it knows little of Ventana's and Hamamatsu's metadata
-            slide = tiffslide.TiffSlide(file)
-            found = dict(slide.properties)
-        series = slide.ts_tifffile.series[found.get("tiffslide.series-index", 0)]
-        return slide, found, [level.keyframe for level in series.levels]
+        yield
+    except SlideError:
+        raise
     except NotImplementedError as error:
         raise FormatError(f"tiffslide: {error}; export the slide as 8-bit RGB in tiles") from error
     except _FAULTS as error:
         raise UnreadableError(f"tiffslide: {str(error) or type(error).__name__}") from error
+
+
+def _opened(file: io.BufferedReader) -> tuple[tiffslide.TiffSlide, dict[str, Any], list[Any]]:
+    """Return the slide, its properties and the page of each level."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it knows little of Ventana's and Hamamatsu's metadata
+        slide = tiffslide.TiffSlide(file)
+        found = dict(slide.properties)
+    series = slide.ts_tifffile.series[found.get("tiffslide.series-index", 0)]
+    return slide, found, [level.keyframe for level in series.levels]
 
 
 def _ome_mpp(slide: tiffslide.TiffSlide) -> Mpp | None:
