@@ -30,6 +30,8 @@ FAULTS = (
 """What tifffile and imagecodecs raise on damaged files."""
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _ORIENTATION, _ICC = 274, 34675
+_ASSOCIATED = 1
+"""The extra sample is alpha, and the colors are multiplied by it (TIFF 6.0, section 18)."""
 
 
 def read_tiff_picture(path: Path, *, limit: int) -> FieldReading:
@@ -115,6 +117,6 @@ def _values(page: Any, bits: int) -> NDArray[Any]:
         samples = np.concatenate([(top - samples[..., :1]).astype(samples.dtype), samples[..., 1:]], axis=2)
     if bits == 16 or page.extrasamples:
         deep = samples.astype(np.uint16) * np.uint16(65535 // top)
-        values = deep_values(deep)
+        values = deep_values(deep, is_multiplied=_ASSOCIATED in page.extrasamples)
         return values if bits == 16 else np.rint(values).astype(np.uint8)
     return as_channels(samples * np.uint8(255 // top))
