@@ -428,7 +428,7 @@ def test_unknown_reader_is_a_usage_error_with_the_near_name(tmp_path: Path) -> N
 def test_named_reader_refuses_what_it_can_not_read(tmp_path: Path, reader: str) -> None:
     path = tmp_path / "scan.svs"
     path.write_bytes(b"no slide")
-    with pytest.raises(SlideError):
+    with pytest.raises(SlideError, match=r"^scan\.svs: "):
         open_slide(path, reader=reader)
 
 
