@@ -231,6 +231,21 @@ def test_frames_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(frames._cache) == 5
 
 
+def test_frames_kept_are_bounded_also_where_shrunk_ones_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsi.read.frames.CACHE_BYTES", 5 * 64 * 64 * 3)
+
+    def decode(index: int, shrink: int, memory: object) -> NDArray[np.uint8]:
+        return np.zeros((64 // shrink, 64 // shrink, 3), np.uint8)
+
+    frames = Frames(Size(6400, 64), Size(64, 64), decode, shrinks=(1, 2))
+    for x in range(30):
+        frames.read(x * 32, 0, Size(30, 30), shrink=2)
+    assert len(frames._cache) == 20
+    for x in range(50, 60):
+        frames.read(x * 64, 0, Size(60, 60))
+    assert len(frames._cache) == 5
+
+
 def test_rows_above_are_forgotten_and_a_thread_may_lag_behind() -> None:
     asked: Counter[int] = Counter()
 

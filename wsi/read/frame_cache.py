@@ -83,6 +83,8 @@ class FrameCache:
         """Take how many frames at full size are kept at most."""
         self._room = max(1, room)
         self._slots: OrderedDict[tuple[int, int, int], _Slot] = OrderedDict()
+        self._held = 0.0
+        """What the slots take, in frames at full size."""
         self._lock = threading.Lock()
         self.buffers = Buffers()
 
@@ -101,7 +103,8 @@ class FrameCache:
             is_mine = slot is None
             if slot is None:
                 slot = self._slots[key] = _Slot()
-                if len(self._slots) > self._room * shrink**2:
+                self._held += 1 / shrink**2
+                while self._held > self._room:
                     self._forget_oldest()
             else:
                 self._slots.move_to_end(key)
@@ -140,7 +143,10 @@ class FrameCache:
         """Forget all frames, and give their memory back to the system."""
         with self._lock:
             self._slots.clear()
+            self._held = 0.0
             self.buffers = Buffers()
 
     def _forget_oldest(self) -> None:
-        self.buffers.give(self._slots.popitem(last=False)[1].pixels)
+        (_, _, shrink), slot = self._slots.popitem(last=False)
+        self._held -= 1 / shrink**2
+        self.buffers.give(slot.pixels)
