@@ -200,6 +200,12 @@ def test_local_mean_is_the_gaussian_of_a_wave() -> None:
     assert np.abs(found.values[0, 150, 120:480] - expected[120:480]).max() < 0.2
 
 
+def test_body_of_few_px_beside_a_plain_ground_is_those_px() -> None:
+    values = np.zeros((1, 10, 10, 10), np.int16)
+    values[0, 0, 0, :5] = 7  # so few that the upper percentile lies between ground and px
+    assert np.array_equal(body(volume_field(values, np.eye(4), ("value",))), values[0] > 0)
+
+
 def test_body_is_the_largest_piece_with_its_lungs() -> None:
     field_values = np.full((1, 40, 40, 5), -1000.0, np.float32)
     field_values[:, 8:32, 6:34] = 30

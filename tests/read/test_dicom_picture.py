@@ -194,6 +194,30 @@ def test_ybr_is_turned_into_rgb_by_the_standards_matrix(tmp_path: Path) -> None:
     assert np.array_equal(read(path).field.values, found.field.values)
 
 
+def test_number_that_was_written_as_a_text_is_not_its_first_digit(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", DEEP, Modality="MR")
+    found = pydicom.dcmread(path)
+    found.add_new("RescaleSlope", "LO", "25")
+    found.save_as(path)
+    assert np.array_equal(read(path).field.values[0], DEEP * 25.0)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.keyword)
+def test_ybr_becomes_rgb_in_every_lossless_coding(syntax: Any, tmp_path: Path) -> None:
+    px = np.broadcast_to(np.array([76, 85, 255], np.uint8), (4, 6, 3)).copy()
+    found = read(dicom(tmp_path / "a.dcm", px, syntax=syntax, PhotometricInterpretation="YBR_FULL"))
+    assert np.abs(found.field.values[:, 0, 0].astype(int) - [255, 0, 0]).max() <= 1
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.keyword)
+def test_deep_ybr_is_never_taken_for_rgb(syntax: Any, tmp_path: Path) -> None:
+    path = dicom(
+        tmp_path / "a.dcm", COLORS.astype(np.uint16) * 257, syntax=syntax, PhotometricInterpretation="YBR_FULL"
+    )
+    with pytest.raises(FormatError, match="export it as RGB"):
+        read(path)
+
+
 @pytest.mark.parametrize("keeps_rgb", [False, True])
 def test_jpegs_own_marker_says_its_colors_whatever_the_header_says(keeps_rgb: bool, tmp_path: Path) -> None:
     stored = io.BytesIO()

@@ -204,6 +204,17 @@ def test_frame_that_fails_fails_for_all_threads_and_no_other_does() -> None:
     assert not frames.read(0, 0, Size(64, 64)).any()
 
 
+def test_frame_whose_decoding_broke_off_is_never_white() -> None:
+    def decode(index: int, shrink: int, memory: object) -> NDArray[np.uint8]:
+        raise AssertionError("no fault that decoders are known for")
+
+    frames = Frames(Size(128, 64), Size(64, 64), decode)
+    with pytest.raises(AssertionError):
+        frames.read(60, 0, Size(10, 10))
+    with pytest.raises(RegionError, match="broke off"):
+        frames.read(60, 0, Size(10, 10))
+
+
 def test_frames_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsi.read.frames.CACHE_BYTES", 5 * 64 * 64 * 3)
     asked: Counter[int] = Counter()
@@ -217,6 +228,21 @@ def test_frames_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for x in range(6):
             frames.read(x * 64, 0, Size(60, 60))
     assert asked == dict.fromkeys(range(6), 2)
+    assert len(frames._cache) == 5
+
+
+def test_frames_kept_are_bounded_also_where_shrunk_ones_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsi.read.frames.CACHE_BYTES", 5 * 64 * 64 * 3)
+
+    def decode(index: int, shrink: int, memory: object) -> NDArray[np.uint8]:
+        return np.zeros((64 // shrink, 64 // shrink, 3), np.uint8)
+
+    frames = Frames(Size(6400, 64), Size(64, 64), decode, shrinks=(1, 2))
+    for x in range(30):
+        frames.read(x * 32, 0, Size(30, 30), shrink=2)
+    assert len(frames._cache) == 20
+    for x in range(50, 60):
+        frames.read(x * 64, 0, Size(60, 60))
     assert len(frames._cache) == 5
 
 

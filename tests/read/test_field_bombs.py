@@ -5,7 +5,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
+from PIL import Image
 
 from tests.read import small_process
 
@@ -75,6 +77,17 @@ def test_png_whose_px_unpack_to_more_than_it_says_takes_no_more(tmp_path: Path) 
 
 def test_tiff_that_claims_more_than_its_limit_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     assert outcomes(tiff(tmp_path / "a.tif", side=16384, rows=16384, unpacked=768 << 20)) == ["E_TOO_LARGE"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
+def test_strip_that_holds_a_larger_picture_than_it_says_takes_no_more(kind: str, tmp_path: Path) -> None:
+    """A strip of 64 x 64 px that is a picture of 5,000 x 5,000, which takes 0.4 GB to decode from JPEG 2000."""
+    Image.new("RGB", (5_000, 5_000)).save(tmp_path / "large", kind)
+    shape = {"shape": (64, 64, 3), "dtype": np.uint8, "rowsperstrip": 64, "metadata": None}
+    said = {"JPEG": ("jpeg", "ycbcr"), "JPEG2000": ("jpeg2000", "rgb")}[kind]
+    strips, path = iter([(tmp_path / "large").read_bytes()]), tmp_path / "a.tif"
+    tifffile.imwrite(path, strips, compression=said[0], photometric=said[1], **shape)  # type: ignore[arg-type]
+    assert outcomes(path) == ["E_UNREADABLE"]
 
 
 def test_strip_that_unpacks_to_more_than_it_says_takes_no_more(tmp_path: Path) -> None:

@@ -299,6 +299,12 @@ def test_vms_and_the_jpegs_it_lists_are_one_slide(tmp_path: Path) -> None:
     assert [slide.relative for slide in find_slides(tmp_path)] == ["other.jpg", "s.vms"]
 
 
+def test_vms_that_lists_a_name_too_long_for_any_file_stops_nothing(tmp_path: Path, svs: bytes) -> None:
+    (tmp_path / "s.vms").write_text(f"[Virtual Microscope Specimen]\nImageFile={'x' * 300}\n")
+    _put(tmp_path / "t.svs", svs)
+    assert [slide.relative for slide in find_slides(tmp_path)] == ["s.vms", "t.svs"]
+
+
 FOREIGN = {
     "a.gif": (b"GIF89a\x10\0\x10\0", "the file is GIF.*magick"),
     "a.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "the file is HEIC.*heif-convert"),

@@ -5,6 +5,7 @@ import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests import make
 from wsi.errors import RegionError
 from wsi.geometry import Point, Region, Size
 from wsi.read import Framed, Source, open_slide
+from wsi.read.jpeg import JpegFrames
 from wsi.read.whole_jpeg import whole_jpeg
 
 PICTURE = make.small_picture()
@@ -124,6 +126,26 @@ def test_comments_metadata_and_what_follows_the_end_are_left_out() -> None:
     assert file is not None
     assert b"Jane" not in file
     assert np.array_equal(shown(file), shown(stored))
+
+
+@pytest.mark.parametrize("adobe", [b"", b"\0", b"\1"])
+@pytest.mark.parametrize("jfif", [True, False])
+@pytest.mark.parametrize("colors", ["RGB", None])
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_file_has_the_colors_of_its_frame_whatever_its_markers_say(
+    adobe: bytes, jfif: bool, colors: Literal["RGB"] | None, is_shared: bool
+) -> None:
+    stored, said = plain_jpeg(subsampling=0), b""
+    start = 4 + int.from_bytes(stored[4:6], "big")  # behind JFIF's marker
+    if jfif:
+        said += stored[2:start]
+    if adobe:
+        said += b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + adobe
+    tables = b"\xff\xd8" + said + b"\xff\xd9" if is_shared else b""
+    frames, bare = JpegFrames(tables, colors), b"\xff\xd8" + (b"" if is_shared else said) + stored[start:]
+    file = frames.as_file(bare, Size(SIDE, SIDE))
+    assert file is not None
+    assert np.array_equal(shown(file), frames.decode(bare, Size(SIDE, SIDE)))
 
 
 @pytest.mark.parametrize("way", ["progressive", "gray", "another size", "cut off", "empty", "no jpeg", "two frames"])

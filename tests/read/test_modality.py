@@ -14,8 +14,9 @@ from PIL import Image
 from tests import make
 from tests.make_dicom import write_dicom
 from wsi.errors import FormatError, ModalityError
-from wsi.geometry import Point, Region
+from wsi.geometry import Point, Region, Size
 from wsi.read import check_brightfield, open_slide
+from wsi.read.field_reader import read_field
 
 PICTURE = make.small_picture()[:300, :400]
 GRAY = PICTURE[..., 1]
@@ -77,6 +78,22 @@ def test_alpha_is_laid_on_white(tmp_path: Path) -> None:
     _expect_white_top(path)
     Image.fromarray(np.dstack([PICTURE, alpha])).save(tmp_path / "slide.png")
     _expect_white_top(tmp_path / "slide.png")
+
+
+@pytest.mark.parametrize("is_multiplied", [True, False])
+def test_half_clear_px_are_the_same_for_every_reader(tmp_path: Path, is_multiplied: bool) -> None:
+    """Of associated alpha the colors hold their share already (TIFF 6.0, section 18)."""
+    alpha, colors = np.full(GRAY.shape, 102, np.uint8), np.full((*GRAY.shape, 3), (200, 100, 50), np.uint8)
+    stored = np.dstack([colors // 5 * 2 if is_multiplied else colors, alpha])
+    path, kind = tmp_path / "slide.tif", "assocalpha" if is_multiplied else "unassalpha"
+    tifffile.imwrite(path, stored, photometric="rgb", extrasamples=[kind], tile=(64, 64), metadata=None)
+    expected = np.array([233, 193, 173])  # 0.4 of the color and 0.6 of white
+    for reader in ("openslide", "tiffslide"):
+        source = open_slide(path, reader=reader)
+        found = source.read_region(Region(Point(20, 20), 0, Size(1, 1)))[0, 0]
+        source.close()
+        assert np.abs(found.astype(int) - expected).max() <= 1
+    assert np.abs(read_field([path]).field.values[:, 20, 20].astype(int) - expected).max() <= 1
 
 
 def _expect_white_top(path: Path) -> None:

@@ -190,3 +190,11 @@ def test_cut_off_file_is_refused(name: str, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(stored[:kept])
         with pytest.raises(UnreadableError):
             read_field([tmp_path / name], limit=LIMIT)
+
+
+def test_packed_file_in_which_a_sample_changed_is_refused(tmp_path: Path) -> None:
+    stored = bytearray(gzip.compress(written(tmp_path / "a.nii").read_bytes(), compresslevel=0))
+    stored[-60] ^= 0x40
+    (tmp_path / "a.nii.gz").write_bytes(stored)
+    with pytest.raises(UnreadableError, match="copy it again"):
+        read_field([tmp_path / "a.nii.gz"])

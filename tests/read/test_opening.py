@@ -1,6 +1,8 @@
 """The reader is chosen by what a file holds; what can't be opened is refused by a code and a next step."""
 
+import contextlib
 import importlib.metadata
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import tifffile
 from tests import make
 from tests.make_dicom import write_dicom
 from wsi import registry
-from wsi.errors import FormatError, RegionError, SlideError, UnreadableError, UsageError
+from wsi.errors import FormatError, RegionError, SlideError, TooLargeError, UnreadableError, UsageError
 from wsi.geometry import Point, Region, Size
 from wsi.read import Source, open_slide
 from wsi.read.stained import check_stained
@@ -154,6 +156,100 @@ def test_dicom_that_our_reader_can_not_place_is_refused(tmp_path: Path, change: 
         open_slide(path, reader="dicom")
 
 
+def _changed_dicom(folder: Path, change: Callable[[Any], None], **written: Any) -> Path:
+    """Write a DICOM slide of PICTURE that OpenSlide refuses, change its elements, and return its path."""
+    import pydicom
+
+    path = write_dicom(folder, PICTURE, image_type=False, **written)[0]
+    found = pydicom.dcmread(path)
+    change(found)
+    found.save_as(path)
+    return path
+
+
+def test_dicom_of_jpeg_2000_that_stores_ybr_has_its_colors(tmp_path: Path) -> None:
+    import imagecodecs
+    from PIL import Image
+    from pydicom.encaps import encapsulate
+
+    def change(found: Any) -> None:
+        tiles = [np.asarray(Image.fromarray(tile).convert("YCbCr")) for tile in make.cut(PICTURE, 256)]
+        frames = [bytes(imagecodecs.jpeg2k_encode(tile, level=0, codecformat="j2k", mct=False)) for tile in tiles]
+        found.add_new("PixelData", "OB", encapsulate(frames))
+        found["PixelData"].is_undefined_length = True
+        found.PhotometricInterpretation = "YBR_FULL"
+
+    source = open_slide(_changed_dicom(tmp_path, change, compression="jpeg2000"))
+    assert np.abs(_whole(source).astype(int) - PICTURE).max() <= 3
+    source.close()
+
+
+def test_dicom_frames_that_say_their_place_lie_there_whatever_else_is_said(tmp_path: Path) -> None:
+    def change(found: Any) -> None:
+        del found.DimensionOrganizationType
+
+    source = open_slide(_changed_dicom(tmp_path, change, compression="none", sparse=True))
+    assert np.array_equal(_whole(source), PICTURE)
+    source.close()
+
+
+@pytest.mark.parametrize("x", [101, 257 + 512, -255])
+def test_dicom_frame_off_the_grid_is_refused_not_moved(tmp_path: Path, x: int) -> None:
+    def change(found: Any) -> None:
+        place = found.PerFrameFunctionalGroupsSequence[0].PlanePositionSlideSequence[0]
+        place.ColumnPositionInTotalImagePixelMatrix = x
+
+    with pytest.raises(FormatError, match=rf"level_0\.dcm: .*frame 1 lies at {x - 1}, "):
+        open_slide(_changed_dicom(tmp_path, change, compression="none", sparse=True))
+
+
+def test_dicom_frame_that_a_full_level_lacks_is_an_error_not_white(tmp_path: Path) -> None:
+    def change(found: Any) -> None:
+        found.NumberOfFrames = 3
+
+    source = open_slide(_changed_dicom(tmp_path, change, compression="none"))
+    assert np.array_equal(source.read_region(Region(Point(0, 0), 0, Size(256, 256))), PICTURE[:256, :256])
+    with pytest.raises(RegionError, match="never stored"):
+        source.read_region(Region(Point(260, 260), 0, Size(10, 10)))
+    source.close()
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+def test_dicom_frame_in_several_fragments_is_read_whole(tmp_path: Path, compression: str) -> None:
+    from pydicom.encaps import encapsulate, generate_frames
+
+    def change(found: Any) -> None:
+        frames = list(generate_frames(found.PixelData, number_of_frames=4))
+        found.PixelData = encapsulate(frames, fragments_per_frame=3)
+
+    plain = open_slide(write_dicom(tmp_path / "plain", PICTURE, image_type=False, compression=compression)[0])
+    source = open_slide(_changed_dicom(tmp_path / "pieces", change, compression=compression))
+    assert np.array_equal(_whole(source), _whole(plain))
+    source.close()
+    plain.close()
+
+
+@pytest.mark.parametrize("name", ["Rows", "Columns", "TotalPixelMatrixRows", "TotalPixelMatrixColumns"])
+def test_dicom_without_a_size_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnreadableError, match=r"level_0\.dcm: .*claims .* x .* px"):
+        open_slide(_changed_dicom(tmp_path, lambda found: setattr(found, name, 0)))
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "none"])
+@pytest.mark.parametrize(
+    "claims", [{"NumberOfFrames": 2**31 - 1}, {"Rows": 1, "Columns": 1, "TotalPixelMatrixRows": 2**31 - 1}]
+)
+def test_dicom_of_more_frames_than_a_slide_has_is_refused_before_they_are_looked_for(
+    tmp_path: Path, claims: dict[str, int], compression: str
+) -> None:
+    def change(found: Any) -> None:
+        for name, value in claims.items():
+            setattr(found, name, value)
+
+    with pytest.raises(TooLargeError, match=r"level_0\.dcm: .*more than"):
+        open_slide(_changed_dicom(tmp_path, change, compression=compression), reader="dicom")
+
+
 def test_dicom_label_without_its_type_is_left_out(tmp_path: Path) -> None:
     import pydicom
 
@@ -218,6 +314,30 @@ def test_missing_part_is_named_without_its_folder(tmp_path: Path, folder: str) -
     with pytest.raises(UnreadableError, match=r"open map\.jpg") as caught:
         open_slide(path)
     assert tmp_path.name not in str(caught.value)
+
+
+def _with_tag(path: Path, code: int, kind: int, count: int, value: bytes) -> Path:
+    """Change a tag of the first directory: its kind, how many values it claims, and its first four bytes."""
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags[code].offset  # type: ignore[union-attr]
+    with path.open("rb+") as stored:
+        stored.seek(at)
+        stored.write(struct.pack("<HHI", code, kind, count) + value)
+    return path
+
+
+@pytest.mark.parametrize("reader", ["auto", "tiffslide"])
+@pytest.mark.parametrize(
+    ("tile", "code", "kind", "count", "value"),
+    [(None, 279, 3, 1, b"\5\0\0\0"), (None, 278, 4, 1, b"\0\0\0\0"), (256, 323, 3, 1, b"\0\0\0\0")],
+    ids=["a count too few", "strips of no rows", "tiles of no rows"],
+)
+def test_tiff_whose_frames_make_no_sense_is_read_or_refused(
+    tmp_path: Path, tile: int | None, code: int, kind: int, count: int, value: bytes, reader: str
+) -> None:
+    path = make.write_tiff(tmp_path / "scan.tif", PICTURE, tile=tile, levels=1)
+    with contextlib.suppress(SlideError):
+        open_slide(_with_tag(path, code, kind, count, value), reader=reader).close()
 
 
 OFFSETS, COUNTS = 324, 325
@@ -308,7 +428,7 @@ def test_unknown_reader_is_a_usage_error_with_the_near_name(tmp_path: Path) -> N
 def test_named_reader_refuses_what_it_can_not_read(tmp_path: Path, reader: str) -> None:
     path = tmp_path / "scan.svs"
     path.write_bytes(b"no slide")
-    with pytest.raises(SlideError):
+    with pytest.raises(SlideError, match=r"^scan\.svs: "):
         open_slide(path, reader=reader)
 
 

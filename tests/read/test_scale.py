@@ -43,9 +43,12 @@ def test_plain_rgb_strips_take_their_scale_from_the_tags(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("value", "unit", "um"), [(250.0, "nm", 0.25), (0.00025, "mm", 0.25), (0.25, "µm", 0.25)])
-def test_ome_units_are_understood(tmp_path: Path, value: float, unit: str, um: float) -> None:
+@pytest.mark.parametrize("reader", ["openslide", "tiffslide"])
+def test_ome_units_are_understood_by_both_readers(
+    tmp_path: Path, value: float, unit: str, um: float, reader: str
+) -> None:
     path = make.write_ome(tmp_path / "a.ome.tif", PICTURE, mpp=value, unit=unit)
-    source = open_slide(path, reader="tiffslide")
+    source = open_slide(path, reader=reader)
     found = resolve_mpp(source, path.name, DEFAULT)
     source.close()
     assert found.x == pytest.approx(um)

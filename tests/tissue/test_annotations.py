@@ -6,6 +6,8 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 import shapely
@@ -195,6 +197,17 @@ def test_file_is_found_by_the_slides_path_or_its_name(tmp_path: Path, name: str)
     (tmp_path / name).touch()
     assert find_annotation(tmp_path, "a/1.svs") == tmp_path / name
     assert find_annotation(tmp_path, "a/2.svs") is None
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_file_is_found_however_its_accents_are_spelled(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    path = tmp_path / normalize(form, "Müller.geojson")
+    path.touch()
+    assert find_annotation(tmp_path, normalize("NFC", "a/Müller.svs")) == path
+
+
+def test_slide_whose_name_leaves_no_room_for_a_suffix_has_no_file(tmp_path: Path) -> None:
+    assert find_annotation(tmp_path, "x" * 250 + ".svs") is None
 
 
 def real(name: str) -> Path:

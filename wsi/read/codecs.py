@@ -20,10 +20,13 @@ _NATIVE = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED)
 _RLE = "1.2.840.10008.1.2.5"
 _JPEG = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
 """Baseline, extended (8 and 12 bits), lossless."""
+_CONVERTED = _JPEG[:2]
+"""JPEGs whose decoder makes RGB of YBR; a lossless one keeps the samples as they are."""
 _JPEG_LS = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
 _JPEG_2000 = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
 _FILMS = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (*range(100, 109), "100.1", "101.1", "102.1"))
 COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+STORED_YBR = ("YBR_FULL", "YBR_FULL_422")
 KINDS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLORS)
 MAX_SIDE = 1 << 16
 BYTES_A_SAMPLE = 12
@@ -149,11 +152,11 @@ def _native(found: pydicom.Dataset, layout: Layout, index: int) -> NDArray[Any]:
         kind = np.dtype(f"{'>' if is_big else '<'}u{layout.allocated // 8}")
         plain = np.frombuffer(values, kind, count=count, offset=index * count * kind.itemsize)
     if is_halved:
-        return _rgb(_spread(plain.reshape(layout.rows, layout.columns // 2, 4)))
+        return rgb_of(_spread(plain.reshape(layout.rows, layout.columns // 2, 4)))
     shape = (layout.samples, layout.rows, layout.columns) if layout.is_planar else layout.shape
     samples = np.moveaxis(plain.reshape(shape), 0, -1) if layout.is_planar else plain.reshape(shape)
     values_found = whole_numbers(samples, layout)
-    return _rgb(values_found) if layout.kind == "YBR_FULL" else values_found
+    return rgb_of(values_found) if layout.kind == "YBR_FULL" else values_found
 
 
 def _spread(pairs: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -162,7 +165,7 @@ def _spread(pairs: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.dstack([light, tint])
 
 
-def _rgb(ybr: NDArray[Any]) -> NDArray[np.uint8]:
+def rgb_of(ybr: NDArray[Any]) -> NDArray[np.uint8]:
     """Return full-range Y Cb Cr `(h, w, 3)` of 8 bits as RGB (PS3.3 C.7.6.3.1.2, the inverse of its matrix)."""
     if ybr.dtype != np.uint8:
         raise FormatError("YBR of more than 8 bits; export it as RGB")
@@ -212,7 +215,7 @@ def _rle(stored: bytes, layout: Layout) -> NDArray[Any]:
         plane[:] = np.frombuffer(unpacked, np.uint8, count=count)
     samples = np.moveaxis(planes, 1, -1).copy().view(f">u{width}")[..., 0]  # (samples, count)
     values = whole_numbers(samples.T.reshape(layout.shape), layout)
-    return _rgb(values) if layout.kind.startswith("YBR") else values
+    return rgb_of(values) if layout.kind.startswith("YBR") else values
 
 
 def _jpeg_family(stored: bytes, layout: Layout) -> NDArray[Any]:
@@ -228,12 +231,11 @@ def _jpeg_family(stored: bytes, layout: Layout) -> NDArray[Any]:
     samples = np.asarray(decoded).reshape(*np.shape(decoded)[:2], -1)
     if samples.shape != layout.shape:
         raise UnreadableError(f"it holds {samples.shape} samples, expected {layout.shape}; the file is damaged")
-    if layout.allocated == 8 and not layout.is_signed and samples.dtype == np.uint8:
-        is_ybr = layout.kind in ("YBR_FULL", "YBR_FULL_422") and layout.syntax not in _JPEG
-        return _rgb(samples) if is_ybr else samples
     if (samples.dtype.kind == "i") == layout.is_signed:
-        return samples.astype(np.int32)
-    return _signed(samples.astype(np.int32), layout)
+        values = samples if samples.dtype == np.uint8 and layout.allocated == 8 else samples.astype(np.int32)
+    else:
+        values = _signed(samples.astype(np.int32), layout)
+    return rgb_of(values) if layout.kind in STORED_YBR and layout.syntax not in _CONVERTED else values
 
 
 _APP0, _APP14, _SOF = 0xE0, 0xEE, {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}

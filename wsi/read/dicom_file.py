@@ -153,9 +153,8 @@ def numbers(found: pydicom.Dataset, name: str) -> tuple[float, ...]:
     value = found.get(name)
     if value is None or value == "":
         return ()
-    values = tuple(
-        float(one) for one in (value if isinstance(value, Sequence | pydicom.multival.MultiValue) else [value])
-    )
+    is_one = isinstance(value, str | bytes) or not isinstance(value, Sequence | pydicom.multival.MultiValue)
+    values = tuple(float(one) for one in ([value] if is_one else value))
     if not all(abs(one) < float("inf") for one in values):
         raise UnreadableError(f"its {name} isn't a finite number; the header is damaged")
     return values

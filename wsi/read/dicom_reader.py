@@ -1,5 +1,7 @@
 """DICOM slides that OpenSlide refuses (no ImageType, for one): frames found here, decoded by imagecodecs."""
 
+import bisect
+import itertools
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +13,9 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from wsi.errors import FormatError, SlideError, UnreadableError
+from wsi.errors import FormatError, SlideError, TooLargeError, UnreadableError
 from wsi.geometry import Mpp, Size
+from wsi.read.codecs import STORED_YBR, rgb_of
 from wsi.read.dicom_header import DICOM_FAULTS, read_header
 from wsi.read.frame_cache import Memory
 from wsi.read.framed_source import FramedSource
@@ -28,6 +31,9 @@ _NO_LEVEL = ("LABEL", "OVERVIEW", "THUMBNAIL", "LOCALIZER")
 MAX_ASPECT = 1.02
 """A level has the shape of level 0 to within this; what differs more is another picture."""
 
+MAX_FRAMES = 1 << 22
+"""Of a level; half a million px a side in frames of 256 x 256."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Instance:
@@ -35,7 +41,8 @@ class _Instance:
 
     path: Path
     header: pydicom.Dataset
-    places: tuple[tuple[int, int], ...]
+    places: tuple[tuple[tuple[int, int], ...], ...]
+    """Of each frame the offset and length of its pieces: one, but where it was stored in several fragments."""
 
     @property
     def size(self) -> Size:
@@ -107,10 +114,21 @@ def _check(header: pydicom.Dataset) -> None:
         )
     if header.get("ConcatenationUID") or header.get("TotalPixelMatrixFocalPlanes", 1) != 1:
         raise FormatError("dicom: a level in several files, or several focal planes; expected one of each")
+    _check_sizes(header)
 
 
-def _places(file: Any, header: pydicom.Dataset) -> list[tuple[int, int]]:
-    """Return offset and length of each frame; `file` stands at the start of the element PixelData."""
+def _check_sizes(header: pydicom.Dataset) -> None:
+    columns, rows = int(header.Columns), int(header.Rows)
+    width, height = int(header.TotalPixelMatrixColumns), int(header.TotalPixelMatrixRows)
+    told = f"dicom: claims {width} x {height} px in frames of {columns} x {rows}"
+    if min(columns, rows, width, height) < 1:
+        raise UnreadableError(f"{told}; the header is damaged, copy the file again")
+    if max(-(-width // columns) * -(-height // rows), int(header.get("NumberOfFrames", 1))) > MAX_FRAMES:
+        raise TooLargeError(f"{told}, more than {MAX_FRAMES:,} of them; convert the slide to a TIFF with larger tiles")
+
+
+def _places(file: Any, header: pydicom.Dataset) -> list[tuple[tuple[int, int], ...]]:
+    """Return offset and length of each frame's pieces; `file` stands at the start of the element PixelData."""
     count = int(header.get("NumberOfFrames", 1))
     explicit = header.file_meta.TransferSyntaxUID != _RAW[0]
     head = file.read(12 if explicit else 8)
@@ -118,7 +136,8 @@ def _places(file: Any, header: pydicom.Dataset) -> list[tuple[int, int]]:
         raise FormatError("dicom: no px are stored")
     if struct.unpack("<I", head[-4:])[0] != 0xFFFFFFFF:
         length = int(header.Rows) * int(header.Columns) * 3
-        return [(file.tell() + i * length, length) for i in range(count)]
+        begin = file.tell()
+        return [((begin + i * length, length),) for i in range(count)]
     start, table = _item(file)
     offsets = struct.unpack(f"<{table // 4}I", file.read(table // 4 * 4))
     file.seek(start + table)
@@ -127,11 +146,12 @@ def _places(file: Any, header: pydicom.Dataset) -> list[tuple[int, int]]:
         fragments.append(item)
         file.seek(sum(item))
     if len(fragments) == count:
-        return fragments
+        return [(fragment,) for fragment in fragments]
     if len(offsets) != count:
         raise FormatError(f"dicom: {len(fragments)} fragments for {count} frames, and no table of them")
-    ends = [*offsets[1:], sum(fragments[-1]) - base]
-    return [(base + begin + 8, end - begin - 8) for begin, end in zip(offsets, ends, strict=True)]
+    starts = [begin - 8 - base for begin, _ in fragments]  # offsets are those of the items' heads
+    firsts = [*(bisect.bisect_left(starts, offset) for offset in offsets), len(starts)]
+    return [tuple(fragments[first:end]) for first, end in itertools.pairwise(firsts)]
 
 
 def _item(file: Any) -> tuple[int, int]:
@@ -146,30 +166,32 @@ def _frames(instance: _Instance) -> tuple[Frames, NDArray[np.int64]]:
     """Return the frames of a file, and how many bytes each has: 0 where none is stored."""
     header, frame = instance.header, Size(int(instance.header.Columns), int(instance.header.Rows))
     columns, rows = -(-instance.size.width // frame.width), -(-instance.size.height // frame.height)
-    if header.get("DimensionOrganizationType") == "TILED_SPARSE":
-        stored_as = {}
-        for i, group in enumerate(header.PerFrameFunctionalGroupsSequence):
-            place = group.PlanePositionSlideSequence[0]
-            x, y = place.ColumnPositionInTotalImagePixelMatrix - 1, place.RowPositionInTotalImagePixelMatrix - 1
-            stored_as[y // frame.height * columns + x // frame.width] = i
+    has_places = _has_places(header)
+    if has_places:
+        stored_as = _placed(header, frame, instance.size, columns)
     else:
         stored_as = {i: i for i in range(min(columns * rows, len(instance.places)))}
-    counts = np.array([instance.places[stored_as[i]][1] if i in stored_as else 0 for i in range(columns * rows)])
+    lengths = [sum(length for _, length in pieces) for pieces in instance.places]
+    counts = np.array([lengths[stored_as[i]] if i in stored_as else 0 for i in range(columns * rows)])
     syntax = header.file_meta.TransferSyntaxUID
     jpeg = JpegFrames(b"", "RGB" if header.PhotometricInterpretation == "RGB" else None)
 
     def stored_frame(index: int) -> bytes:
-        offset, length = instance.places[stored_as[index]]
+        stored = b""
         with instance.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
+            for offset, length in instance.places[stored_as[index]]:
+                file.seek(offset)
+                stored += file.read(length)
+        return stored
 
     def as_file(index: int) -> bytes | None:
         return jpeg.as_file(stored_frame(index), frame) if index in stored_as else None
 
     def decode(index: int, shrink: int, memory: Memory) -> NDArray[np.uint8] | None:
         if index not in stored_as:
-            return None
+            if has_places:
+                return None
+            raise ValueError("it was never stored")
         stored = stored_frame(index)
         if syntax in _RAW:
             return np.frombuffer(stored, np.uint8).reshape(frame.height, frame.width, 3)
@@ -177,11 +199,39 @@ def _frames(instance: _Instance) -> tuple[Frames, NDArray[np.int64]]:
             return jpeg.decode(stored, frame, memory, shrink=shrink)
         check_stored(stored, frame)
         found = imagecodecs.jpeg2k_decode(stored)
-        return np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
+        samples = np.asarray(found, np.uint8).reshape(*found.shape[:2], 3)
+        return rgb_of(samples) if header.PhotometricInterpretation in STORED_YBR else samples
 
     if syntax != _JPEG:
         return Frames(instance.size, frame, decode), counts
     return Frames(instance.size, frame, decode, shrinks=SHRINKS, as_file=as_file), counts
+
+
+def _has_places(header: pydicom.Dataset) -> bool:
+    """Return whether each frame says where it lies; else they fill the level row by row (PS3.3 C.7.6.17.3)."""
+    said, groups = header.get("DimensionOrganizationType"), header.get("PerFrameFunctionalGroupsSequence")
+    return said == "TILED_SPARSE" or (
+        said != "TILED_FULL" and bool(groups) and "PlanePositionSlideSequence" in groups[0]
+    )
+
+
+def _placed(header: pydicom.Dataset, frame: Size, size: Size, columns: int) -> dict[int, int]:
+    """Return which stored frame lies at each place, counted in rows.
+
+    Raises:
+        FormatError: a frame lies between two places of the grid, or beyond the level.
+    """
+    found = {}
+    for i, group in enumerate(header.PerFrameFunctionalGroupsSequence):
+        place = group.PlanePositionSlideSequence[0]
+        x, y = place.ColumnPositionInTotalImagePixelMatrix - 1, place.RowPositionInTotalImagePixelMatrix - 1
+        if x % frame.width or y % frame.height or not (0 <= x < size.width and 0 <= y < size.height):
+            raise FormatError(
+                f"dicom: frame {i + 1} lies at {x}, {y} px, expected multiples of {frame.width} x {frame.height} inside "
+                f"{size.width} x {size.height}; convert the slide to a pyramidal TIFF"
+            )
+        found[y // frame.height * columns + x // frame.width] = i
+    return found
 
 
 def _mpp(header: pydicom.Dataset, size: Size) -> Mpp | None:

@@ -5,6 +5,7 @@ in a TIFF as they are, its levels, bounds and scale are kept and its px are not 
 """
 
 import itertools
+import struct
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -47,6 +48,8 @@ _FAULTS = (
     IndexError,
     TypeError,
     AttributeError,
+    ArithmeticError,
+    struct.error,
 )
 
 

@@ -155,7 +155,7 @@ def _companions(path: Path) -> tuple[Path, ...]:
 
 
 def _ini_members(path: Path) -> list[Path]:
-    """Return the files that a Hamamatsu .vms or .vmu lists; none for any other."""
+    """Return the files that a Hamamatsu .vms or .vmu lists, of those that are there; none for any other."""
     if path.suffix.lower() not in (".vms", ".vmu"):
         return []
     try:
@@ -166,7 +166,8 @@ def _ini_members(path: Path) -> list[Path]:
     except OSError:
         return []
     names = re.findall(r"(?m)^\s*(?:ImageFile[^=]*|MapFile|OptimisationFile|MacroImage)\s*=\s*(\S.*?)\s*$", text)
-    return [path.parent / name for name in names if name == Path(name).name]
+    listed = [path.parent / name for name in names if name == Path(name).name]
+    return [part for part in listed if os.path.exists(part)]  # noqa: PTH110, as pathlib raises where a name is too long
 
 
 def _dicom(series: Part, root: Path) -> SlideFile:

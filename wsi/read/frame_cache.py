@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from wsi.errors import RegionError
 
-DECODER_FAULTS = (ValueError, IndexError, RuntimeError, OSError, TypeError, MemoryError, OverflowError, struct.error)
+DECODER_FAULTS = (
+    ValueError,
+    LookupError,
+    RuntimeError,
+    OSError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    ArithmeticError,
+    struct.error,
+)
 """What decoders raise on damaged frames."""
 LAG = 16
 """Frames that are kept though nobody should want them any more: a thread may lag behind the others."""
@@ -63,7 +73,7 @@ class _Slot:
     def __init__(self) -> None:
         self.ready = threading.Event()
         self.pixels: Pixels | None = None
-        self.error: Exception | None = None
+        self.error: Exception | None = RuntimeError("its decoding broke off")
 
 
 class FrameCache:
@@ -73,6 +83,8 @@ class FrameCache:
         """Take how many frames at full size are kept at most."""
         self._room = max(1, room)
         self._slots: OrderedDict[tuple[int, int, int], _Slot] = OrderedDict()
+        self._held = 0.0
+        """What the slots take, in frames at full size."""
         self._lock = threading.Lock()
         self.buffers = Buffers()
 
@@ -91,13 +103,14 @@ class FrameCache:
             is_mine = slot is None
             if slot is None:
                 slot = self._slots[key] = _Slot()
-                if len(self._slots) > self._room * shrink**2:
+                self._held += 1 / shrink**2
+                while self._held > self._room:
                     self._forget_oldest()
             else:
                 self._slots.move_to_end(key)
         if is_mine:
             try:
-                slot.pixels = decode(row, column, shrink)
+                slot.pixels, slot.error = decode(row, column, shrink), None
             except DECODER_FAULTS as error:
                 slot.error = error
             finally:
@@ -130,7 +143,10 @@ class FrameCache:
         """Forget all frames, and give their memory back to the system."""
         with self._lock:
             self._slots.clear()
+            self._held = 0.0
             self.buffers = Buffers()
 
     def _forget_oldest(self) -> None:
-        self.buffers.give(self._slots.popitem(last=False)[1].pixels)
+        (_, _, shrink), slot = self._slots.popitem(last=False)
+        self._held -= 1 / shrink**2
+        self.buffers.give(slot.pixels)

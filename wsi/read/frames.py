@@ -14,6 +14,8 @@ CACHE_BYTES = 192 << 20
 """Decoded frames kept a level at most: two rows of frames across a slide of 100,000 px, so that each is decoded once."""
 MAX_FRAME_PX = 64 << 20
 """A frame (tile or strip) is decoded whole; a larger one than this would need hundreds of MB."""
+_BOXES = b"\0\0\0\x0cjP  "
+"""With which a JP2 file begins."""
 AsFile = Callable[[int], bytes | None]
 Decoder = Callable[[int, int, Memory], NDArray[np.uint8] | None]
 
@@ -172,7 +174,8 @@ def check_stored(stored: bytes, frame: Size) -> None:
 
 
 def _claimed(stored: bytes) -> Size | None:
-    """Return the size in the head of a JPEG or of a JPEG 2000 code stream; None for anything else."""
+    """Return the size in the head of a JPEG or of a JPEG 2000 code stream, in its boxes or bare; None for anything else."""
+    stored = _code_stream(stored) if stored.startswith(_BOXES) else stored
     if stored.startswith(b"\xff\x4f\xff\x51"):
         right, bottom, left, top = struct.unpack_from(">IIII", stored, 8)
         return Size(max(0, right - left), max(0, bottom - top))
@@ -184,3 +187,17 @@ def _claimed(stored: bytes) -> Size | None:
             return Size(width, height)
         at += 1 if marker == 0xFF else 2 + length
     return None
+
+
+def _code_stream(stored: bytes) -> bytes:
+    """Return what the box of the code stream of a JP2 file holds (ITU-T T.800, I.4); nothing when it has none."""
+    at = 0
+    while at + 16 <= len(stored):
+        length, kind, long = struct.unpack_from(">I4sQ", stored, at)
+        head, length = (16, long) if length == 1 else (8, length)
+        if kind == b"jp2c":
+            return stored[at + head :]
+        if length < head:
+            break
+        at += length
+    return b""

@@ -57,7 +57,7 @@ def open_slide(path: Path, *, reader: str = AUTO) -> Source:
         ) from error
     try:
         source = _open_any(path, head) if reader == AUTO else _open_with(reader, path)
-    except (ModalityError, TooLargeError, FormatError) as error:
+    except SlideError as error:
         raise type(error)(f"{spelled_name(path.name)}: {error}") from error
     try:
         _check(source)
@@ -117,7 +117,7 @@ def _open_any(path: Path, head: bytes) -> Source:
     reasons = dict.fromkeys(str(error) for error in errors)
     if any(isinstance(error, FormatError) for error in errors):
         raise FormatError("; ".join(reasons))
-    raise UnreadableError(f"{spelled_name(path.name)}: {describe_head(head)} ({'; '.join(reasons)})")
+    raise UnreadableError(f"{describe_head(head)} ({'; '.join(reasons)})")
 
 
 def _refuse_other_images(path: Path, head: bytes) -> None:
@@ -191,7 +191,7 @@ def _check_dicom(path: Path) -> None:
         samples, bits = int(found.get("SamplesPerPixel", 3)), int(found.get("BitsAllocated", 8))
         frame = Size(int(found.get("Columns", 1)), int(found.get("Rows", 1)))
     except DICOM_FAULTS as error:
-        raise UnreadableError(f"{spelled_name(path.name)}: {error}") from error
+        raise UnreadableError(str(error)) from error
     if kind != WSI_CLASS:
         raise ModalityError(f"a DICOM image of modality {modality!r}; expected a whole-slide microscopy image (SM)")
     if (samples, bits) != (3, 8):

@@ -14,7 +14,7 @@ from wsi.errors import RegionError, UnreadableError
 from wsi.geometry import Bounds, Level, Mpp, Point, Region, Size, downsample_of
 from wsi.printable import told_of
 from wsi.read.holes import find_holes
-from wsi.read.scale import stated_mpp, tiff_tag_mpp
+from wsi.read.scale import ome_file_mpp, stated_mpp, tiff_tag_mpp
 from wsi.read.sniff import is_tiff
 from wsi.read.source import KEPT_PROPERTIES
 
@@ -40,9 +40,8 @@ class OpenSlideSource:
         self.bounds = _bounds(self.properties, sizes[0])
         # Without a vendor OpenSlide takes its mpp from the resolution tags, which printers' dpi may have got into.
         plain = self.properties.get("openslide.vendor") == "generic-tiff"
-        self.metadata_mpp: Mpp | None = stated_mpp(
-            self.properties, "openslide.mpp-x", "openslide.mpp-y", "tiff-tags" if plain else "metadata"
-        )
+        stated = stated_mpp(self.properties, "openslide.mpp-x", "openslide.mpp-y", "tiff-tags" if plain else "metadata")
+        self.metadata_mpp: Mpp | None = (ome_file_mpp(path) if plain else None) or stated
         if self.metadata_mpp is None and is_tiff(path):
             self.metadata_mpp = tiff_tag_mpp(path)
         self._holes = find_holes(path, sizes) if is_tiff(path) else {}

@@ -13,12 +13,17 @@ def as_channels(samples: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(np.moveaxis(np.atleast_3d(samples), -1, 0))  # (C, h, w)
 
 
-def deep_values(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Return 16-bit px `(h, w, C)`, C 1-4 with alpha at 2 and 4, as `(1 or 3, h, w)` float32 on 0-255."""
+def deep_values(samples: NDArray[np.uint16], *, is_multiplied: bool = False) -> NDArray[np.float32]:
+    """Return 16-bit px `(h, w, C)`, C 1-4 with alpha at 2 and 4, as `(1 or 3, h, w)` float32 on 0-255.
+
+    Args:
+        is_multiplied: the colors hold their share of alpha already.
+    """
     values = as_channels(samples).astype(np.float32) * np.float32(WHITE / DEEP)
     if len(values) in (2, 4):
         share = values[-1:] / np.float32(WHITE)
-        values = values[:-1] * share + np.float32(WHITE) * (1 - share)
+        colors = values[:-1] if is_multiplied else values[:-1] * share
+        values = np.minimum(colors + np.float32(WHITE) * (1 - share), np.float32(WHITE))
     return values
 
 

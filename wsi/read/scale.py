@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 from wsi.config import ReadConfig
@@ -19,6 +20,7 @@ MAX_POWER_RATIO = 2.0
 """mpp times objective power is 10 to within this factor on every scanner."""
 OBJECTIVE_UM = 10.0
 MAX_TABLE_BYTES = 64 << 20
+_OME_UM = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
 _UM_PER_UNIT = {2: 25400.0, 3: 10000.0}
 _FIX = "give the true value with --mpp (or --mpp-table) and --mpp-override"
 
@@ -123,6 +125,34 @@ def tiff_tag_mpp(path: Path) -> Mpp | None:
             per_unit = [tags[name].value for name in ("XResolution", "YResolution")]
             values = [um * low / high for high, low in per_unit] if um else []
             return stated_mpp(dict(enumerate(values)), 0, 1, "tiff-tags") if values else None  # type: ignore[arg-type]
+    return None
+
+
+def ome_mpp(file: Any) -> Mpp | None:
+    """Return the µm per px that OME-XML states for the first image of an open tifffile; None when it says nothing."""
+    import tifffile
+
+    if not file.is_ome:
+        return None
+    try:
+        images = tifffile.xml2dict(file.ome_metadata or "")["OME"]["Image"]
+        pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
+        units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"]
+    except (KeyError, TypeError, ValueError, IndexError, SyntaxError, AttributeError):
+        return None
+    if any(unit not in _OME_UM for unit in units):
+        return None
+    stated = stated_mpp(pixels, "PhysicalSizeX", "PhysicalSizeY")
+    return stated and Mpp(stated.x * _OME_UM[units[0]], stated.y * _OME_UM[units[1]], source="metadata")
+
+
+def ome_file_mpp(path: Path) -> Mpp | None:
+    """Return the µm per px that a TIFF's OME-XML states; None when it has none, or says nothing."""
+    import tifffile
+
+    faults = (tifffile.TiffFileError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+    with contextlib.suppress(*faults), tifffile.TiffFile(path) as file:
+        return ome_mpp(file)
     return None
 
 

@@ -14,6 +14,8 @@ from wsi.read.stored import StoredFrames
 
 _RGB, _YCBCR = 2, 6
 _JPEG = 7
+_ASSOCIATED = 1
+"""The extra sample is alpha, and the colors are multiplied by it."""
 _CONVERTED = {6, 7}
 """Compressions whose decoder turns YCbCr into RGB: the two kinds of JPEG."""
 
@@ -37,7 +39,7 @@ def tiff_frames(page: Any, stored: StoredFrames) -> Frames:
         decoded, _, _ = page.decode(found, index, jpegtables=page.jpegtables)
         if decoded is None:
             raise ValueError("it holds nothing")
-        return on_white(np.asarray(decoded, np.uint8)[0])
+        return on_white(np.asarray(decoded, np.uint8)[0], is_multiplied=_ASSOCIATED in page.extrasamples)
 
     if jpeg is None or not page.is_tiled:
         return Frames(size, frame, decode)
@@ -68,9 +70,15 @@ def _jpeg(page: Any) -> JpegFrames | None:
     return JpegFrames(page.jpegtables or b"", "RGB" if page.photometric == _RGB and not page.is_jfif else None)
 
 
-def on_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `(h, w, 3)`: of `(h, w, 4)` px the fourth is alpha, and they are laid on white."""
+def on_white(pixels: NDArray[np.uint8], *, is_multiplied: bool) -> NDArray[np.uint8]:
+    """Return `(h, w, 3)`: of `(h, w, 4)` px the fourth is alpha, and they are laid on white.
+
+    Args:
+        is_multiplied: the colors hold their share already (associated alpha, TIFF 6.0, section 18).
+    """
     if pixels.shape[2] == 3:
         return pixels
     color, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
+    if is_multiplied:
+        return np.asarray(np.minimum(color + 255 - alpha, 255), np.uint8)
     return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)

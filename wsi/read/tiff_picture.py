@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from wsi.errors import FormatError, SlideError, UnreadableError
 from wsi.field import picture_field
+from wsi.geometry import Size
 from wsi.read.field_info import GRAY, RGB, FieldInfo, FieldReading, check_room
+from wsi.read.frames import check_stored
 from wsi.read.pixels import as_channels, deep_values, fold_gray, turned
 
 BYTES_A_SAMPLE = 12
@@ -30,6 +32,8 @@ FAULTS = (
 """What tifffile and imagecodecs raise on damaged files."""
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _ORIENTATION, _ICC = 274, 34675
+_ASSOCIATED = 1
+"""The extra sample is alpha, and the colors are multiplied by it (TIFF 6.0, section 18)."""
 
 
 def read_tiff_picture(path: Path, *, limit: int) -> FieldReading:
@@ -48,6 +52,7 @@ def read_tiff_picture(path: Path, *, limit: int) -> FieldReading:
                 raise FormatError(f"{len(file.pages)} pages; expected one picture: export one page as PNG or TIFF")
             check_room(int(np.prod(page.shape, dtype=object)) * BYTES_A_SAMPLE, limit, what="the picture")
             bits = _bits(page)
+            _check_frames(page)
             findings = [*_noticed(page)]
             values = turned(_values(page, bits), _orientation(page))
     except FAULTS as error:
@@ -69,6 +74,15 @@ def _bits(page: Any) -> int:
     if page.ndim != 2 + (page.samplesperpixel > 1) or page.imagedepth > 1:
         raise FormatError("a stack of planes; expected one picture: export one plane")
     return int(bits)
+
+
+def _check_frames(page: Any) -> None:
+    """Refuse frames that claim more px than they stand for; ValueError. What is no JPEG is cut to its size as it unpacks."""
+    size = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+    file = page.parent.filehandle
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        file.seek(offset)
+        check_stored(file.read(count), Size(*size))
 
 
 def _noticed(page: Any) -> list[str]:
@@ -115,6 +129,6 @@ def _values(page: Any, bits: int) -> NDArray[Any]:
         samples = np.concatenate([(top - samples[..., :1]).astype(samples.dtype), samples[..., 1:]], axis=2)
     if bits == 16 or page.extrasamples:
         deep = samples.astype(np.uint16) * np.uint16(65535 // top)
-        values = deep_values(deep)
+        values = deep_values(deep, is_multiplied=_ASSOCIATED in page.extrasamples)
         return values if bits == 16 else np.rint(values).astype(np.uint8)
     return as_channels(samples * np.uint8(255 // top))

@@ -1,8 +1,10 @@
 """TIFFs that OpenSlide can't open, or of which it sees fewer levels: OME-TIFF with SubIFDs, QuPath's, plain ones."""
 
+import contextlib
 import io
+import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import tiffslide
 from wsi.errors import FormatError, SlideError, UnreadableError
 from wsi.geometry import Mpp
 from wsi.read.framed_source import FramedSource
-from wsi.read.scale import stated_mpp, tiff_tag_mpp
+from wsi.read.scale import ome_mpp, stated_mpp, tiff_tag_mpp
 from wsi.read.source import KEPT_PROPERTIES
 from wsi.read.stored import stored_frames
 from wsi.read.tiff_frames import tiff_frames
@@ -31,9 +33,9 @@ _FAULTS = (
     RuntimeError,
     ArithmeticError,
     SyntaxError,
+    struct.error,
 )
 """What tiffslide and tifffile raise on damaged files (SyntaxError is that of XML)."""
-_UM = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
 class TiffSlideSource(FramedSource):
@@ -44,8 +46,9 @@ class TiffSlideSource(FramedSource):
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         try:
-            self._slide, found, pages = _opened(self._file)
-            super().__init__([tiff_frames(page, stored_frames(page)) for page in pages])
+            with _named_faults():
+                self._slide, found, pages = _opened(self._file)
+                super().__init__([tiff_frames(page, stored_frames(page)) for page in pages])
         except SlideError:
             self._file.close()
             raise
@@ -54,7 +57,7 @@ class TiffSlideSource(FramedSource):
         # tiffslide names the resolution tags among its properties where it took mpp from them.
         from_tags = "tiff.XResolution" in found
         stated = None if from_tags else stated_mpp(named, "openslide.mpp-x", "openslide.mpp-y")
-        self.metadata_mpp: Mpp | None = _ome_mpp(self._slide) or stated or tiff_tag_mpp(path)
+        self.metadata_mpp: Mpp | None = ome_mpp(self._slide.ts_tifffile) or stated or tiff_tag_mpp(path)
 
     def close(self) -> None:
         super().close()
@@ -62,33 +65,24 @@ class TiffSlideSource(FramedSource):
         self._file.close()
 
 
-def _opened(file: io.BufferedReader) -> tuple[tiffslide.TiffSlide, dict[str, Any], list[Any]]:
-    """Return the slide, its properties and the page of each level."""
+@contextlib.contextmanager
+def _named_faults() -> Iterator[None]:
+    """Turn what tiffslide and tifffile raise into errors of this tool."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it knows little of Ventana's and Hamamatsu's metadata
-            slide = tiffslide.TiffSlide(file)
-            found = dict(slide.properties)
-        series = slide.ts_tifffile.series[found.get("tiffslide.series-index", 0)]
-        return slide, found, [level.keyframe for level in series.levels]
+        yield
+    except SlideError:
+        raise
     except NotImplementedError as error:
         raise FormatError(f"tiffslide: {error}; export the slide as 8-bit RGB in tiles") from error
     except _FAULTS as error:
         raise UnreadableError(f"tiffslide: {str(error) or type(error).__name__}") from error
 
 
-def _ome_mpp(slide: tiffslide.TiffSlide) -> Mpp | None:
-    """Return the physical size that OME-XML states for the first image, in µm."""
-    file = slide.ts_tifffile
-    if not file.is_ome:
-        return None
-    try:
-        images = tifffile.xml2dict(file.ome_metadata or "")["OME"]["Image"]
-        pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
-    except (KeyError, TypeError, ValueError, IndexError, SyntaxError):
-        return None
-    units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"]
-    if any(unit not in _UM for unit in units):
-        return None
-    stated = stated_mpp(pixels, "PhysicalSizeX", "PhysicalSizeY")
-    return stated and Mpp(stated.x * _UM[units[0]], stated.y * _UM[units[1]], source="metadata")
+def _opened(file: io.BufferedReader) -> tuple[tiffslide.TiffSlide, dict[str, Any], list[Any]]:
+    """Return the slide, its properties and the page of each level."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it knows little of Ventana's and Hamamatsu's metadata
+        slide = tiffslide.TiffSlide(file)
+        found = dict(slide.properties)
+    series = slide.ts_tifffile.series[found.get("tiffslide.series-index", 0)]
+    return slide, found, [level.keyframe for level in series.levels]

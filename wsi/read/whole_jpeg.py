@@ -35,18 +35,17 @@ def whole_jpeg(stored: bytes, size: Size, *, tables: bytes = b"", colors: Litera
         return None
     kept = [(m, b) for m, b in shared if m in _TABLES]
     kept += [(m, b) for m, b in own if m in _TABLES or m in _FRAMES or (m == _SCAN)]
-    return _START + _colors(own, colors) + b"".join(_written(marker, body) for marker, body in kept) + _END
+    return _START + _colors(shared + own, colors) + b"".join(_written(marker, body) for marker, body in kept) + _END
 
 
-def _colors(own: list[tuple[int, bytes]], colors: Literal["RGB"] | None) -> bytes:
-    """Return the marker that tells what the samples are: Adobe's as it is there, or the one for RGB."""
-    if colors == "RGB":
-        return SAYS_RGB
-    adobe = next((body for marker, body in own if marker == _ADOBE and body[:5] == b"Adobe"), None)
-    if adobe is not None:
-        return _written(_ADOBE, adobe[:12])
-    is_jfif = any(marker == _JFIF and body[:5] == b"JFIF\0" for marker, body in own)
-    return _written(_JFIF, b"JFIF\0\1\1\0\0\1\0\1\0\0") if is_jfif else b""
+def _colors(segments: list[tuple[int, bytes]], colors: Literal["RGB"] | None) -> bytes:
+    """Return the marker that tells what the samples are, by libjpeg's order: JFIF's, then Adobe's, then what is known."""
+    if any(marker == _JFIF and body[:5] == b"JFIF\0" for marker, body in segments):
+        return _written(_JFIF, b"JFIF\0\1\1\0\0\1\0\1\0\0")
+    adobe = [body[:12] for marker, body in segments if marker == _ADOBE and body[:5] == b"Adobe"]
+    if adobe:
+        return _written(_ADOBE, adobe[-1])
+    return SAYS_RGB if colors == "RGB" else b""
 
 
 def _segments(stream: bytes) -> list[tuple[int, bytes]]:

@@ -1,7 +1,9 @@
 """Polygons that a person drew, taken as the tissue: GeoJSON (QuPath), ASAP XML, ImageScope XML."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 from xml.parsers import expat
 
 import shapely
@@ -76,13 +78,16 @@ def drawn_tissue(path: Path, *, bounds: Bounds, mpp: Mpp) -> Tissue:
 
 
 def find_annotation(folder: Path, relative: str) -> Path | None:
-    """Return the file in `folder` that belongs to the slide at `relative`: by its path, or its name alone."""
-    slide = Path(relative)
-    for base in (folder / relative, folder / slide.with_suffix(""), folder / slide.name, folder / slide.stem):
-        for suffix in SUFFIXES:
-            path = base.with_name(base.name + suffix)
-            if path.is_file():
-                return path
+    """Return the file in `folder` that belongs to the slide at `relative`: by its path, or its name alone.
+
+    Letters with accents may be spelled as one sign or as two, as macOS does.
+    """
+    for slide in (Path(normalize(form, relative)) for form in ("NFC", "NFD")):
+        for base in (folder / slide, folder / slide.with_suffix(""), folder / slide.name, folder / slide.stem):
+            for suffix in SUFFIXES:
+                path = base.with_name(base.name + suffix)
+                if os.path.isfile(path):  # noqa: PTH113, as pathlib raises where a name is too long
+                    return path
     return None
 
 

@@ -48,5 +48,6 @@ def _otsu(values: NDArray[Any]) -> float | None:
     sums = np.cumsum(counts * centers)
     with np.errstate(invalid="ignore", divide="ignore"):
         between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
-    best = int(np.nanargmax(between))
-    return float(edges[best + 1])
+    if np.isnan(between).all():  # all that lies between the ends is in one bin
+        return float(edges[1])
+    return float(edges[int(np.nanargmax(between)) + 1])
