@@ -20,7 +20,7 @@ from wsi.errors import ChildError, CrashError, LockedError, TimeoutExceeded, Usa
 from wsi.locks import lock
 from wsi.publish import sweep
 from wsi.read import MppTable, Rejected, SlideFile
-from wsi.results import Record
+from wsi.results import Record, read_decisions
 
 LOCKED_PAUSE_S = 0.5
 LOOK_S = 5.0
@@ -89,8 +89,10 @@ def run_slides(
     Raises:
         UsageError: OUT can't be used.
         NoSpaceError, ModelError: the run can't go on; what is done stays done.
+        ArtifactError: what people decided can't be read; nothing was done.
     """
     open_out(out)
+    read_decisions(out)
     tasks = deque(task_of(slide, table) for slide in found if isinstance(slide, SlideFile))
     run = _Run(out, recipe, watch, tasks, journal.read(out))
     for slide in found:
@@ -106,7 +108,9 @@ def export_slides(out: Path, recipe: Recipe, *, watch: Watch) -> list[Record]:
 
     Raises:
         UsageError: there are no results in `out`.
+        ArtifactError: what people decided can't be read; nothing was done.
     """
+    read_decisions(out)
     known = journal.read(out)
     if not known:
         raise UsageError(
