@@ -1,32 +1,110 @@
 """A run whose workers die, whose slides come and go, and beside which others work on the same folder."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.traps import write_trap
 from wsi.config import Config, EngineConfig
-from wsi.engine import journal
+from wsi.engine import journal, run
+from wsi.engine.child import Message
 from wsi.engine.recipe import Recipe
 from wsi.engine.run import export_slides, run_slides
-from wsi.errors import ArtifactError
+from wsi.errors import ArtifactError, CrashError
+from wsi.read import Rejected, SlideFile, find_slides
 from wsi.results import LOG, REVIEW, Record
 
 RECIPE = Recipe(until="tissue", config=Config(engine=EngineConfig(jobs=1)))
+Found = list[SlideFile | Rejected]
+
+
+class Worker:
+    """A worker process in name only: it finds every slide ok, and dies of those whose name begins with `deadly`."""
+
+    def __init__(self, module: str) -> None:
+        self.running = False
+        self._out = Path()
+        self._read, self._write = os.pipe()
+        self._told: list[dict[str, Any]] = []
+
+    def fileno(self) -> int:
+        return self._read
+
+    def send(self, message: Message) -> None:
+        self.running = True
+        if message["do"] == "start":
+            self._out = Path(message["out"])
+            return
+        slide, path = message["task"]["slide"], message["task"]["relative"]
+        if path.startswith("deadly"):
+            self.running = False
+            raise CrashError("the process died of SIGKILL")
+        (self._out / "slides" / slide).mkdir(exist_ok=True)
+        self._told.append(Record(slide=slide, path=path, status="ok").model_dump())
+        os.write(self._write, b"x")
+
+    def receive(self, timeout_s: float) -> tuple[Message, list[bytes]]:
+        os.read(self._read, 1)
+        return {"record": self._told.pop(0), "seconds": {}}, []
+
+    def stop(self, *, wait_s: float = 0.0) -> None:
+        if self._read >= 0:
+            os.close(self._read)
+            os.close(self._write)
+        self.running, self._read = False, -1
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "OUT"
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "Child", Worker)
 
 
 def unseen(event: object) -> None:
     """Watch nothing."""
 
 
+def slides(folder: Path, *names: str) -> Found:
+    for name in names:
+        write_trap(folder / name)
+    return find_slides(folder)
+
+
+def start(found: Found, out: Path) -> dict[str, str]:
+    """Run and return what was told of each slide: its status, or its code where it isn't ok."""
+    return told(run_slides(found, out, RECIPE, table=None, watch=unseen))
+
+
+def told(records: list[Record]) -> dict[str, str]:
+    return {record.path: record.code or record.status for record in records}
+
+
+def kept(out: Path) -> dict[str, str]:
+    """Return what OUT says of each slide when the run is over."""
+    return told(list(journal.read(out).values()))
+
+
 def test_run_that_cannot_read_the_decisions_does_nothing(tmp_path: Path) -> None:
     journal.append(tmp_path, Record(slide="a-1", path="a.svs", status="ok"))
     (tmp_path / REVIEW / LOG).mkdir(parents=True)
     before = (tmp_path / journal.JOURNAL).read_bytes()
-    for start in (
+    for begin in (
         lambda: run_slides([], tmp_path, RECIPE, table=None, watch=unseen),
         lambda: export_slides(tmp_path, RECIPE, watch=unseen),
     ):
         with pytest.raises(ArtifactError, match=r"decisions\.jsonl: the decisions so far can't be read .*again"):
-            start()
+            begin()
     assert (tmp_path / journal.JOURNAL).read_bytes() == before
     assert not (tmp_path / "predictions.csv").exists()
+
+
+@pytest.mark.usefixtures("worker")
+def test_worker_that_dies_while_it_is_given_a_slide_costs_that_slide(tmp_path: Path, out: Path) -> None:
+    found = slides(tmp_path / "slides", "a.svs", "deadly.svs", "deadly2.svs", "z.svs")
+    assert start(found, out) == {"a.svs": "ok", "deadly.svs": "E_CRASH", "deadly2.svs": "E_CRASH", "z.svs": "ok"}

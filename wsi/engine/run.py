@@ -170,7 +170,7 @@ def _work(run: _Run) -> None:
     with _hands(run) as hands:
         while run.waiting or run.locked or any(hand.task for hand in hands):
             for hand in hands:
-                if hand.task is None and run.waiting:
+                while hand.task is None and run.waiting:
                     _give(hand, run)
             busy = {hand.child.fileno(): hand for hand in hands if hand.task is not None}
             if not busy:
@@ -199,12 +199,16 @@ def _hands(run: _Run) -> Iterator[list[_Hand]]:
 
 
 def _give(hand: _Hand, run: _Run) -> None:
-    task = run.waiting.popleft()
-    if not hand.child.running:
-        start = {"do": "start", "out": str(run.out.resolve()), "device": hand.device}
-        hand.child.send({**start, "recipe": run.recipe.model_dump()})
-    hand.child.send({"do": "slide", "task": task.model_dump()})
-    hand.task, hand.heard = task, time.monotonic()
+    """Hand out the next slide, which is lost when the worker dies just then."""
+    task = hand.task = run.waiting.popleft()
+    hand.heard = time.monotonic()
+    try:
+        if not hand.child.running:
+            start = {"do": "start", "out": str(run.out.resolve()), "device": hand.device}
+            hand.child.send({**start, "recipe": run.recipe.model_dump()})
+        hand.child.send({"do": "slide", "task": task.model_dump()})
+    except ChildError as error:
+        _lose(hand, run, _died(task, error))
 
 
 def _lose_if_silent(hand: _Hand, run: _Run) -> None:
@@ -221,6 +225,10 @@ def _lose(hand: _Hand, run: _Run, error: WsiError) -> None:
     run.keep(failure(task, run.out / SLIDES / task.slide, error))
 
 
+def _died(task: Task, error: ChildError) -> CrashError:
+    return CrashError(f"{task.relative}: the worker process died ({error}); run again to try this slide again")
+
+
 def _hear(hand: _Hand, run: _Run) -> None:
     """Take one message of a worker: progress, a record, or its death, which costs the slide it held."""
     task = hand.task
@@ -232,8 +240,7 @@ def _hear(hand: _Hand, run: _Run) -> None:
         run.locked.append(task)
         return
     except ChildError as error:
-        died = CrashError(f"{task.relative}: the worker process died ({error}); run again to try this slide again")
-        _lose(hand, run, died)
+        _lose(hand, run, _died(task, error))
         return
     hand.heard = time.monotonic()
     _note(hand, run, message)
