@@ -9,7 +9,7 @@ import pytest
 from tests.traps import write_trap
 from wsi.config import Config, EngineConfig
 from wsi.engine import journal, run
-from wsi.engine.child import Message
+from wsi.engine.child import Child, Message
 from wsi.engine.recipe import Recipe
 from wsi.engine.run import export_slides, run_slides
 from wsi.errors import ArtifactError, CrashError
@@ -108,3 +108,12 @@ def test_run_that_cannot_read_the_decisions_does_nothing(tmp_path: Path) -> None
 def test_worker_that_dies_while_it_is_given_a_slide_costs_that_slide(tmp_path: Path, out: Path) -> None:
     found = slides(tmp_path / "slides", "a.svs", "deadly.svs", "deadly2.svs", "z.svs")
     assert start(found, out) == {"a.svs": "ok", "deadly.svs": "E_CRASH", "deadly2.svs": "E_CRASH", "z.svs": "ok"}
+
+
+def test_slide_whose_worker_never_started_is_in_the_results(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "Child", lambda module: Child("wsi.engine.nowhere"))
+    assert start(slides(tmp_path / "slides", "a.svs"), out) == {"a.svs": "E_CRASH"}
+    assert kept(out) == {"a.svs": "E_CRASH"}
+    assert "a.svs,failed,E_CRASH" in (out / "predictions.csv").read_text()

@@ -3,6 +3,7 @@
 Run as `python -m wsi.engine.worker` by Child. It has a decoder process of its own.
 """
 
+import contextlib
 import logging
 import os
 import time
@@ -156,6 +157,8 @@ class Worker:
 
 def failure(task: Task, folder: Path, error: WsiError) -> Record:
     """Return the record of a slide on which this tool failed; the next run tries it again."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)  # a slide without a folder counts as taken out of the results
     done = record_of(read_book(folder, slide=task.slide, path=task.relative))
     told = spelled_name(str(error))
     reason = told if task.relative in told else f"{task.relative}: {told}"
