@@ -117,3 +117,15 @@ def test_slide_whose_worker_never_started_is_in_the_results(
     assert start(slides(tmp_path / "slides", "a.svs"), out) == {"a.svs": "E_CRASH"}
     assert kept(out) == {"a.svs": "E_CRASH"}
     assert "a.svs,failed,E_CRASH" in (out / "predictions.csv").read_text()
+
+
+@pytest.mark.usefixtures("worker")
+def test_slide_behind_a_link_that_led_nowhere_takes_the_place_of_its_refusal(tmp_path: Path, out: Path) -> None:
+    """As git-annex leaves what isn't fetched yet, or links into a folder that isn't mounted."""
+    folder, store = tmp_path / "slides", tmp_path / "store"
+    folder.mkdir()
+    (folder / "1.svs").symlink_to(store / "1.svs")
+    assert start(find_slides(folder), out) == {"1.svs": "E_UNREADABLE"}
+    write_trap(store / "1.svs")
+    assert start(find_slides(folder), out) == {"1.svs": "ok"}
+    assert [record.status for record in journal.read(out).values()] == ["ok"]

@@ -43,7 +43,8 @@ def finish(out: Path, recipe: Recipe, found: Sequence[SlideFile | Rejected]) -> 
 
 def _current(out: Path, found: Sequence[SlideFile | Rejected]) -> list[Record]:
     """Return the records whose slides are still what they were, and remove the folders of the others."""
-    here, now = {slide.id for slide in found}, {(slide.relative, slide.path.as_uri()) for slide in found}
+    here = {slide.id for slide in found}
+    now = {(slide.relative, place.as_uri()) for slide in found for place in (slide.path, slide.place)}
     places, kept = known_places(out), []
     for record in journal.read(out).values():
         folder = out / "slides" / record.slide
