@@ -129,3 +129,20 @@ def test_slide_behind_a_link_that_led_nowhere_takes_the_place_of_its_refusal(tmp
     write_trap(store / "1.svs")
     assert start(find_slides(folder), out) == {"1.svs": "ok"}
     assert [record.status for record in journal.read(out).values()] == ["ok"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_run_leaves_what_a_later_one_made_of_a_slide_that_was_replaced_meanwhile(tmp_path: Path, out: Path) -> None:
+    folder = tmp_path / "slides"
+    found, later = slides(folder, "a.svs", "b.svs"), list[Found]()
+
+    def replace(event: object) -> None:
+        if isinstance(event, Record) and event.path == "a.svs" and not later:
+            write_trap(folder / "a.svs", seed=1)
+            later.append(find_slides(folder))
+            start(later[0], out)
+
+    run_slides(found, out, RECIPE, table=None, watch=replace)
+    assert later[0][0].id in journal.read(out)
+    assert start(later[0], out) == {"a.svs": "ok", "b.svs": "ok"}
+    assert set(journal.read(out)) == {slide.id for slide in later[0]}

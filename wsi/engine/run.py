@@ -99,7 +99,7 @@ def run_slides(
         if isinstance(slide, Rejected):
             run.keep(_reject(slide, out))
     _work(run)
-    finish(out, recipe, found)
+    finish(out, recipe, found, before=run.known)
     return sorted(run.records, key=lambda record: (record.path, record.slide))
 
 
