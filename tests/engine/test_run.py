@@ -146,3 +146,19 @@ def test_run_leaves_what_a_later_one_made_of_a_slide_that_was_replaced_meanwhile
     assert later[0][0].id in journal.read(out)
     assert start(later[0], out) == {"a.svs": "ok", "b.svs": "ok"}
     assert set(journal.read(out)) == {slide.id for slide in later[0]}
+
+
+@pytest.mark.usefixtures("worker")
+def test_slide_that_another_run_failed_on_meanwhile_is_told_again(tmp_path: Path, out: Path) -> None:
+    found = slides(tmp_path / "slides", "a.svs", "b.svs")
+    start(found, out)
+    before = (out / journal.JOURNAL).stat().st_mtime_ns
+    assert start(found, out) == {"a.svs": "ok", "b.svs": "ok"}
+    assert (out / journal.JOURNAL).stat().st_mtime_ns == before
+
+    def fail(event: object) -> None:
+        if isinstance(event, Record) and event.path == "a.svs":
+            journal.append(out, Record(slide=found[1].id, path="b.svs", status="failed", code="E_CRASH"))
+
+    records = run_slides(found, out, RECIPE, table=None, watch=fail)
+    assert told(records) == kept(out) == {"a.svs": "ok", "b.svs": "ok"}

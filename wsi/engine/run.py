@@ -69,14 +69,16 @@ class _Run:
     recipe: Recipe
     watch: Watch
     waiting: deque[Task]
+    journal_bytes: int
+    """The journal's size, as long as no other run writes to it."""
     known: dict[str, Record]
     locked: deque[Task] = field(default_factory=deque)
     records: list[Record] = field(default_factory=list)
 
     def keep(self, record: Record) -> None:
-        """Note a record; the journal gets a line only when it says something new."""
-        if self.known.get(record.slide) != record:
-            journal.append(self.out, record)
+        """Note a record; the journal gets a line only when it says something new, or another run may have said otherwise."""
+        if self.known.get(record.slide) != record or journal.size(self.out) != self.journal_bytes:
+            self.journal_bytes += journal.append(self.out, record)
         self.records.append(record)
         self.watch(record)
 
@@ -94,7 +96,7 @@ def run_slides(
     open_out(out)
     read_decisions(out)
     tasks = deque(task_of(slide, table) for slide in found if isinstance(slide, SlideFile))
-    run = _Run(out, recipe, watch, tasks, journal.read(out))
+    run = _Run(out, recipe, watch, tasks, journal.size(out), journal.read(out))
     for slide in found:
         if isinstance(slide, Rejected):
             run.keep(_reject(slide, out))
@@ -111,12 +113,12 @@ def export_slides(out: Path, recipe: Recipe, *, watch: Watch) -> list[Record]:
         ArtifactError: what people decided can't be read; nothing was done.
     """
     read_decisions(out)
-    known = journal.read(out)
+    size, known = journal.size(out), journal.read(out)
     if not known:
         raise UsageError(
             f"{out}: no results here ({journal.JOURNAL} is missing or empty); run `wsi-run SLIDES -o {out}`"
         )
-    run = _Run(out, recipe, watch, deque(), known)
+    run = _Run(out, recipe, watch, deque(), size, known)
     for record in sorted(known.values(), key=lambda r: (r.path, r.slide)):
         folder = out / SLIDES / record.slide
         if record.status == "failed" or not folder.is_dir():
