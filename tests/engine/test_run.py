@@ -1,7 +1,9 @@
 """A run whose workers die, whose slides come and go, and beside which others work on the same folder."""
 
 import os
+from multiprocessing.connection import wait
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,6 +66,22 @@ def out(tmp_path: Path) -> Path:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "Child", Worker)
+
+
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that pass, of no real time, in each of the next rounds in which no worker says anything."""
+    seconds, clock = list[float](), [0.0]
+
+    def listen(workers: list[int], timeout: float) -> list[Any]:
+        if not seconds:
+            return wait(workers, timeout)
+        clock[0] += seconds.pop(0)
+        return []
+
+    monkeypatch.setattr(run, "wait", listen)
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    return seconds
 
 
 def unseen(event: object) -> None:
@@ -162,3 +180,14 @@ def test_slide_that_another_run_failed_on_meanwhile_is_told_again(tmp_path: Path
 
     records = run_slides(found, out, RECIPE, table=None, watch=fail)
     assert told(records) == kept(out) == {"a.svs": "ok", "b.svs": "ok"}
+
+
+@pytest.mark.usefixtures("worker")
+def test_worker_is_lost_by_its_own_silence_and_not_when_the_whole_run_was_suspended(
+    tmp_path: Path, out: Path, rounds: list[float]
+) -> None:
+    found, silent_s = slides(tmp_path / "slides", "a.svs"), run.SILENT * RECIPE.config.engine.stall_s
+    rounds += [9 * 3600.0]
+    assert start(found, out) == {"a.svs": "ok"}
+    rounds += [run.LOOK_S] * round(silent_s / run.LOOK_S + 1)
+    assert start(found, out) == {"a.svs": "E_TIMEOUT"}

@@ -59,8 +59,8 @@ class _Hand:
     child: Child
     device: str
     task: Task | None = None
-    heard: float = 0.0
-    """When it last said something, on the monotonic clock."""
+    silent_s: float = 0.0
+    """For how long it has said nothing while the run listened."""
 
 
 @dataclass
@@ -179,11 +179,13 @@ def _work(run: _Run) -> None:
                 time.sleep(LOCKED_PAUSE_S)
                 run.waiting, run.locked = run.locked, deque()
                 continue
+            since = time.monotonic()
             for ready in wait(list(busy), LOOK_S):
                 assert isinstance(ready, int)
                 _hear(busy[ready], run)
+            listened_s = min(time.monotonic() - since, LOOK_S)  # hours are gone where the whole run was suspended
             for hand in busy.values():
-                _lose_if_silent(hand, run)
+                _lose_if_silent(hand, run, listened_s)
 
 
 @contextmanager
@@ -203,7 +205,7 @@ def _hands(run: _Run) -> Iterator[list[_Hand]]:
 def _give(hand: _Hand, run: _Run) -> None:
     """Hand out the next slide, which is lost when the worker dies just then."""
     task = hand.task = run.waiting.popleft()
-    hand.heard = time.monotonic()
+    hand.silent_s = 0.0
     try:
         if not hand.child.running:
             start = {"do": "start", "out": str(run.out.resolve()), "device": hand.device}
@@ -213,12 +215,13 @@ def _give(hand: _Hand, run: _Run) -> None:
         _lose(hand, run, _died(task, error))
 
 
-def _lose_if_silent(hand: _Hand, run: _Run) -> None:
+def _lose_if_silent(hand: _Hand, run: _Run, listened_s: float) -> None:
     """Stop a worker that has said nothing for far too long; it costs the slide that it held."""
-    silent_s = time.monotonic() - hand.heard
-    if hand.task is not None and silent_s > SILENT * run.recipe.config.engine.stall_s:
+    hand.silent_s += listened_s
+    if hand.task is not None and hand.silent_s > SILENT * run.recipe.config.engine.stall_s:
         hand.child.stop()
-        _lose(hand, run, TimeoutExceeded(f"{hand.task.relative}: the worker process said nothing for {silent_s:.0f} s"))
+        told = f"{hand.task.relative}: the worker process said nothing for {hand.silent_s:.0f} s"
+        _lose(hand, run, TimeoutExceeded(told))
 
 
 def _lose(hand: _Hand, run: _Run, error: WsiError) -> None:
@@ -244,7 +247,7 @@ def _hear(hand: _Hand, run: _Run) -> None:
     except ChildError as error:
         _lose(hand, run, _died(task, error))
         return
-    hand.heard = time.monotonic()
+    hand.silent_s = 0.0
     _note(hand, run, message)
 
 
