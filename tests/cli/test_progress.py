@@ -1,7 +1,12 @@
 """What is told while slides are worked on, and when they are through."""
 
+from pathlib import Path
+
+from tests.traps import write_trap
+from wsi.cli.over_slides import slide_bytes
 from wsi.cli.progress import Profile, Quiet
 from wsi.engine.run import Spent
+from wsi.read import find_slides
 
 
 def test_profile_adds_up_slides_and_says_what_the_encoder_waited_for() -> None:
@@ -16,3 +21,12 @@ def test_profile_adds_up_slides_and_says_what_the_encoder_waited_for() -> None:
     assert any(line.startswith("encoding") and "13.00" in line and "86.7%" in line for line in lines)
     assert any(line.startswith("  waiting for tiles") and "2.00" in line for line in lines)
     assert lines[-1] == "The encoder waited for tiles 25.0% of its time."
+
+
+def test_slide_that_goes_before_the_run_begins_is_the_runs_to_tell_of(tmp_path: Path) -> None:
+    for name in ("a.svs", "b.svs"):
+        write_trap(tmp_path / name)
+    (tmp_path / "c.svs").symlink_to("nowhere")
+    found = find_slides(tmp_path)
+    (tmp_path / "b.svs").unlink()
+    assert list(slide_bytes(found).values()) == [(tmp_path / "a.svs").stat().st_size, 0, 0]
