@@ -30,3 +30,9 @@ def test_slide_that_goes_before_the_run_begins_is_the_runs_to_tell_of(tmp_path: 
     found = find_slides(tmp_path)
     (tmp_path / "b.svs").unlink()
     assert list(slide_bytes(found).values()) == [(tmp_path / "a.svs").stat().st_size, 0, 0]
+
+
+def test_profile_of_slides_that_were_encoded_before_tells_the_rest() -> None:
+    profile = Profile(Quiet())
+    profile.watch(Spent("a", {"hash": 1.0, "predict": 3.0, "encode: waiting for tiles": 0.5}))  # for the top tiles
+    assert [line.split()[0] for line in profile.lines()] == ["stage", "checking", "grading"]

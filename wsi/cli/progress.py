@@ -101,7 +101,7 @@ class Profile(Quiet):
             for name in (stage, *parts):
                 label = WORDS[stage] if name == stage else "  " + name.removeprefix(f"{stage}: ")
                 found.append(f"{label:30}{self._seconds[name]:9.2f}{self._seconds[name] / max(whole, 1e-9):8.1%}")
-        if WAITED in self._seconds:
+        if WAITED in self._seconds and "encode" in self._seconds:
             loading = self._seconds.get("encode: loading the network", 0.0)
             share = self._seconds[WAITED] / max(self._seconds["encode"] - loading, 1e-9)
             found.append(f"The encoder waited for tiles {share:.1%} of its time.")
