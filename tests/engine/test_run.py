@@ -1,6 +1,7 @@
 """A run whose workers die, whose slides come and go, and beside which others work on the same folder."""
 
 import os
+import sys
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,12 +10,16 @@ from typing import Any
 import pytest
 
 from tests.traps import write_trap
+from wsi.cli.main import _run
 from wsi.config import Config, EngineConfig
 from wsi.engine import journal, run
+from wsi.engine.book import Book, Entry, Refusal, write_book
 from wsi.engine.child import Child, Message
+from wsi.engine.finish import RUN, put, render_run
 from wsi.engine.recipe import Recipe
 from wsi.engine.run import export_slides, run_slides
 from wsi.errors import ArtifactError, CrashError
+from wsi.locks import lock
 from wsi.read import Rejected, SlideFile, find_slides
 from wsi.results import LOG, REVIEW, Record
 
@@ -191,3 +196,32 @@ def test_worker_is_lost_by_its_own_silence_and_not_when_the_whole_run_was_suspen
     assert start(found, out) == {"a.svs": "ok"}
     rounds += [run.LOOK_S] * round(silent_s / run.LOOK_S + 1)
     assert start(found, out) == {"a.svs": "E_TIMEOUT"}
+
+
+def refused(out: Path, *names: str) -> None:
+    """Let OUT hold slides that were refused, which an export goes over without making files of them."""
+    for name in names:
+        folder, refusal = out / "slides" / name, Refusal(code="E_FORMAT", reason="none")
+        write_book(folder, Book(slide=name, path=name, stages={"tissue": Entry(key="k", refusal=refusal)}))
+        journal.append(out, Record(slide=name, path=name, status="refused", code="E_FORMAT", reason="none"))
+
+
+def test_export_tells_of_every_slide_and_leaves_one_to_the_run_that_works_on_it(out: Path) -> None:
+    refused(out, "a", "b", "c")
+    journal.append(out, Record(slide="d", path="d", status="failed", code="E_CRASH"))
+    events = list[object]()
+    with lock(out / "slides" / "b"):
+        records = export_slides(out, RECIPE, watch=events.append)
+    assert told([event for event in events if isinstance(event, Record)]) == told(records)
+    assert told(records) == {"a": "E_FORMAT", "b": "E_FORMAT", "c": "E_FORMAT", "d": "E_CRASH"}
+    assert (out / "predictions.csv").is_file()
+
+
+def test_export_counts_the_slides_to_come(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused(out, "a", "b")
+    put(out / RUN, render_run(RECIPE))
+    monkeypatch.setattr(sys, "argv", ["wsi-run", "export", str(out)])
+    assert _run() == 3
+    assert [line.split("]")[0] for line in capsys.readouterr().err.splitlines()] == ["[1/2", "[2/2"]

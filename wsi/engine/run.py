@@ -79,6 +79,10 @@ class _Run:
         """Note a record; the journal gets a line only when it says something new, or another run may have said otherwise."""
         if self.known.get(record.slide) != record or journal.size(self.out) != self.journal_bytes:
             self.journal_bytes += journal.append(self.out, record)
+        self.tell(record)
+
+    def tell(self, record: Record) -> None:
+        """Count a record in, and say so; the journal has it, or another run's word on the slide."""
         self.records.append(record)
         self.watch(record)
 
@@ -122,10 +126,13 @@ def export_slides(out: Path, recipe: Recipe, *, watch: Watch) -> list[Record]:
     for record in sorted(known.values(), key=lambda r: (r.path, r.slide)):
         folder = out / SLIDES / record.slide
         if record.status == "failed" or not folder.is_dir():
-            run.records.append(record)
+            run.tell(record)
             continue
         watch(Progress(record.slide, "export", 0, 0))
-        run.keep(export_again(folder, recipe, slide=record.slide, relative=record.path))
+        try:
+            run.keep(export_again(folder, recipe, slide=record.slide, relative=record.path))
+        except LockedError:  # another run works on it and exports it
+            run.tell(record)
     finish(out, recipe, [])
     return run.records
 
