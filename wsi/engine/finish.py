@@ -151,7 +151,7 @@ def render_sums(out: Path, records: Sequence[Record]) -> bytes:
     digests = {out / "slides" / r.slide / name: digest for r in records for name, digest in r.artifacts.items()}
     others = {path for path in out.rglob("*") if path.is_file() and is_listed(path, out)} - set(digests)
     for path in others:
-        with contextlib.suppress(FileNotFoundError):  # another run on this folder is at work; it lists again at its end
+        with contextlib.suppress(OSError):  # gone with another run, which lists again at its end; or not to be read
             digests[path] = remembered_digest(path)
     lines = "".join(f"{digests[path]}  {listed_name(path, out)}\n" for path in sorted(digests))
     listed = lines.encode("utf-8", "surrogateescape")  # a name's own bytes, by which `sha256sum -c` finds it
