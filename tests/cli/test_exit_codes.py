@@ -1,6 +1,7 @@
 """What each way of ending gives to the shell."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -64,6 +65,14 @@ def test_stopped_run_says_how_to_go_on(error: BaseException, status: int, raisin
     ended = run("verify")
     assert ended.status == status
     assert "run the same command again to go on" in ended.stderr
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_file_that_cannot_be_used_is_named_and_no_bug(code: int, raising: Raising, run: Run) -> None:
+    raising(OSError(code, os.strerror(code), "OUT/results.jsonl"))
+    ended = run("verify")
+    assert ended.status == 3
+    assert ended.stderr.startswith(f"wsi-run: E_ARTIFACT: OUT/results.jsonl: can't be used ({os.strerror(code)}); ")
 
 
 def test_bug_shows_its_traceback(raising: Raising, run: Run) -> None:

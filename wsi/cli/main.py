@@ -13,6 +13,7 @@ import click
 
 from wsi import __version__
 from wsi.errors import ModelError, UsageError, WsiError, did_you_mean
+from wsi.printable import spelled_name
 from wsi.resources import collect_seldom, hold_memory
 
 COMMANDS = {
@@ -39,6 +40,8 @@ COMMANDS = {
 DEFAULT = "run"
 EXIT_BUG, EXIT_USAGE, EXIT_NOT_OK = 1, 2, 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OF_THE_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN}
+"""What rights, disks and mounts are at fault for."""
 RESUME = "stopped; what is done stays done: run the same command again to go on"
 
 
@@ -147,6 +150,10 @@ def _run() -> int:
         code = EXIT_USAGE if isinstance(error, UsageError | ModelError) else EXIT_NOT_OK
         return _say(f"{error.code}: {error}", code)
     except OSError as error:
+        if error.errno in _OF_THE_PLACE and isinstance(error.filename, str | bytes):
+            place = spelled_name(os.fsdecode(error.filename))
+            told = f"{place}: can't be used ({error.strerror}); see to its rights, disk or mount, then run the same command again"
+            return _say(f"E_ARTIFACT: {told}", EXIT_NOT_OK)
         if error.errno != errno.ENOSPC:
             raise
         _reader_left()
