@@ -191,3 +191,15 @@ def test_verify_of_a_changed_folder_ends_with_3(run: Run, tmp_path: Path) -> Non
     ended = run("verify", tmp_path)
     assert ended.status == 3
     assert "predictions.csv" in ended.stdout
+
+
+def test_name_that_the_terminal_has_no_letters_for_is_spelled_out(tmp_path: Path) -> None:
+    from wsi.engine.finish import SUMS, render_sums
+
+    (tmp_path / SUMS).write_bytes(render_sums(tmp_path, []))
+    (tmp_path / "\u017a.txt").write_text("new")
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-m", "wsi.cli", "verify", str(tmp_path)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines()[0] == "not published by a finished run: \\u017a.txt"
+    assert ended.returncode == 3

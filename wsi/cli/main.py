@@ -4,6 +4,7 @@ import contextlib
 import errno
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -105,6 +106,7 @@ def app() -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     _open_closed()
+    _spell_out()
     for number in SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # what nohup ignores stays so
             signal.signal(number, _stop)
@@ -124,6 +126,13 @@ def _open_closed() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, this one
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _spell_out() -> None:
+    """Let what a terminal's encoding lacks be spelled out: a name in another alphabet is no reason to stop."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
