@@ -98,7 +98,10 @@ def render_run(recipe: Recipe) -> bytes:
         tissue=config.tissue.model_copy(update={"polygons": "drawn" if config.tissue.polygons else None}),
         tile=config.tile,
         encode=EncodeConfig(
-            encoder=recipe.encoder_id or None, precision=config.encode.precision, backend=config.encode.backend
+            encoder=recipe.encoder_id or None,
+            precision=config.encode.precision,
+            backend=config.encode.backend,
+            fused=config.encode.fused,
         ),
         export=config.export,
     )
