@@ -34,6 +34,7 @@ from wsi.errors import (
 from wsi.field import Field
 from wsi.predict import Model
 from wsi.printable import spelled_name, told_of
+from wsi.publish import explained
 from wsi.resources import hold_memory
 from wsi.results import Record
 
@@ -146,6 +147,8 @@ class Worker:
         except (ChildError, ChangedError, ArtifactError, EmptyBagError) as error:
             return failure(task, folder, error)
         except OSError as error:
+            if isinstance(full := explained(error, folder), NoSpaceError):
+                raise full from error
             reason = f"{task.relative}: {error.strerror or error}"
             return failure(task, folder, ArtifactError(reason))
         except Exception as error:  # noqa: BLE001  (the only broad one: this slide is lost, the run goes on)
