@@ -48,3 +48,9 @@ def test_folder_that_a_quota_keeps_from_being_made_ends_the_run(code: int, given
 def test_other_errors_of_a_disk_are_the_slides(given: Any) -> None:
     record = given(OSError(errno.EIO, "Input/output error"))
     assert (record["code"], record["reason"]) == ("E_ARTIFACT", "a.svs: Input/output error")
+
+
+def test_memory_that_runs_out_is_said_to_have_and_no_bug(given: Any) -> None:
+    record = given(MemoryError("Unable to allocate 40. GiB"))
+    assert record["code"] == "E_MEMORY"
+    assert record["reason"].startswith("a.svs: needs more memory than there is (Unable to allocate 40. GiB); ")

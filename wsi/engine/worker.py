@@ -26,6 +26,7 @@ from wsi.errors import (
     ChildError,
     EmptyBagError,
     LockedError,
+    MemoryExceeded,
     ModelError,
     NoSpaceError,
     UsageError,
@@ -151,6 +152,9 @@ class Worker:
                 raise full from error
             reason = f"{task.relative}: {error.strerror or error}"
             return failure(task, folder, ArtifactError(reason))
+        except MemoryError as error:
+            reason = f"{task.relative}: needs more memory than there is ({str(error) or 'none is left'})"
+            return failure(task, folder, MemoryExceeded(f"{reason}; work on fewer slides at once with -j"))
         except Exception as error:  # noqa: BLE001  (the only broad one: this slide is lost, the run goes on)
             _log.exception("%s: a bug", task.slide)
             return failure(
