@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.traps import write_trap
 from wsi.cli.main import _run
@@ -17,7 +18,7 @@ from wsi.engine.book import Book, Entry, Refusal, write_book
 from wsi.engine.child import Child, Message
 from wsi.engine.finish import RUN, put, render_run
 from wsi.engine.recipe import Recipe
-from wsi.engine.run import export_slides, run_slides
+from wsi.engine.run import export_slides, open_out, run_slides
 from wsi.errors import ArtifactError, CrashError
 from wsi.locks import lock
 from wsi.read import Rejected, SlideFile, find_slides
@@ -225,3 +226,11 @@ def test_export_counts_the_slides_to_come(
     monkeypatch.setattr(sys, "argv", ["wsi-run", "export", str(out)])
     assert _run() == 3
     assert [line.split("]")[0] for line in capsys.readouterr().err.splitlines()] == ["[1/2", "[2/2"]
+
+
+def test_results_that_a_run_has_just_begun_are_no_slides_of_another(tmp_path: Path, out: Path) -> None:
+    write_trap(tmp_path / "a.svs")
+    open_out(out)
+    (out / "slides" / "a-1").mkdir()
+    Image.new("RGB", (64, 64)).save(out / "slides" / "a-1" / "thumbnail.jpg")
+    assert [slide.relative for slide in find_slides(tmp_path, skip=tmp_path / "OUT2")] == ["a.svs"]

@@ -138,12 +138,14 @@ def export_slides(out: Path, recipe: Recipe, *, watch: Watch) -> list[Record]:
 
 
 def open_out(out: Path) -> None:
-    """Make OUT and check that files can be put there; UsageError when not."""
+    """Make OUT, told by its journal from a folder of slides, and check that files can be put there; UsageError when not."""
     try:
         (out / SLIDES).mkdir(parents=True, exist_ok=True)
         probe = out / SLIDES / ".tmp-probe"
         probe.touch()
         probe.unlink(missing_ok=True)
+        if not (out / journal.JOURNAL).exists():
+            (out / journal.JOURNAL).touch()
     except OSError as error:
         raise UsageError(
             f"{out}: can't be written to ({error.strerror or error}); give another folder with -o"
