@@ -234,3 +234,15 @@ def test_results_that_a_run_has_just_begun_are_no_slides_of_another(tmp_path: Pa
     (out / "slides" / "a-1").mkdir()
     Image.new("RGB", (64, 64)).save(out / "slides" / "a-1" / "thumbnail.jpg")
     assert [slide.relative for slide in find_slides(tmp_path, skip=tmp_path / "OUT2")] == ["a.svs"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_slide_that_a_link_led_to_is_replaced_by_the_one_that_it_leads_to_now(tmp_path: Path, out: Path) -> None:
+    folder, store = tmp_path / "slides", tmp_path / "store"
+    folder.mkdir()
+    for seed in range(2):
+        (folder / "1.svs").unlink(missing_ok=True)
+        (folder / "1.svs").symlink_to(write_trap(store / f"{seed}.svs", seed=seed))
+        found = find_slides(folder)
+        start(found, out)
+        assert list(journal.read(out)) == [found[0].id]

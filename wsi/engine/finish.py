@@ -41,7 +41,8 @@ def finish(
         records = _current(out, found, before)
         journal.settle(out, records)
         put(out / RUN, render_run(recipe))
-        export_run(out, records, places={slide.id: slide.path for slide in found})
+        links = {slide.id: slide.place for slide in found if slide.place != slide.path}
+        export_run(out, records, places={slide.id: slide.path for slide in found}, links=links)
         put(out / SUMS, render_sums(out, records))
 
 
