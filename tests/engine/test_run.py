@@ -19,7 +19,7 @@ from wsi.engine.child import Child, Message
 from wsi.engine.finish import RUN, put, render_run
 from wsi.engine.recipe import Recipe
 from wsi.engine.run import export_slides, open_out, run_slides
-from wsi.errors import ArtifactError, CrashError
+from wsi.errors import ArtifactError, CrashError, LockedError
 from wsi.locks import lock
 from wsi.read import Rejected, SlideFile, find_slides
 from wsi.results import LOG, REVIEW, Record
@@ -29,13 +29,16 @@ Found = list[SlideFile | Rejected]
 
 
 class Worker:
-    """A worker process in name only: it finds every slide ok, and dies of those whose name begins with `deadly`."""
+    """A worker process in name only: it finds every slide ok, but dies of those whose name begins with `deadly`, and of
+    `held` finds twice that another run works on it.
+    """
 
     def __init__(self, module: str) -> None:
         self.running = False
         self._out = Path()
         self._read, self._write = os.pipe()
         self._told: list[dict[str, Any]] = []
+        self._held = 2
 
     def fileno(self) -> int:
         return self._read
@@ -55,7 +58,11 @@ class Worker:
 
     def receive(self, timeout_s: float) -> tuple[Message, list[bytes]]:
         os.read(self._read, 1)
-        return {"record": self._told.pop(0), "seconds": {}}, []
+        record = self._told.pop(0)
+        if record["path"].startswith("held") and self._held:
+            self._held -= 1
+            raise LockedError("another run works on it")
+        return {"record": record, "seconds": {}}, []
 
     def stop(self, *, wait_s: float = 0.0) -> None:
         if self._read >= 0:
@@ -246,3 +253,13 @@ def test_slide_that_a_link_led_to_is_replaced_by_the_one_that_it_leads_to_now(tm
         found = find_slides(folder)
         start(found, out)
         assert list(journal.read(out)) == [found[0].id]
+
+
+@pytest.mark.usefixtures("worker")
+def test_run_says_once_that_it_waits_for_another(
+    tmp_path: Path, out: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "LOCKED_PAUSE_S", 0.01)
+    assert start(slides(tmp_path / "slides", "a.svs", "held.svs"), out) == {"a.svs": "ok", "held.svs": "ok"}
+    told = f"waiting for another run on {out}, which works on held.svs"
+    assert [record.getMessage() for record in caplog.records if record.name == run.__name__] == [told]

@@ -1,5 +1,6 @@
 """A whole run on this machine: slides handed to worker processes, records kept, the folder finished."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from wsi.publish import sweep
 from wsi.read import MppTable, Rejected, SlideFile
 from wsi.results import Record, read_decisions
 
+_log = logging.getLogger(__name__)
 LOCKED_PAUSE_S = 0.5
 LOOK_S = 5.0
 SILENT = 30
@@ -74,6 +76,15 @@ class _Run:
     known: dict[str, Record]
     locked: deque[Task] = field(default_factory=deque)
     records: list[Record] = field(default_factory=list)
+    is_wait_told: bool = False
+
+    def tell_of_wait(self) -> None:
+        """Say once what is waited for: the other run may be one that was stopped and forgotten."""
+        if not self.is_wait_told:
+            first, *others = (task.relative for task in self.locked)
+            more = f" and {len(others)} more" if others else ""
+            _log.warning("waiting for another run on %s, which works on %s%s", self.out, first, more)
+        self.is_wait_told = True
 
     def keep(self, record: Record) -> None:
         """Note a record; the journal gets a line only when it says something new, or another run may have said otherwise."""
@@ -185,6 +196,7 @@ def _work(run: _Run) -> None:
                     _give(hand, run)
             busy = {hand.child.fileno(): hand for hand in hands if hand.task is not None}
             if not busy:
+                run.tell_of_wait()
                 time.sleep(LOCKED_PAUSE_S)
                 run.waiting, run.locked = run.locked, deque()
                 continue
