@@ -146,6 +146,20 @@ def test_content_is_on_disk_before_its_name_is(target: Path, monkeypatch: pytest
     assert steps == ["file", "rename", "folder"]
 
 
+def test_file_system_that_flushes_no_folders_holds_results(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux says EINVAL where a file system has no way to do it, as /proc."""
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    publish(target, NEW)
+    assert target.read_bytes() == NEW
+
+
 @pytest.mark.parametrize("torn", ["", "to", "torn line without an end", "x" * 3_000_000])
 def test_torn_last_line_is_cut_off(torn: str, tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"

@@ -16,6 +16,8 @@ from wsi.errors import ArtifactError, NoSpaceError, WsiError
 
 TEMPORARY = ".tmp-"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_FLUSH = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
+"""What file systems that flush no folders say to it: AFS, shared folders of virtual machines, some network disks."""
 _BLOCK = 1 << 20
 
 
@@ -68,10 +70,13 @@ def publishing(path: Path) -> Iterator[Path]:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut."""
+    """Make renames inside `folder` survive a power cut, where its file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise
     finally:
         os.close(descriptor)
 

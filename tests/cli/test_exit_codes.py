@@ -1,6 +1,7 @@
 """What each way of ending gives to the shell."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -64,6 +65,14 @@ def test_stopped_run_says_how_to_go_on(error: BaseException, status: int, raisin
     ended = run("verify")
     assert ended.status == status
     assert "run the same command again to go on" in ended.stderr
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_file_that_cannot_be_used_is_named_and_no_bug(code: int, raising: Raising, run: Run) -> None:
+    raising(OSError(code, os.strerror(code), "OUT/results.jsonl"))
+    ended = run("verify")
+    assert ended.status == 3
+    assert ended.stderr.startswith(f"wsi-run: E_ARTIFACT: OUT/results.jsonl: can't be used ({os.strerror(code)}); ")
 
 
 def test_bug_shows_its_traceback(raising: Raising, run: Run) -> None:
@@ -182,3 +191,15 @@ def test_verify_of_a_changed_folder_ends_with_3(run: Run, tmp_path: Path) -> Non
     ended = run("verify", tmp_path)
     assert ended.status == 3
     assert "predictions.csv" in ended.stdout
+
+
+def test_name_that_the_terminal_has_no_letters_for_is_spelled_out(tmp_path: Path) -> None:
+    from wsi.engine.finish import SUMS, render_sums
+
+    (tmp_path / SUMS).write_bytes(render_sums(tmp_path, []))
+    (tmp_path / "\u017a.txt").write_text("new")
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, "-m", "wsi.cli", "verify", str(tmp_path)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines()[0] == "not published by a finished run: \\u017a.txt"
+    assert ended.returncode == 3

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from wsi.config import Config, EncodeConfig, TileConfig
-from wsi.engine.recipe import settle_recipe
+from wsi.engine.finish import RUN, read_run, render_run
+from wsi.engine.recipe import Recipe, settle_recipe
 from wsi.errors import UsageError, WeightsError
 from wsi.resources import shipped
 
@@ -51,3 +52,9 @@ def test_a_model_whose_terms_need_a_word_runs_only_with_it(tmp_path: Path) -> No
         settle_recipe(Config(model=str(folder), accept_licence=["CC-BY-4.0"]), "export")
     said = settle_recipe(Config(model=str(folder), accept_licence=["CC-BY-NC-4.0"]), "export")
     assert said.model_id == "tumor"
+
+
+def test_run_file_tells_each_setting_of_the_encoder_that_changes_its_features(tmp_path: Path) -> None:
+    told = EncodeConfig(precision="bf16", backend="openvino", fused=False)
+    (tmp_path / RUN).write_bytes(render_run(Recipe(until="encode", config=Config(encode=told), encoder_id="mine")))
+    assert read_run(tmp_path).config.encode == told.model_copy(update={"encoder": "mine"})

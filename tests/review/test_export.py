@@ -13,6 +13,7 @@ from tests.export import cases
 from tests.review.cohort import BENIGN, SQUARE, SUSPICIOUS, UNSURE, client, decide, drawn, make_out
 from wsi.config import ExportConfig
 from wsi.engine import journal
+from wsi.errors import ArtifactError
 from wsi.export import export_run, export_slide
 from wsi.results import last_words, read_case
 
@@ -41,6 +42,19 @@ def objects(out: Path, slide: str) -> list[dict[str, Any]]:
 
 def test_table_has_no_columns_of_review_before_the_first_decision(out: Path) -> None:
     assert not [name for name in rows(out)[SUSPICIOUS] if name.startswith("review")]
+
+
+def test_table_stays_as_it_is_where_the_decisions_cannot_be_read(out: Path) -> None:
+    decide(client(out), SUSPICIOUS, verdict="agree")
+    assert rows(out)[SUSPICIOUS]["review_status"] == "agree"
+    log, before = out / "review" / "decisions.jsonl", (out / "predictions.csv").read_bytes()
+    log.rename(log.with_suffix(".kept"))
+    log.mkdir()
+    with pytest.raises(ArtifactError, match="the decisions so far can't be read"):
+        rows(out)
+    with pytest.raises(ArtifactError, match="the decisions so far can't be read"):
+        last_words(out, SUSPICIOUS)
+    assert (out / "predictions.csv").read_bytes() == before
 
 
 def test_last_final_decision_of_each_slide_is_in_the_table(out: Path) -> None:

@@ -28,6 +28,7 @@ def command(out: Path, **given: Any) -> int:
     from wsi.cli.main import EXIT_NOT_OK
     from wsi.cli.over_slides import show_records, watcher_for
     from wsi.cli.settings import merge_settings
+    from wsi.engine import journal
     from wsi.engine.finish import RUN, read_run
     from wsi.engine.run import export_slides
     from wsi.errors import UsageError
@@ -36,7 +37,7 @@ def command(out: Path, **given: Any) -> int:
         raise UsageError(f"{out}: no results here ({RUN} is missing); run `wsi-run SLIDES -o {out}` first")
     recipe = read_run(out)
     recipe = recipe.model_copy(update={"config": merge_settings(recipe.config, given)})
-    watcher = watcher_for(given, sizes={})
+    watcher = watcher_for(given, sizes=dict.fromkeys(journal.read(out), 1))
     with watcher:
         records = export_slides(out, recipe, watch=watcher.watch)
     if not given["as_json"]:

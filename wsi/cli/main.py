@@ -4,6 +4,7 @@ import contextlib
 import errno
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import click
 
 from wsi import __version__
 from wsi.errors import ModelError, UsageError, WsiError, did_you_mean
+from wsi.printable import spelled_name
 from wsi.resources import collect_seldom, hold_memory
 
 COMMANDS = {
@@ -39,6 +41,8 @@ COMMANDS = {
 DEFAULT = "run"
 EXIT_BUG, EXIT_USAGE, EXIT_NOT_OK = 1, 2, 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OF_THE_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN}
+"""What rights, disks and mounts are at fault for."""
 RESUME = "stopped; what is done stays done: run the same command again to go on"
 
 
@@ -102,6 +106,7 @@ def app() -> None:
 def main() -> None:
     """Run the command line and exit with its code."""
     _open_closed()
+    _spell_out()
     for number in SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # what nohup ignores stays so
             signal.signal(number, _stop)
@@ -121,6 +126,13 @@ def _open_closed() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, this one
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _spell_out() -> None:
+    """Let what a terminal's encoding lacks be spelled out: a name in another alphabet is no reason to stop."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -147,6 +159,10 @@ def _run() -> int:
         code = EXIT_USAGE if isinstance(error, UsageError | ModelError) else EXIT_NOT_OK
         return _say(f"{error.code}: {error}", code)
     except OSError as error:
+        if error.errno in _OF_THE_PLACE and isinstance(error.filename, str | bytes):
+            place = spelled_name(os.fsdecode(error.filename))
+            told = f"{place}: can't be used ({error.strerror}); see to its rights, disk or mount, then run the same command again"
+            return _say(f"E_ARTIFACT: {told}", EXIT_NOT_OK)
         if error.errno != errno.ENOSPC:
             raise
         _reader_left()

@@ -66,8 +66,15 @@ def slides_in(target: Path, out: Path) -> list[SlideFile | Rejected]:
 
 
 def slide_bytes(found: list[SlideFile | Rejected]) -> dict[str, int]:
-    """Return the size of each slide, to weigh how much of the work is done."""
-    return {s.id: sum(path.stat().st_size for path in s.files) for s in found if isinstance(s, SlideFile)}
+    """Return the size of each slide, to weigh how much of the work is done; 0 of what isn't read or has gone meanwhile."""
+    return {s.id: sum(map(_bytes, s.files)) if isinstance(s, SlideFile) else 0 for s in found}
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # the run says what is the matter
 
 
 def watcher_for(given: dict[str, Any], *, sizes: dict[str, int]) -> Watcher:

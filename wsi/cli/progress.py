@@ -101,7 +101,7 @@ class Profile(Quiet):
             for name in (stage, *parts):
                 label = WORDS[stage] if name == stage else "  " + name.removeprefix(f"{stage}: ")
                 found.append(f"{label:30}{self._seconds[name]:9.2f}{self._seconds[name] / max(whole, 1e-9):8.1%}")
-        if WAITED in self._seconds:
+        if WAITED in self._seconds and "encode" in self._seconds:
             loading = self._seconds.get("encode: loading the network", 0.0)
             share = self._seconds[WAITED] / max(self._seconds["encode"] - loading, 1e-9)
             found.append(f"The encoder waited for tiles {share:.1%} of its time.")
@@ -111,11 +111,12 @@ class Profile(Quiet):
 class Bar(Quiet):
     """A line that is redrawn on a terminal; elsewhere one line a finished slide.
 
-    The time left is reckoned from the bytes of the slides that are through: the one measure known of all.
+    The time left is reckoned from the bytes of the slides that are through, the one measure known of all, but for those that
+    an earlier run did: they tell nothing of how long the others take.
     """
 
     def __init__(self, sizes: dict[str, int]) -> None:
-        self._sizes = sizes
+        self._sizes = dict(sizes)
         self._through: set[str] = set()
         self._started = time.monotonic()
         self._at: dict[str, tuple[Progress, float, int]] = {}
@@ -124,7 +125,9 @@ class Bar(Quiet):
 
     def watch(self, event: Progress | Record | Spent) -> None:
         if isinstance(event, Record):
-            self._at.pop(event.slide, None)
+            at = self._at.pop(event.slide, None)
+            if at is None or at[0].stage == "hash":
+                self._sizes[event.slide] = 0
             self._through.add(event.slide)
             told = f"{event.status} {event.code}".strip()
             self._line(f"[{len(self._through)}/{max(len(self._sizes), len(self._through))}] {event.slide}: {told}")

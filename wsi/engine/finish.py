@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import yaml
@@ -24,30 +24,37 @@ EVALUATION = "evaluation"
 RUN = "run.yaml"
 
 
-def finish(out: Path, recipe: Recipe, found: Sequence[SlideFile | Rejected]) -> None:
+def finish(
+    out: Path, recipe: Recipe, found: Sequence[SlideFile | Rejected], *, before: Container[str] | None = None
+) -> None:
     """Settle the journal and write run.yaml, predictions.csv, report.html, qupath/ and SHA256SUMS.
 
     Args:
         found: the slides of this run. A slide that lay in the place of one of them before with another content is
             replaced: its folder goes. One of the same relative path in another folder stays.
+        before: ids of the slides that had results when the run began, of which alone it knows that what it found came
+            later; None: all had.
     """
     with lock(out, wait=True):
         for part in (*out.glob(TEMPORARY + "*"), *out.glob(f"qupath/**/{TEMPORARY}*")):
             part.unlink(missing_ok=True)
-        records = _current(out, found)
+        records = _current(out, found, before)
         journal.settle(out, records)
         put(out / RUN, render_run(recipe))
-        export_run(out, records, places={slide.id: slide.path for slide in found})
+        links = {slide.id: slide.place for slide in found if slide.place != slide.path}
+        export_run(out, records, places={slide.id: slide.path for slide in found}, links=links)
         put(out / SUMS, render_sums(out, records))
 
 
-def _current(out: Path, found: Sequence[SlideFile | Rejected]) -> list[Record]:
+def _current(out: Path, found: Sequence[SlideFile | Rejected], before: Container[str] | None) -> list[Record]:
     """Return the records whose slides are still what they were, and remove the folders of the others."""
-    here, now = {slide.id for slide in found}, {(slide.relative, slide.path.as_uri()) for slide in found}
+    here = {slide.id for slide in found}
+    now = {(slide.relative, place.as_uri()) for slide in found for place in (slide.path, slide.place)}
     places, kept = known_places(out), []
     for record in journal.read(out).values():
         folder = out / "slides" / record.slide
-        is_replaced = record.slide not in here and (record.path, places.get(record.slide)) in now
+        is_older = record.slide not in here and (before is None or record.slide in before)
+        is_replaced = is_older and (record.path, places.get(record.slide)) in now
         if is_replaced and remove_slide(folder, record.path):
             continue
         if folder.is_dir():
@@ -92,7 +99,10 @@ def render_run(recipe: Recipe) -> bytes:
         tissue=config.tissue.model_copy(update={"polygons": "drawn" if config.tissue.polygons else None}),
         tile=config.tile,
         encode=EncodeConfig(
-            encoder=recipe.encoder_id or None, precision=config.encode.precision, backend=config.encode.backend
+            encoder=recipe.encoder_id or None,
+            precision=config.encode.precision,
+            backend=config.encode.backend,
+            fused=config.encode.fused,
         ),
         export=config.export,
     )
@@ -145,7 +155,7 @@ def render_sums(out: Path, records: Sequence[Record]) -> bytes:
     digests = {out / "slides" / r.slide / name: digest for r in records for name, digest in r.artifacts.items()}
     others = {path for path in out.rglob("*") if path.is_file() and is_listed(path, out)} - set(digests)
     for path in others:
-        with contextlib.suppress(FileNotFoundError):  # another run on this folder is at work; it lists again at its end
+        with contextlib.suppress(OSError):  # gone with another run, which lists again at its end; or not to be read
             digests[path] = remembered_digest(path)
     lines = "".join(f"{digests[path]}  {listed_name(path, out)}\n" for path in sorted(digests))
     listed = lines.encode("utf-8", "surrogateescape")  # a name's own bytes, by which `sha256sum -c` finds it

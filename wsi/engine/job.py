@@ -60,7 +60,7 @@ def run_job(
     with lock(folder):
         sweep(folder)
         files = tuple(Path(file) for file in task.files)
-        before = identity(files)
+        before = _lies(files, task.relative)
         book = read_book(folder, slide=task.slide, path=task.relative)
         clock = clock or Clock()
         bench = Bench(
@@ -80,10 +80,23 @@ def run_job(
         with clock.time("hash"):
             sha256 = slide_digest(files)
         book = _stages(book, bench, task, sha256)
-        if identity(files) != before:
+        try:
+            if _lies(files, task.relative) != before:
+                raise ChangedError(f"{task.relative}: the file changed while it was read; run again when it is at rest")
+        except ChangedError:
             write_book(folder, Book(slide=task.slide, path=task.relative))
-            raise ChangedError(f"{task.relative}: the file changed while it was read; run again when it is at rest")
+            raise
         return close_book(book, folder)
+
+
+def _lies(files: tuple[Path, ...], relative: str) -> tuple[tuple[int, ...], ...]:
+    """Return what tells a slide's files from others; ChangedError when they can't be reached any more."""
+    try:
+        return identity(files)
+    except OSError as error:
+        raise ChangedError(
+            f"{relative}: can't be reached any more ({error.strerror}); bring it back and run the same command again"
+        ) from error
 
 
 def _stages(book: Book, bench: Bench, task: Task, sha256: str) -> Book:

@@ -16,10 +16,18 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 """What a slide's id looks like."""
 
 
-def append(out: Path, record: Record) -> None:
-    """Add a record and flush it to the disk."""
+def append(out: Path, record: Record) -> int:
+    """Add a record, flush it to the disk and return by how many bytes the journal grew."""
+    told = line(record)
     with lock(out, wait=True):
-        append_line(out / JOURNAL, line(record))
+        append_line(out / JOURNAL, told)
+    return len(told) + 1
+
+
+def size(out: Path) -> int:
+    """Return the bytes of the journal; 0 where there is none."""
+    path = out / JOURNAL
+    return path.stat().st_size if path.is_file() else 0
 
 
 def read(out: Path) -> dict[str, Record]:

@@ -17,7 +17,7 @@ class Finding:
 
 
 def verify_out(out: Path) -> tuple[int, list[Finding]]:
-    """Return how many files are listed, and those that changed, are missing or came in.
+    """Return how many files are listed, and those that changed, are missing, came in or can't be read.
 
     Every byte is read, whatever a cache says.
 
@@ -28,10 +28,17 @@ def verify_out(out: Path) -> tuple[int, list[Finding]]:
     here = {listed_name(path, out): path for path in sorted(out.rglob("*")) if path.is_file() and is_listed(path, out)}
     findings = [Finding(name, "missing") for name in wanted if name not in here]
     findings += [Finding(name, "not published by a finished run") for name in here if name not in wanted]
-    findings += [
-        Finding(name, "changed") for name, path in here.items() if name in wanted and sha256_file(path) != wanted[name]
-    ]
+    looked_at = ((name, _fault(path, wanted[name])) for name, path in here.items() if name in wanted)
+    findings += [Finding(name, fault) for name, fault in looked_at if fault]
     return len(wanted), sorted(findings, key=lambda finding: finding.name)
+
+
+def _fault(path: Path, digest: str) -> str:
+    """Return what is wrong with a file; "" when it is as it was published."""
+    try:
+        return "" if sha256_file(path) == digest else "changed"
+    except OSError as error:
+        return f"can't be read ({error.strerror or error})"
 
 
 def _listed(path: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Run as `python -m wsi.engine.worker` by Child. It has a decoder process of its own.
 """
 
+import contextlib
 import logging
 import os
 import time
@@ -26,6 +27,7 @@ from wsi.errors import (
     ChildError,
     EmptyBagError,
     LockedError,
+    MemoryExceeded,
     ModelError,
     NoSpaceError,
     UsageError,
@@ -34,6 +36,7 @@ from wsi.errors import (
 from wsi.field import Field
 from wsi.predict import Model
 from wsi.printable import spelled_name, told_of
+from wsi.publish import explained
 from wsi.resources import hold_memory
 from wsi.results import Record
 
@@ -152,8 +155,13 @@ class Worker:
         except (ChildError, ChangedError, ArtifactError, EmptyBagError) as error:
             return failure(task, folder, error)
         except OSError as error:
+            if isinstance(full := explained(error, folder), NoSpaceError):
+                raise full from error
             reason = f"{task.relative}: {error.strerror or error}"
             return failure(task, folder, ArtifactError(reason))
+        except MemoryError as error:
+            reason = f"{task.relative}: needs more memory than there is ({str(error) or 'none is left'})"
+            return failure(task, folder, MemoryExceeded(f"{reason}; work on fewer slides at once with -j"))
         except Exception as error:  # noqa: BLE001  (the only broad one: this slide is lost, the run goes on)
             _log.exception("%s: a bug", task.slide)
             return failure(
@@ -163,6 +171,8 @@ class Worker:
 
 def failure(task: Task, folder: Path, error: WsiError) -> Record:
     """Return the record of a slide on which this tool failed; the next run tries it again."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)  # a slide without a folder counts as taken out of the results
     done = record_of(read_book(folder, slide=task.slide, path=task.relative))
     told = spelled_name(str(error))
     reason = told if task.relative in told else f"{task.relative}: {told}"

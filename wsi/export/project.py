@@ -21,7 +21,8 @@ FOLDER = "qupath"
 ID_KEY = "wsi-run id"
 """Metadata of an image that says which slide of the run it is; images without it are the user's own."""
 PLACES_KEY = "wsi-run places"
-"""Where those slides of the run lay that are no images of the project, by id. QuPath drops it when it saves."""
+"""Where those slides of the run lay that are no images of the project, or that a link led to, by id. QuPath drops it when
+it saves."""
 _VERSION = "0.4.4"
 """The oldest QuPath that was tried; newer ones read it as well."""
 _NOWHERE = "file:///OUT/qupath/project.qpproj"
@@ -63,22 +64,25 @@ class _Gathered:
             self.objects += f"{image['entryID']}\t../{SLIDES}/{slide}/{entry.objects}\n"
 
 
-def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]) -> None:
+def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path], links: Mapping[str, Path]) -> None:
     """Write or bring up to date the project in `out`.
 
     Args:
         places: where slides lie, by id; the others keep the place that the project has for them, or are left out.
+        links: where the names of those lie that are found elsewhere.
     """
     folder = out / FOLDER
     before = _read(folder / "project.qpproj")
     known = {image["metadata"].get(ID_KEY): image for image in before["images"]}
-    gathered, uris = _Gathered(), {**_places(before), **{slide: place.as_uri() for slide, place in places.items()}}
+    lie = {slide: place.as_uri() for slide, place in {**places, **links}.items()}
+    gathered, uris = _Gathered(), {**_places(before), **lie}
+    linked = {slide for slide in _told(before) if slide not in places}.union(links)
     others: dict[str, str] = {}
     for entry in slides:
         slide = entry.result.slide
         image = _image(entry, places.get(slide), known.get(slide))
         gathered.add(entry, image)
-        if image is None and slide in uris:
+        if slide in uris and (image is None or slide in linked):
             others[slide] = uris[slide]
     images = gathered.images + [image for image in before["images"] if ID_KEY not in image["metadata"]]
     project = {
@@ -102,13 +106,18 @@ def known_places(out: Path) -> dict[str, str]:
 
 
 def _places(project: Mapping[str, Any]) -> dict[str, str]:
-    told = project.get(PLACES_KEY)
-    places = {**told} if isinstance(told, dict) else {}
+    places: dict[Any, Any] = {}
     for image in project["images"]:
         server, slide = image.get("serverBuilder"), image["metadata"].get(ID_KEY)
         if slide is not None and isinstance(server, dict):
             places[slide] = server.get("uri")
+    places |= _told(project)
     return {slide: uri for slide, uri in places.items() if isinstance(slide, str) and isinstance(uri, str)}
+
+
+def _told(project: Mapping[str, Any]) -> dict[Any, Any]:
+    told = project.get(PLACES_KEY)
+    return told if isinstance(told, dict) else {}
 
 
 def _readme(gathered: _Gathered) -> str:

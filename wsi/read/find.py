@@ -25,13 +25,15 @@ _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a de
 class SlideFile:
     """A slide to open: `path` is what a reader gets, `files` all that belongs to it, `id` unique in a run.
 
-    `relative` is the path below the folder that was searched, in NFC, with `/`.
+    `relative` is the path below the folder that was searched, in NFC, with `/`. `place` is where that lies: unlike
+    `path`, a link itself and not what it leads to.
     """
 
     path: Path
     id: str
     relative: str
     files: tuple[Path, ...]
+    place: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Rejected:
     relative: str
     code: str
     reason: str
+
+    @property
+    def place(self) -> Path:
+        return self.path
 
 
 def find_slides(target: Path, *, skip: Path | None = None) -> list[SlideFile | Rejected]:
@@ -185,14 +191,19 @@ def _slide(path: Path, files: tuple[Path, ...], root: Path, *, named: Path | Non
         mark = fingerprint(files)
     except OSError:
         mark = hashlib.sha256(relative.encode()).hexdigest()
-    return SlideFile(path.resolve(), f"{safe_name(relative)}-{mark[:8]}", relative, tuple(p.resolve() for p in files))
+    members, name = tuple(p.resolve() for p in files), f"{safe_name(relative)}-{mark[:8]}"
+    return SlideFile(path.resolve(), name, relative, members, _place(named or path))
 
 
 def _rejected(path: Path, root: Path, trouble: str) -> Rejected:
     relative = _relative(path, root)
     mark = hashlib.sha256(relative.encode()).hexdigest()
-    place, name = path.parent.resolve() / path.name, f"{safe_name(relative)}-{mark[:8]}"
-    return Rejected(place, name, relative, UnreadableError.code, f"{relative}: {trouble}")
+    name = f"{safe_name(relative)}-{mark[:8]}"
+    return Rejected(_place(path), name, relative, UnreadableError.code, f"{relative}: {trouble}")
+
+
+def _place(path: Path) -> Path:
+    return path.parent.resolve() / path.name
 
 
 def _relative(path: Path, root: Path) -> str:

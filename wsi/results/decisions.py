@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from wsi.config import Strict
+from wsi.errors import ArtifactError
 from wsi.publish import sha256_bytes
 
 REVIEW = "review"
@@ -71,20 +72,33 @@ def read_decisions(out: Path) -> list[Decision]:
     """Return the decisions in the order of the log; lines that are none, or only half there, are passed over.
 
     Whether lines were changed is `wsi-run audit verify`'s to say.
+
+    Raises:
+        ArtifactError: there is a log, and it can't be read.
     """
-    try:
-        lines = (out / REVIEW / LOG).read_bytes().split(b"\n")
-    except OSError:
-        return []
-    return [found for line in lines[:-1] if (found := parse_decision(line)) is not None]
+    return [found for line in _lines(out) if (found := parse_decision(line)) is not None]
 
 
 def last_words(out: Path, slide: str) -> tuple[Decision, ...]:
-    """Return what each person said last about one slide, own reads included; the lines on others are passed over unread."""
-    try:
-        lines = (out / REVIEW / LOG).read_bytes().split(b"\n")[:-1]
-    except OSError:
-        return ()
+    """Return what each person said last about one slide, own reads included; the lines on others are passed over unread.
+
+    Raises:
+        ArtifactError: there is a log, and it can't be read.
+    """
     told = json.dumps(slide).encode()
-    found = (parse_decision(line) for line in lines if told in line)
+    found = (parse_decision(line) for line in _lines(out) if told in line)
     return tuple({one.who: one for one in found if one and one.slide == slide}.values())
+
+
+def _lines(out: Path) -> list[bytes]:
+    """Return the whole lines of the log; none where there is no log, which isn't that it can't be read."""
+    path = out / REVIEW / LOG
+    try:
+        return path.read_bytes().split(b"\n")[:-1]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ArtifactError(
+            f"{path}: the decisions so far can't be read ({error.strerror or error}), and without them the results would "
+            "say that nobody decided; make the file readable and run the same command again"
+        ) from error
