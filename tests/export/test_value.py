@@ -87,6 +87,13 @@ def test_the_table_has_columns_for_the_value_and_each_time(tmp_path: Path) -> No
     assert (three["value"], three["P(Malignant)"]) == ("", "0.93")
 
 
+@pytest.mark.parametrize("value", [-0.75, -1e-05, 0.5])
+def test_a_value_below_0_is_a_number_in_the_table(tmp_path: Path, value: float) -> None:
+    hazard = Value(name="log hazard of death", value=value, low=-2.0, high=2.0)
+    (row,) = rows(tmp_path, [told(value=hazard)])
+    assert float(row["value"]) == value
+
+
 def test_a_table_of_classes_has_no_column_for_a_value(tmp_path: Path) -> None:
     (row,) = rows(tmp_path, [make_result(make_scale())])
     assert not {"value", "unit", "value_is"} & set(row)
