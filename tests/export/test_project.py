@@ -169,6 +169,21 @@ def test_what_a_person_added_in_qupath_stays(out: Path) -> None:
     assert (out / "qupath" / "data" / "1" / "data.qpdata").read_bytes() == b"work"
 
 
+def test_a_slide_that_a_person_duplicated_in_qupath_stays_beside_the_original(out: Path) -> None:
+    """QuPath copies an image's metadata with it."""
+    places = {"a": Path("/a.svs")}
+    export_run(out, [slide(out, "a")], places=places)
+    content = project(out)
+    content["lastID"] += 1
+    content["images"].append({**content["images"][0], "entryID": content["lastID"], "imageName": "mine"})
+    save_like_qupath(out / "qupath" / "project.qpproj", content)
+    export_run(out, [slide(out, "a", grade="Benign")], places=places)
+    original, copy = project(out)["images"]
+    assert (original["entryID"], original["metadata"]["Grade"]) == (entry_number("a"), "Benign")
+    assert (copy["entryID"], copy["imageName"]) == (content["lastID"], "mine")
+    assert (out / "qupath" / "objects.tsv").read_text().startswith(f"{entry_number('a')}\t")
+
+
 def test_a_slide_that_left_the_run_leaves_the_project(out: Path) -> None:
     places = {"a": Path("/a.svs"), "b": Path("/b.svs")}
     records = [slide(out, "a"), slide(out, "b")]
