@@ -148,6 +148,11 @@ def test_verdict_referral_quality_tiles_scale_and_model_are_said(tmp_path: Path)
         assert words in text
 
 
+def test_a_threshold_near_0_is_not_told_as_0(tmp_path: Path) -> None:
+    text = page(tmp_path, [graded(tmp_path, "a", 0.93, threshold=0.00425)]).text
+    assert "Threshold0.00425" in text.replace("\n", "")
+
+
 @pytest.mark.parametrize("code", sorted(NEXT_STEP))
 def test_a_stopped_slide_has_its_code_its_reason_and_the_next_step(tmp_path: Path, code: str) -> None:
     text = page(tmp_path, [refused(tmp_path, "b", code)]).text

@@ -106,7 +106,7 @@ def _facts(entry: Entry, noun: str) -> str:
         *_structures(result),
         *((html_text(one.title), html_text(also(one).partition(": ")[2])) for one in result.also),
         *([("Confidence", probability(result.confidence))] if result.confidence is not None else []),
-        *([("Threshold", f"{result.threshold:.2f}")] if result.threshold is not None else []),
+        *([("Threshold", f"{result.threshold:.3g}")] if result.threshold is not None else []),
         *_quality(result),
         (
             "Windows read" if is_image else "Tiles read",

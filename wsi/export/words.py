@@ -3,7 +3,7 @@
 import math
 
 from wsi.export.suspicion import exclude_each_other
-from wsi.printable import printable
+from wsi.printable import figure, printable
 from wsi.results import RESEARCH_USE, AlsoVerdict, Result, Value
 
 REFER = "Refer to a pathologist"
@@ -82,7 +82,7 @@ def quantity_name(value: Value) -> str:
 
 def quantity(value: Value) -> str:
     """Return a value with its unit: `23.4 %`."""
-    return printable(f"{value.value:.3g} {value.unit}" if value.unit else f"{value.value:.3g}")
+    return printable(f"{figure(value.value)} {value.unit}" if value.unit else figure(value.value))
 
 
 def verdict(result: Result) -> str:
