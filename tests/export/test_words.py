@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from tests.export.cases import make_result
-from wsi.export.suspicion import is_suspicious
+from wsi.export.suspicion import is_suspicious, suspicion
 from wsi.export.words import area, quantity, verdict
 from wsi.results import AlsoVerdict, ClassScore, Result, Structure, Value
 
@@ -82,6 +82,15 @@ def test_threshold_is_told_where_it_and_not_the_likelier_class_gave_the_grade(
     grade: str, yes: float, threshold: float, told: str
 ) -> None:
     assert verdict(graded(grade, no=1 - yes, yes=yes).model_copy(update={"threshold": threshold})) == told
+
+
+@pytest.mark.parametrize(("grade", "labels"), [("mild", ["mild"]), ("none", [])])
+def test_labels_whose_probabilities_happen_to_sum_to_1_do_not_exclude_each_other(grade: str, labels: list[str]) -> None:
+    names = {"mild": 0.45, "scar": 0.3, "tear": 0.25} if grade == "none" else {"mild": 0.8, "scar": 0.15, "tear": 0.05}
+    classes = [ClassScore(name=name, color=[0, 0, 0], probability=p) for name, p in names.items()]
+    result = make_result(None, classes=classes, grade=grade, labels=labels, positive="tear")
+    assert suspicion(result) == names["mild"], "the highest of labels, not 1 less the first"
+    assert verdict(result).startswith(f"{grade}, P(tear)")
 
 
 @pytest.mark.parametrize(

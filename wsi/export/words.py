@@ -127,7 +127,7 @@ def beside_grade(told: Result | AlsoVerdict) -> tuple[str, float] | None:
     The positive one of two classes and of labels; of more classes that exclude each other the one that was graded:
     `severe, P(proliferative) = 0.30` would tell of another.
     """
-    name = told.grade if len(told.classes) > 2 and exclude_each_other(told.classes) else told.positive
+    name = told.grade if len(told.classes) > 2 and exclude_each_other(told) else told.positive
     return next(((c.name, c.probability) for c in told.classes if c.name == name), None)
 
 
