@@ -1,6 +1,7 @@
 """qupath/: what a project must hold to open in QuPath 0.4 to 0.8, and what of a person's work it must keep."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -98,6 +99,16 @@ def test_the_script_finds_each_slides_objects_beside_the_project(out: Path) -> N
     script = (out / "qupath" / "scripts" / "import.groovy").read_text()
     assert "objects.tsv" in script
     assert "Research use only" in script
+
+
+def test_the_script_takes_away_all_that_an_earlier_run_left_and_nobody_unlocked(out: Path) -> None:
+    """Another model's tiles and regions lie elsewhere, so no new object has their ids; QuPath's own ids are version 4."""
+    export_run(out, [slide(out, "a")], places={"a": Path("/a.svs")})
+    script = (out / "qupath" / "scripts" / "import.groovy").read_text()
+    (removed,) = re.findall(r"def before = hierarchy\.getAllObjects\(false\)\.findAll \{(.*)\}", script)
+    assert "ids.contains(it.getID()) ||" in removed
+    assert "it.isLocked() && it.getID().version() == 5" in removed
+    assert script.index("removeObjects(before, true)") < script.index("addObjects(added)")
 
 
 @pytest.mark.parametrize(("origin", "args"), [("qupath", []), ("level0", ["--no-crop"])])
