@@ -143,6 +143,7 @@ def test_verdict_referral_quality_tiles_scale_and_model_are_said(tmp_path: Path)
         "84 mm²",
         "0.25 × 0.25 µm/px, from the slide's own metadata",
         "each is 112 µm wide",
+        "card says whether and on whom its probabilities were calibrated",
         MODEL_SHA256,
     ):
         assert words in text
