@@ -96,15 +96,15 @@ def verdict(result: Result) -> str:
         return ", ".join(f"{printable(one.name)}: {one.told}" for one in result.structures)
     if result.grade is None:
         return "No verdict"
-    return "; ".join([_graded(result), *(also(one) for one in result.also)])
+    return "; ".join([graded(result), *(also(one) for one in result.also)])
 
 
 def also(one: AlsoVerdict) -> str:
     """Return a second verdict in one line: `Macular edema: yes, P(yes) = 0.81`."""
-    return f"{printable(one.title)}: {_graded(one)}"
+    return f"{printable(one.title)}: {graded(one)}"
 
 
-def _graded(told: Result | AlsoVerdict) -> str:
+def graded(told: Result | AlsoVerdict) -> str:
     """Return a grade and the probability beside it: `Malignant, P(Malignant) = 0.93`.
 
     Where a threshold gave it, and not what is likelier, that is said: `no, P(yes) = 0.76 (below the threshold of 0.85)`.
@@ -114,11 +114,11 @@ def _graded(told: Result | AlsoVerdict) -> str:
         return printable(told.grade or "")
     name, value = found
     said = probability(value)
-    graded = f"{printable(told.grade or '')}, P({printable(name)}) {said if said[0] in '<>' else f'= {said}'}"
+    told_of = f"{printable(told.grade or '')}, P({printable(name)}) {said if said[0] in '<>' else f'= {said}'}"
     limit = told.threshold
     if limit is None or name != told.positive or (value >= LIKELIER) == (value >= limit):
-        return graded
-    return f"{graded} ({'at or above' if value >= limit else 'below'} the threshold of {limit:.3g})"
+        return told_of
+    return f"{told_of} ({'at or above' if value >= limit else 'below'} the threshold of {limit:.3g})"
 
 
 def beside_grade(told: Result | AlsoVerdict) -> tuple[str, float] | None:
