@@ -96,6 +96,7 @@ def test_field_card_of_bags_comes_back_from_yaml() -> None:
         (("network", "flips"), [0, 2], "flips names each of the axes 0 to 1 at most once"),
         (("network", "flips"), [1, 1], "flips names each of the axes 0 to 1 at most once"),
         (("structures", 0, "color"), [256, 0, 0], r":\d+: structures.0.color.0"),
+        (("structures", 0, "unit"), "ml", "vessel: an amount in ml, but pictures are told in px, mm2 or share"),
         (("network", "classes"), 3, "1 structures and the background are 2 classes"),
         (("postprocess", 0, "structures"), ["bone"], "postprocess names bone"),
         (("selftest", "samples"), [1, 2], "selftest.samples must have 1"),

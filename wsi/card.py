@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from wsi.card_head import Class, Count, Finite, FromYaml, Head, Quantity, SurvivalTimes
-from wsi.card_image import AcceptsField, MaskSelftest, Network, Postprocess, Side, Structure
+from wsi.card_image import AcceptsField, MaskSelftest, Network, Postprocess, Side, Structure, check_units
 from wsi.config import Positive, Share
 from wsi.errors import ModelError
 
@@ -366,6 +366,7 @@ class MaskCard(_AnyModel):
     def _agrees(self) -> Self:
         names = [one.name for one in self.structures]
         check_structures(self.structures, self.threshold, self.postprocess)
+        check_units(self.structures, self.input.axes)
         if self.network.classes != len(names) + 1:
             raise ValueError(f"{len(names)} structures and the background are {len(names) + 1} classes of the network")
         if self.network.axes != self.input.axes:

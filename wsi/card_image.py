@@ -120,9 +120,18 @@ class Structure(FromYaml):
     meaning: str | None = None
     """What the code means there."""
     unit: Literal["px", "mm2", "ml", "share"] = "px"
-    """Of the amount that is told: share is that of the foreground."""
+    """Of the amount that is told: ml of a volume; mm2 of a picture whose file says its spacing, px of others; share is
+    that of the foreground."""
     usual: tuple[Finite, Finite] | None = None
     """Least and most amount that the model was tested on; outside a person is asked to look."""
+
+
+def check_units(structures: Sequence[Structure], axes: int) -> None:
+    """Raise UsageError for an amount in a unit that images of so many axes don't have."""
+    kind, wrong, right = ("pictures", "ml", "mm2") if axes == 2 else ("volumes", "mm2", "ml")
+    stray = [one.name for one in structures if one.unit == wrong]
+    if stray:
+        raise UsageError(f"{', '.join(stray)}: an amount in {wrong}, but {kind} are told in px, {right} or share")
 
 
 class LargestComponent(FromYaml):

@@ -1,4 +1,4 @@
-"""Text of strangers made safe to show: in a terminal, a page, a spreadsheet."""
+"""Text of strangers made safe to show: in a terminal, a page, a spreadsheet; and numbers as people read them."""
 
 from html import escape
 from pathlib import Path
@@ -31,6 +31,11 @@ def told_of(path: Path, error: Exception) -> str:
 def html_text(text: str) -> str:
     """Return text as HTML: no tag, no attribute, no invisible character comes out of it."""
     return escape(printable(text), quote=True)
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """Return a number by so many digits, a large one whole: `0.0321`, `23.4`, `1,480`."""
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.{digits}g}"
 
 
 def safe_cell(text: str) -> str:

@@ -181,6 +181,23 @@ def test_training_runs_of_numbers_and_survival_are_read(tmp_path: Path) -> None:
     assert (survival.times, survival.unit) == ((3.0,), "months")
 
 
+def test_runs_of_models_without_classes_are_read(tmp_path: Path) -> None:
+    """As predictions.csv has them, whose column of a probability is then empty."""
+    rows = [
+        {"id": f"{name}-0a1b2c3d", "path": f"{name}.svs", "status": "ok", "label": "", "probability": "", "tiles_wanted": 9,
+         "value": -at / 10, "unit": "", "value_is": "log hazard of death", "S(12 months)": 0.9, "S(24 months)": 0.8}
+        for at, name in enumerate(slides(6))
+    ]  # fmt: skip
+    path = write_csv(tmp_path / "predictions.csv", rows)
+    truth = [{"slide": name, "age": at, "months": at + 1, "dead": at % 2} for at, name in enumerate(slides(6))]
+    labels = write_csv(tmp_path / "labels.csv", truth)
+    expected = [-at / 10 for at in range(6)]
+    assert read_study(path, labels, Question("age", "regression")).outputs[:, 0].tolist() == expected
+    survival = read_study(path, labels, Question("os", "survival", ("months", "dead")))
+    assert survival.outputs[:, 0].tolist() == expected
+    assert (survival.times, survival.free[0].tolist()) == ((12.0, 24.0), [0.9, 0.8])
+
+
 Change = Callable[[list[dict[str, object]], list[dict[str, object]]], None]
 
 

@@ -14,7 +14,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from tests.export.cases import NO_VERDICT, make_case, make_result
 from wsi.errors import UsageError
-from wsi.export.dicom_codes import cielab
+from wsi.export.dicom_codes import cielab, structure_code
 from wsi.export.dicom_seg import SEGMENTATION, make_seg, read_slices
 from wsi.export.dicom_seg_file import write_seg
 from wsi.field import Field
@@ -154,6 +154,15 @@ def test_segments_are_coded(series: Path) -> None:
     assert coded.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "91723000"
     assert (coded.SegmentAlgorithmType, coded.SegmentAlgorithmName) == ("AUTOMATIC", "organs 1")
     assert own.SegmentedPropertyTypeCodeSequence[0].CodingSchemeDesignator.startswith("99")
+
+
+def test_structures_without_codes_whose_names_begin_alike_get_different_ones() -> None:
+    names = ("right ventricular cavity", "right ventricular myocardium", "aorta")
+    codes = [structure_code(ORGANS[1].model_copy(update={"name": name})) for name in names]
+    assert len({one.value for one in codes}) == 3
+    assert all(len(one.value) <= 16 for one in codes), "PS3.5, table 6.2-1: SH"
+    assert [one.meaning for one in codes] == [*names]
+    assert codes[2].value == "aorta"
 
 
 def test_nothing_of_the_patient_is_copied_but_uids(series: Path) -> None:

@@ -221,6 +221,15 @@ def test_hot_regions_hold_the_tiles_at_and_above_the_threshold(tmp_path: Path) -
     assert regions[0]["properties"]["measurements"]["Mean P(Malignant)"] == pytest.approx(0.5)
 
 
+def test_a_hot_tile_whose_middle_lies_beyond_the_slide_counts_in_its_region(tmp_path: Path) -> None:
+    scale = make_scale(size=(1080, 1080))
+    scores = make_scores(np.array([[0, 0], [896, 0]], np.int32), np.array([0.1, 0.9]))
+    content = written(tmp_path, scale=scale, scores=scores, tissue=None)
+    (region,) = (f["properties"] for f in content["features"] if f["properties"]["objectType"] == "annotation")
+    assert region["measurements"]["Tiles"] == 1
+    assert region["measurements"]["Mean P(Malignant)"] == pytest.approx(0.9)
+
+
 def test_without_a_verdict_there_is_tissue_only(tmp_path: Path) -> None:
     case = make_case(tmp_path, make_result(make_scale(), **NO_VERDICT), None)
     write_geojson(tmp_path / "a.geojson.gz", case, TISSUE)

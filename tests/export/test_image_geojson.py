@@ -97,6 +97,19 @@ def test_of_many_places_the_small_ones_share_an_object(tmp_path: Path) -> None:
     assert sum(shape(one).area for one in told) == (spots == 255).sum() * SCALE**2
 
 
+@pytest.mark.parametrize(("spacing", "amount", "unit"), [((0.5, 0.2), 60.0, "mm2"), (None, 600.0, "px")])
+def test_area_of_a_picture_is_in_mm2_where_its_file_tells_the_spacing_and_else_in_px(
+    spacing: tuple[float, float] | None, amount: float, unit: str
+) -> None:
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels[:30, :20] = 1
+    lung = card_image.Structure(name="lung", color=(200, 0, 0), unit="mm2")
+    mask = Mask(labels, np.eye(3), (1.0, 1.0), ("y", "x"), "px")
+    (found,) = amounts(mask, [lung], foreground=1.0, spacing=spacing)
+    assert found.amount == pytest.approx(amount)
+    assert str(found.unit) == unit
+
+
 @pytest.mark.parametrize(("where", "told"), [("all", "image"), ("field-of-view", "field of view"), ("body", "body")])
 def test_share_is_named_after_what_it_is_a_share_of(where: Foreground, told: str, tmp_path: Path) -> None:
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)

@@ -11,8 +11,9 @@ from PIL import Image
 from tests.export.cases import MODEL_SHA256, grid_coords, make_case, make_result, make_scale, make_scores
 from wsi.export.colors import HEAT
 from wsi.export.grid import lay_out, smooth
+from wsi.export.heat import heat_of
 from wsi.export.ink import fitted, plain, width_of
-from wsi.export.picture import HEAT_SHARE, compose, heat_over, write_heatmap_png
+from wsi.export.picture import HEAT_SHARE, compose, heat_over, key_of, write_heatmap_png
 from wsi.export.place import shown
 from wsi.export.words import round_length
 
@@ -102,6 +103,13 @@ def test_words_and_colors_stay_inside_the_sheet(tmp_path: Path) -> None:
     assert (pixels[:, -10:] == 255).all()
     assert (pixels[:, :10] == 255).all()
     assert (pixels[-5:] == 255).all()
+
+
+def test_the_key_tells_a_threshold_near_0_or_1() -> None:
+    for threshold, told in ((0.00425, "0.00425"), (0.998, "0.998"), (0.5, "0.5")):
+        heat = heat_of(make_result(make_scale(), threshold=threshold))
+        assert heat is not None
+        assert key_of(heat).rows[-1][1] == f"tiles with P >= {told}"
 
 
 def test_text_is_spelled_in_the_characters_the_font_has() -> None:

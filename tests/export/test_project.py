@@ -1,6 +1,7 @@
 """qupath/: what a project must hold to open in QuPath 0.4 to 0.8, and what of a person's work it must keep."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -100,6 +101,16 @@ def test_the_script_finds_each_slides_objects_beside_the_project(out: Path) -> N
     assert "Research use only" in script
 
 
+def test_the_script_takes_away_all_that_an_earlier_run_left_and_nobody_unlocked(out: Path) -> None:
+    """Another model's tiles and regions lie elsewhere, so no new object has their ids; QuPath's own ids are version 4."""
+    export_run(out, [slide(out, "a")], places={"a": Path("/a.svs")})
+    script = (out / "qupath" / "scripts" / "import.groovy").read_text()
+    (removed,) = re.findall(r"def before = hierarchy\.getAllObjects\(false\)\.findAll \{(.*)\}", script)
+    assert "ids.contains(it.getID()) ||" in removed
+    assert "it.isLocked() && it.getID().version() == 5" in removed
+    assert script.index("removeObjects(before, true)") < script.index("addObjects(added)")
+
+
 @pytest.mark.parametrize(("origin", "args"), [("qupath", []), ("level0", ["--no-crop"])])
 def test_an_uncropped_origin_opens_the_slide_uncropped(out: Path, origin: Any, args: list[str]) -> None:
     record = slide(out, "a", ExportConfig(origin=origin, heatmap_px=64))
@@ -167,6 +178,21 @@ def test_what_a_person_added_in_qupath_stays(out: Path) -> None:
     assert after["lastID"] == content["lastID"]
     assert json.loads(path.read_text())["pathClasses"][-1] == {"name": "Artifact", "color": -1}
     assert (out / "qupath" / "data" / "1" / "data.qpdata").read_bytes() == b"work"
+
+
+def test_a_slide_that_a_person_duplicated_in_qupath_stays_beside_the_original(out: Path) -> None:
+    """QuPath copies an image's metadata with it."""
+    places = {"a": Path("/a.svs")}
+    export_run(out, [slide(out, "a")], places=places)
+    content = project(out)
+    content["lastID"] += 1
+    content["images"].append({**content["images"][0], "entryID": content["lastID"], "imageName": "mine"})
+    save_like_qupath(out / "qupath" / "project.qpproj", content)
+    export_run(out, [slide(out, "a", grade="Benign")], places=places)
+    original, copy = project(out)["images"]
+    assert (original["entryID"], original["metadata"]["Grade"]) == (entry_number("a"), "Benign")
+    assert (copy["entryID"], copy["imageName"]) == (content["lastID"], "mine")
+    assert (out / "qupath" / "objects.tsv").read_text().startswith(f"{entry_number('a')}\t")
 
 
 def test_a_slide_that_left_the_run_leaves_the_project(out: Path) -> None:

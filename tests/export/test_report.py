@@ -26,7 +26,7 @@ from tests.export.cases import (
 from wsi.export.embed import LEAST_BYTES, WHOLE_BYTES, budget, embedded
 from wsi.export.report import write_report
 from wsi.export.words import NEXT_STEP
-from wsi.results import ClassScore, ImageFacts, Record, Result
+from wsi.results import AlsoVerdict, ClassScore, ImageFacts, Record, Result
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -143,9 +143,23 @@ def test_verdict_referral_quality_tiles_scale_and_model_are_said(tmp_path: Path)
         "84 mm²",
         "0.25 × 0.25 µm/px, from the slide's own metadata",
         "each is 112 µm wide",
+        "card says whether and on whom its probabilities were calibrated",
         MODEL_SHA256,
     ):
         assert words in text
+
+
+def test_a_second_verdict_whose_title_has_a_colon_is_told_under_its_title_once(tmp_path: Path) -> None:
+    yes = [ClassScore(name=n, color=[0, 0, 0], probability=p) for n, p in (("no", 0.2), ("yes", 0.8))]
+    also = AlsoVerdict(name="edema", title="Edema: macular", classes=yes, positive="yes", grade="yes", confidence=0.8)
+    page(tmp_path, [graded(tmp_path, "a", 0.93, also=[also])])
+    content = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<dt>Edema: macular</dt><dd>yes, P(yes) = 0.80</dd>" in content
+
+
+def test_a_threshold_near_0_is_not_told_as_0(tmp_path: Path) -> None:
+    text = page(tmp_path, [graded(tmp_path, "a", 0.93, threshold=0.00425)]).text
+    assert "Threshold0.00425" in text.replace("\n", "")
 
 
 @pytest.mark.parametrize("code", sorted(NEXT_STEP))

@@ -64,6 +64,15 @@ def test_tiles_in_qupath_carry_the_value_and_no_class(tmp_path: Path) -> None:
     assert values == pytest.approx(np.linspace(-3, 40, 200).tolist(), abs=1e-3)
 
 
+def test_small_values_of_tiles_keep_their_digits(tmp_path: Path) -> None:
+    rate = Value(name="mutations per base", value=4e-6, low=0.0, high=2e-5)
+    case = make_case(tmp_path, told(value=rate), tiles_of(np.linspace(1e-6, 2e-5, 200)))
+    write_geojson(tmp_path / "a.geojson.gz", case, None)
+    found = json.loads(gzip.decompress((tmp_path / "a.geojson.gz").read_bytes()))["features"]
+    values = [one["properties"]["measurements"]["mutations per base"] for one in found]
+    assert values == pytest.approx(np.linspace(1e-6, 2e-5, 200).tolist(), rel=1e-5)
+
+
 def test_a_slide_with_a_value_gets_its_heatmaps(tmp_path: Path) -> None:
     case = make_case(tmp_path, told(), tiles_of(np.linspace(-3, 40, 200)))
     made = export_slide(case, ExportConfig())
@@ -85,6 +94,13 @@ def test_the_table_has_columns_for_the_value_and_each_time(tmp_path: Path) -> No
     assert (one["label"], one["probability"], one["confidence"], one["P(Malignant)"]) == ("", "", "", "")
     assert (two["value"], two["S(12 months)"], two["S(24 months)"]) == ("0.35", "0.8", "0.65")
     assert (three["value"], three["P(Malignant)"]) == ("", "0.93")
+
+
+@pytest.mark.parametrize("value", [-0.75, -1e-05, 0.5])
+def test_a_value_below_0_is_a_number_in_the_table(tmp_path: Path, value: float) -> None:
+    hazard = Value(name="log hazard of death", value=value, low=-2.0, high=2.0)
+    (row,) = rows(tmp_path, [told(value=hazard)])
+    assert float(row["value"]) == value
 
 
 def test_a_table_of_classes_has_no_column_for_a_value(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Figures and verdicts as people read them, and what counts as suspicious."""
 
+from typing import Literal
+
 import pytest
 
 from tests.export.cases import make_result
-from wsi.export.suspicion import is_suspicious
-from wsi.export.words import area, verdict
-from wsi.results import AlsoVerdict, ClassScore, Result
+from wsi.export.suspicion import is_suspicious, suspicion
+from wsi.export.words import area, quantity, verdict
+from wsi.results import AlsoVerdict, ClassScore, Result, Structure, Value
 
 
 @pytest.mark.parametrize(
@@ -13,6 +15,37 @@ from wsi.results import AlsoVerdict, ClassScore, Result
 )
 def test_area_has_two_digits(mm2: float, told: str) -> None:
     assert area(mm2) == f"{told} mm²"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "told"),
+    [
+        (1234.5, "cells/mm²", "1,234 cells/mm²"),
+        (-20480.0, "", "-20,480"),
+        (999.7, "", "1,000"),
+        (23.44, "%", "23.4 %"),
+        (0.000321, "", "0.000321"),
+    ],
+)
+def test_large_numbers_are_told_whole_and_others_by_three_digits(value: float, unit: str, told: str) -> None:
+    assert quantity(Value(name="x", value=value, unit=unit)) == told
+
+
+@pytest.mark.parametrize(
+    ("unit", "amount", "told"),
+    [
+        ("px", 123456.0, "123,456 px"),
+        ("ml", 1480.2, "1,480 ml"),
+        ("ml", 2.16789, "2.168 ml"),
+        ("share", 0.1234, "12.3%"),
+        ("share", 0.0004, "0.04%"),
+        ("share", 0.0, "0.0%"),
+    ],
+)
+def test_amounts_of_structures_are_told_whole_where_large_and_never_as_a_false_0(
+    unit: Literal["px", "ml", "share"], amount: float, told: str
+) -> None:
+    assert Structure(name="x", color=[0, 0, 0], samples=1, amount=amount, unit=unit).told == told
 
 
 def graded(grade: str, also: str | None = None, **probabilities: float) -> Result:
@@ -49,6 +82,15 @@ def test_threshold_is_told_where_it_and_not_the_likelier_class_gave_the_grade(
     grade: str, yes: float, threshold: float, told: str
 ) -> None:
     assert verdict(graded(grade, no=1 - yes, yes=yes).model_copy(update={"threshold": threshold})) == told
+
+
+@pytest.mark.parametrize(("grade", "labels"), [("mild", ["mild"]), ("none", [])])
+def test_labels_whose_probabilities_happen_to_sum_to_1_do_not_exclude_each_other(grade: str, labels: list[str]) -> None:
+    names = {"mild": 0.45, "scar": 0.3, "tear": 0.25} if grade == "none" else {"mild": 0.8, "scar": 0.15, "tear": 0.05}
+    classes = [ClassScore(name=name, color=[0, 0, 0], probability=p) for name, p in names.items()]
+    result = make_result(None, classes=classes, grade=grade, labels=labels, positive="tear")
+    assert suspicion(result) == names["mild"], "the highest of labels, not 1 less the first"
+    assert verdict(result).startswith(f"{grade}, P(tear)")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+import yaml
 from PIL import Image
 
 from tests.images.command import Ran, run
@@ -116,6 +117,20 @@ def test_marks_of_a_picture_are_in_its_own_px(mixed: Path, ran: dict[str, Ran]) 
     assert feature["properties"]["objectType"] == "annotation"
     assert feature["properties"]["measurements"]["Area px^2"] == int((labels == 1).sum())
     assert told["wsi_run"]["origin_px0"] == [0, 0]
+
+
+def test_amount_beyond_the_tested_ones_is_told_as_they_are(tmp_path: Path) -> None:
+    light = np.zeros((40, 50), np.uint8)
+    light[10:20, 10:30] = 200
+    (tmp_path / "images").mkdir()
+    Image.fromarray(light).save(tmp_path / "images" / "one.png")
+    model = dense(tmp_path / "spots", axes=2, channels=["gray"])
+    card = yaml.safe_load((model / "model.yaml").read_text())
+    card["structures"][0] |= {"unit": "share", "usual": [0.2, 0.55]}
+    (model / "model.yaml").write_text(yaml.safe_dump(card, sort_keys=False))
+    ran = Ran(0, "", run_near(tmp_path / "images", tmp_path / "OUT", model))
+    result = json.loads((ran.folder("one.png") / "result.json").read_text())
+    assert result["refer_reason"] == "box is 10.0%, but the model was tested on 20.0% to 55.0%"
 
 
 def test_bits_along_the_edge_of_a_round_view_are_not_marked(tmp_path: Path) -> None:

@@ -251,6 +251,12 @@ def test_axis_that_pictures_do_not_have_is_refused_before_training(discs: Path) 
         plan_masks(discs, discs, settings(network={"widths": [4, 8], "flips": [0, 2]}))
 
 
+def test_unit_that_pictures_do_not_have_is_refused_before_training(discs: Path) -> None:
+    disc = {"name": "disc", "color": [255, 0, 0], "unit": "ml"}
+    with pytest.raises(UsageError, match="disc: an amount in ml, but pictures are told in px, mm2 or share"):
+        plan_masks(discs, discs, settings(structures=[disc]))
+
+
 @pytest.mark.parametrize(("given", "overlap"), [({}, 0.5), ({"overlap": 0.0}, 0.0), ({"overlap": 0.25}, 0.25)])
 def test_overlap_of_windows_that_are_planned_is_what_the_settings_say(
     discs: Path, given: dict[str, float], overlap: float

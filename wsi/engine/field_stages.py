@@ -27,7 +27,7 @@ from wsi.results.mask import Mask, amounts, write_mask
 from wsi.tile.windows_file import read_windows, write_windows
 from wsi.windows import Windows, as_tile, cut, plan_windows, two_sides
 
-FIELD_CODE: dict[Stage, int] = {"tissue": 3, "tile": 2, "encode": 1, "predict": 4}
+FIELD_CODE: dict[Stage, int] = {"tissue": 3, "tile": 2, "encode": 1, "predict": 5}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 
 
@@ -200,12 +200,15 @@ def _verdict(
 ) -> tuple[list[Structure], dict[str, object]]:
     """Return what was marked, and the facts that are kept of it."""
     where = _accepts(recipe).foreground
-    found = amounts(mask, marker.card.structures, foreground=facts.foreground, where=where)
+    found = amounts(mask, marker.card.structures, foreground=facts.foreground, where=where, spacing=facts.spacing)
     reasons = []
     for structure, one in zip(marker.card.structures, found, strict=True):
-        if structure.usual is not None and not structure.usual[0] <= one.amount <= structure.usual[1]:
-            low, high = structure.usual
-            reasons.append(f"{one.name} is {one.told}, but the model was tested on {low:g} to {high:g}")
+        if structure.usual is None or one.unit != structure.unit:
+            continue
+        low, high = structure.usual
+        if not low <= one.amount <= high:
+            least, most = (one.model_copy(update={"amount": end}).told for end in structure.usual)
+            reasons.append(f"{one.name} is {one.told}, but the model was tested on {least} to {most}")
     return found, {
         "structures": [one.model_dump() for one in found],
         "refer": bool(reasons),

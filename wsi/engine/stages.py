@@ -29,7 +29,7 @@ from wsi.tile import TilePlan, plan_tiles, read_coords, tile_footprint, tile_gra
 from wsi.tile.coords import patch_attributes
 from wsi.tissue import from_geojson
 
-STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 2, "predict": 1, "export": 4}
+STAGE_CODE: dict[Stage, int] = {"tissue": 2, "tile": 2, "encode": 2, "predict": 1, "export": 5}
 """Raised when a stage's code starts to give other bytes, so that older work is redone."""
 TOP_TILE_QUALITY = 88
 MAX_DECODE_THREADS = 16

@@ -14,8 +14,10 @@ from wsi.table import Problems, Table, number, read_table
 
 PREDICTIONS = "predictions.csv"
 _CLASS = re.compile(r"(?:P\((?P<ours>.+)\)|(?:p|prob|proba|probability|logit)[ _.](?P<other>.+))", re.IGNORECASE)
-_FREE = re.compile(r"S\((?P<one>[0-9.]+)\)|survival until (?P<other>[0-9.]+)")
+_FREE = re.compile(r"S\((?P<one>[0-9.]+)(?: .*)?\)|survival until (?P<other>[0-9.]+)")
 _SINGLE = ("probability", "prob", "score", "prediction", "predicted", "y_score", "y_pred", "risk", "log hazard", "p")
+_VALUE, _VALUE_IS = "value", "value_is"
+"""Columns of a run of a model without classes: what it says, and what that is."""
 _SUM = 2e-3
 """Probabilities written with few digits don't sum to exactly 1."""
 
@@ -83,7 +85,8 @@ def _columns(table: Table, question: Question) -> list[tuple[str, str]]:
     if len(found) > 1:
         return found
     own = [question.target] if question.target and table.find([f"true {question.target}"]) else []
-    single = table.find([*own, *_SINGLE]) if not found else found[0][1]
+    values = [_VALUE] if table.find([_VALUE_IS]) else []
+    single = table.find([*own, *values, *_SINGLE]) if not found else found[0][1]
     if single is None:
         raise UsageError(
             f"{table.path}: no column looks like predictions; the columns are {', '.join(table.columns)}. Name it with "

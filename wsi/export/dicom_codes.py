@@ -1,5 +1,6 @@
 """Codes and colors of DICOM segmentations."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ class Code:
 ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 DERIVATION = Code("113076", "DCM", "Segmentation")
 SOURCE = Code("121322", "DCM", "Source image for image processing operation")
+MOST_VALUE = 16
+"""Characters of a code's value (PS3.5, table 6.2-1: SH)."""
 OWN_SCHEME = "99WSIRUN"
 """Of structures whose model gives no code: a private scheme, as PS3.16, chapter 8, asks for."""
 
@@ -31,7 +34,13 @@ def structure_code(one: Structure) -> Code:
     scheme, _, value = (one.code or "").partition(":")
     if value:
         return Code(value, scheme, one.meaning or one.name)
-    return Code(printable(one.name)[:16], OWN_SCHEME, one.name)
+    return Code(_own_value(printable(one.name)), OWN_SCHEME, one.name)
+
+
+def _own_value(name: str) -> str:
+    """Return a name as a code's value: of a longer one its beginning, and a mark of the whole that tells it from others."""
+    mark = hashlib.sha256(name.encode()).hexdigest()[:4]
+    return name if len(name) <= MOST_VALUE else f"{name[: MOST_VALUE - 5]}-{mark}"
 
 
 def code_item(code: Code) -> Dataset:

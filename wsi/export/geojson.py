@@ -239,7 +239,7 @@ def tile_objects(result: Result, scores: Scores, scale: Scale, area: Bounds, loo
     columns = [scores.score, scores.attention, percentile(scores.attention)]
     values = np.stack(columns, axis=1).astype(np.float64)[kept]
     is_hot, coords = (scores.score >= looks.threshold)[kept], scores.coords[kept]
-    seed = _seed(result)
+    seed, digits = _seed(result), ".6g" if looks.hot is None else ".4f"  # a value's unit may be small
     edges, places = np.unique(corners[kept], return_inverse=True)
     px, places = [f"{edge:.10g}" for edge in edges.tolist()], places.reshape(-1, 4)  # tiles in rows share most of them
     for start in range(0, len(values), _BATCH):
@@ -256,7 +256,7 @@ def tile_objects(result: Result, scores: Scores, scale: Scale, area: Bounds, loo
             f'"geometry":{{"type":"Polygon","coordinates":'
             f"[[[{a},{b}],[{c},{b}],[{c},{d}],[{a},{d}],[{a},{b}]]]}},"
             f'"properties":{{"objectType":"tile",{kinds[is_tumor]}"isLocked":true,'
-            f'"measurements":{{{labels[0]}{p:.4f},{labels[1]}{weight:.6g},{labels[2]}{rank:.5g}}}}}}}'
+            f'"measurements":{{{labels[0]}{p:{digits}},{labels[1]}{weight:.6g},{labels[2]}{rank:.5g}}}}}}}'
             for a, b, c, d, p, weight, rank, is_tumor, x, y in rows
         )
 

@@ -31,7 +31,9 @@ for (entry in project.getImageList()) {
         def kept = hierarchy.getAnnotationObjects().findAll { !it.isLocked() }*.getID() as Set
         def added = PathIO.readObjects(file).findAll { !kept.contains(it.getID()) }
         def ids = added*.getID() as Set
-        hierarchy.removeObjects(hierarchy.getAllObjects(false).findAll { ids.contains(it.getID()) }, true)
+        // Ids made from names (version 5) are this tool's, of an earlier run maybe; QuPath draws its own (version 4).
+        def before = hierarchy.getAllObjects(false).findAll { ids.contains(it.getID()) || it.isLocked() && it.getID().version() == 5 }
+        hierarchy.removeObjects(before, true)
         hierarchy.addObjects(added)
         entry.saveImageData(imageData)
         println "${entry.getImageName()}: ${added.size()} objects"

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from wsi.export.ink import BLACK, GRAY, WHITE, Color, write
 from wsi.export.words import area, notice, referral, verdict
-from wsi.printable import printable
+from wsi.printable import figure, printable
 from wsi.results import Result
 
 REFER_COLOR: Color = (164, 52, 0)
@@ -92,7 +92,7 @@ def _colors(draw: ImageDraw.ImageDraw, key: Key, unit: Unit, place: tuple[int, i
         x = left + value * (width - 1)
         draw.line((x, bar_bottom, x, bar_bottom + unit.px(7)), fill=GRAY, width=max(1, unit.px(2)))
         anchor = "la" if value == 0 else "ra" if value == 1 else "ma"
-        told = f"{key.low + value * (key.high - key.low):.3g}"
+        told = figure(key.low + value * (key.high - key.low))
         write(draw, (x, bar_bottom + unit.px(10)), told, unit.exact(20), color=GRAY, anchor=anchor)
     if key.threshold is not None:
         x = left + key.threshold * (width - 1)

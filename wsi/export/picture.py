@@ -73,7 +73,7 @@ def compose(
     sheet.paste(slide, (left, top))
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((left - 1, top - 1, left + size[0], top + size[1]), outline=EDGE)
-    draw_panel(draw, result, unit, sheet.size, key=_key(heat))
+    draw_panel(draw, result, unit, sheet.size, key=key_of(heat))
     if max(sheet.size) > longest_px:
         sheet = ImageOps.contain(sheet, (longest_px, longest_px), Image.Resampling.LANCZOS)
     return sheet
@@ -180,10 +180,10 @@ def _scale_bar(picture: Image.Image, scale: Scale, area: Bounds, unit: Unit) -> 
     draw.rectangle((start, bar - unit.exact(6), start + round(length) - 1, bar), fill=BLACK)
 
 
-def _key(heat: Heat) -> Key:
+def key_of(heat: Heat) -> Key:
     """Return what the panel explains: the colors as they look over tissue of a middling gray."""
     ramp = blend(np.full(256, 190, np.float32), HEAT)
     rows: tuple[tuple[tuple[int, int, int], str], ...] = ((TISSUE_COLOR, "tissue"),)
     if heat.threshold is not None:
-        rows += ((BLACK, f"tiles with P >= {heat.threshold:.2f}"),)
+        rows += ((BLACK, f"tiles with P >= {heat.threshold:.3g}"),)
     return Key(ramp, f"{heat.name} of each tile", heat.threshold, rows, low=heat.low, high=heat.high)

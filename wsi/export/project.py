@@ -73,7 +73,7 @@ def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]
     """
     folder = out / FOLDER
     before = _read(folder / "project.qpproj")
-    known = {image["metadata"].get(ID_KEY): image for image in before["images"]}
+    known = {_slide_of(image): image for image in before["images"]}
     lie = {slide: place.as_uri() for slide, place in {**places, **links}.items()}
     gathered, uris = _Gathered(), {**_places(before), **lie}
     linked = {slide for slide in _told(before) if slide not in places}.union(links)
@@ -84,7 +84,7 @@ def write_project(out: Path, slides: Iterable[Entry], places: Mapping[str, Path]
         gathered.add(entry, image)
         if slide in uris and (image is None or slide in linked):
             others[slide] = uris[slide]
-    images = gathered.images + [image for image in before["images"] if ID_KEY not in image["metadata"]]
+    images = gathered.images + [image for image in before["images"] if _slide_of(image) is None]
     project = {
         **{key: value for key, value in before.items() if key != PLACES_KEY},
         "uri": (folder.resolve() / "project.qpproj").as_uri() if places else before["uri"],
@@ -133,6 +133,12 @@ def _readme(gathered: _Gathered) -> str:
 def entry_number(slide: str) -> int:
     """Return the number of a slide in the project: from its id alone, 48 bits, so that no two slides share one."""
     return int.from_bytes(hashlib.sha256(slide.encode(errors="surrogatepass")).digest()[:6])
+
+
+def _slide_of(image: Mapping[str, Any]) -> str | None:
+    """Return the id of the slide that an image is of; None for a person's own, as a copy that they made in QuPath."""
+    slide = image["metadata"].get(ID_KEY)
+    return slide if isinstance(slide, str) and image["entryID"] == entry_number(slide) else None
 
 
 def _image(entry: Entry, place: Path | None, known: dict[str, Any] | None) -> dict[str, Any] | None:

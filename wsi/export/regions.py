@@ -70,9 +70,17 @@ def hot_regions(
     parts = sorted(clip(merged, area).geoms, key=lambda p: (-p.area, p.bounds))
     single, rest = parts[: MAX_REGIONS - 1], parts[MAX_REGIONS - 1 :]
     shapes = [shapely.MultiPolygon([p]) for p in single] + ([shapely.MultiPolygon(rest)] if rest else [])
-    corner = (area.location.x, area.location.y)
-    centers = scores.coords[hot] - corner + np.array([scale.tile_px0_x, scale.tile_px0_y]) / 2
-    return [_region(shape, centers, scores.score[hot]) for shape in shapes]
+    centers, on_slide = _centers(scores.coords[hot], scale, area)
+    return [_region(shape, centers[on_slide], scores.score[hot][on_slide]) for shape in shapes]
+
+
+def _centers(coords: NDArray[np.int32], scale: Scale, area: Bounds) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the middle of what of each tile lies on `area`, `(N, 2)` in its px, and for which tiles there is any."""
+    size, tile = (area.size.width, area.size.height), np.array([scale.tile_px0_x, scale.tile_px0_y])
+    start = coords - np.array([area.location.x, area.location.y], np.float64)
+    end = np.clip(start + tile, 0, size)
+    start = np.clip(start, 0, size)
+    return (start + end) / 2, (end > start).all(axis=1)
 
 
 def _region(shape: shapely.MultiPolygon, centers: NDArray[np.float64], score: NDArray[np.float32]) -> HotRegion:

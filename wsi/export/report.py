@@ -16,7 +16,7 @@ from wsi.export.suspicion import suspicion
 from wsi.results import Record, Result
 
 NAME = "report.html"
-FORM = 5
+FORM = 6
 """Raised when the same results give another report."""
 _SEAL = b"<!-- sha256 of all before: %s -->\n"
 _SEAL_BYTES = len(_SEAL % (b"0" * 64))

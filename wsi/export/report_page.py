@@ -169,6 +169,6 @@ def status(result: Result) -> str:
 
 def closing() -> str:
     return (
-        f"</main>\n<footer><p><strong>{RESEARCH_USE}</strong> Probabilities are calibrated on the model's own cohort; "
-        "attention says what the model weighed and is no probability.</p></footer>\n</body>\n</html>\n"
+        f"</main>\n<footer><p><strong>{RESEARCH_USE}</strong> The model's card says whether and on whom its probabilities "
+        "were calibrated; attention says what the model weighed and is no probability.</p></footer>\n</body>\n</html>\n"
     )

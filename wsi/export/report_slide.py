@@ -8,7 +8,7 @@ from wsi.export.cohort import SLIDES, Entry
 from wsi.export.embed import Budget, embedded
 from wsi.export.heat import heat_of
 from wsi.export.report_page import badge, flags, meter, refer_mark, status, tiles
-from wsi.export.words import also, area, next_step, probability, quantity, referral, verdict
+from wsi.export.words import area, graded, next_step, probability, quantity, referral, verdict
 from wsi.printable import html_text
 from wsi.results import ImageFacts, Result, Scale
 
@@ -104,9 +104,9 @@ def _facts(entry: Entry, noun: str) -> str:
         *((f"P({html_text(c.name)})", meter(c.probability)) for c in result.classes),
         *_values(result),
         *_structures(result),
-        *((html_text(one.title), html_text(also(one).partition(": ")[2])) for one in result.also),
+        *((html_text(one.title), html_text(graded(one))) for one in result.also),
         *([("Confidence", probability(result.confidence))] if result.confidence is not None else []),
-        *([("Threshold", f"{result.threshold:.2f}")] if result.threshold is not None else []),
+        *([("Threshold", f"{result.threshold:.3g}")] if result.threshold is not None else []),
         *_quality(result),
         (
             "Windows read" if is_image else "Tiles read",

@@ -1,8 +1,6 @@
 """How suspicious a slide is: what the report and the review page put first, by the same measure."""
 
-from collections.abc import Sequence
-
-from wsi.results import AlsoVerdict, ClassScore, Result
+from wsi.results import AlsoVerdict, Result
 
 _SUM_SLACK = 1e-3
 
@@ -20,7 +18,7 @@ def suspicion(result: Result) -> float | None:
     if not result.has_verdict or not result.classes:
         return None
     probabilities = [c.probability for c in result.classes]
-    if len(probabilities) == 1 or not exclude_each_other(result.classes):
+    if len(probabilities) == 1 or not exclude_each_other(result):
         return max(probabilities)
     positive = next((c.probability for c in result.classes if c.name == result.positive), None)
     if len(probabilities) == 2 and positive is not None:
@@ -35,11 +33,16 @@ def is_suspicious(result: Result) -> bool:
 
 def _is_hot(told: Result | AlsoVerdict) -> bool:
     """Return whether a grade is the positive one of two, or of more that exclude each other another than the first."""
-    if told.grade is None or not exclude_each_other(told.classes):
+    if told.grade is None or not exclude_each_other(told):
         return False
     return told.grade == told.positive if len(told.classes) == 2 else told.grade != told.classes[0].name
 
 
-def exclude_each_other(classes: Sequence[ClassScore]) -> bool:
-    """Return whether only one of two or more classes can be true: their probabilities sum to 1."""
-    return len(classes) > 1 and abs(sum(c.probability for c in classes) - 1) <= _SUM_SLACK
+def exclude_each_other(told: Result | AlsoVerdict) -> bool:
+    """Return whether only one of two or more classes can be true: one was graded, and their probabilities sum to 1.
+
+    Those of labels may sum to 1 by chance; they are told as labels, or none of them is.
+    """
+    classes = told.classes
+    graded = not told.labels and told.grade in {c.name for c in classes}
+    return graded and len(classes) > 1 and abs(sum(c.probability for c in classes) - 1) <= _SUM_SLACK

@@ -15,6 +15,7 @@ _COLUMNS = (
     "tiles_wanted", "tiles_read", "tiles_unreadable", "tissue_mm2", "mpp", "mpp_source", "reason",
 )  # fmt: skip
 _LAST = ("model", "model_version", "model_sha256", "notice")
+Cell = str | float | None
 
 
 def write_predictions(out: Path, slides: Iterable[Entry]) -> None:
@@ -33,38 +34,45 @@ def write_predictions(out: Path, slides: Iterable[Entry]) -> None:
     publish_changes(out / NAME, _lines(rows, [*_COLUMNS, *own, *_LAST]))
 
 
-def _lines(rows: Iterable[dict[str, str]], columns: list[str]) -> Iterator[bytes]:
+def _lines(rows: Iterable[dict[str, Cell]], columns: list[str]) -> Iterator[bytes]:
     yield _line(columns)
     for row in rows:
         yield _line([row.get(column, "") for column in columns])
 
 
-def _line(cells: Iterable[str]) -> bytes:
+def _line(cells: Iterable[Cell]) -> bytes:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerow(map(safe_cell, cells))
+    csv.writer(buffer, lineterminator="\n").writerow(map(_written, cells))
     return buffer.getvalue().encode()
 
 
-def _row(entry: Entry) -> dict[str, str]:
+def _written(cell: Cell) -> str:
+    """Return a number as it is, also below 0, and text so that no spreadsheet runs it."""
+    if isinstance(cell, str):
+        return safe_cell(cell)
+    return "" if cell is None else f"{cell:.6g}"
+
+
+def _row(entry: Entry) -> dict[str, Cell]:
     result = entry.result
     scale, model = result.scale, result.provenance
     positive = next((c.probability for c in result.classes if c.name == result.positive), None)
-    row = {
+    row: dict[str, Cell] = {
         "id": result.slide,
         "path": result.path,
         "status": result.status,
         "code": result.code,
         "label": result.grade or "",
-        "probability": _number(positive),
-        "confidence": _number(result.confidence),
+        "probability": positive,
+        "confidence": result.confidence,
         "refer": "yes" if result.refer else "no",
         "refer_reason": result.refer_reason,
         "flags": ";".join(result.flags),
         "tiles_wanted": str(result.tiles.wanted),
         "tiles_read": str(result.tiles.read),
         "tiles_unreadable": str(result.tiles.unreadable),
-        "tissue_mm2": _number(result.tissue_mm2),
-        "mpp": _number((scale.mpp_x * scale.mpp_y) ** 0.5 if scale else None),
+        "tissue_mm2": result.tissue_mm2,
+        "mpp": (scale.mpp_x * scale.mpp_y) ** 0.5 if scale else None,
         "mpp_source": scale.mpp_source if scale else "",
         "reason": result.reason,
         "model": model.model if model else "",
@@ -72,34 +80,34 @@ def _row(entry: Entry) -> dict[str, str]:
         "model_sha256": model.model_sha256 if model else "",
         "notice": result.notice,
     }
-    return row | {f"P({c.name})": _number(c.probability) for c in result.classes} | _values(result) | _of_images(result)
+    return row | {f"P({c.name})": c.probability for c in result.classes} | _values(result) | _of_images(result)
 
 
-def _values(result: Result) -> dict[str, str]:
+def _values(result: Result) -> dict[str, Cell]:
     """Return what a model without classes says, by column."""
-    found = {}
+    found: dict[str, Cell] = {}
     if result.value is not None:
-        found = {"value": _number(result.value.value), "unit": result.value.unit, "value_is": result.value.name}
+        found = {"value": result.value.value, "unit": result.value.unit, "value_is": result.value.name}
     if curve := result.survival:
         shares = zip(curve.times, curve.shares, strict=True)
-        found |= {f"S({time:g} {curve.unit})": _number(share) for time, share in shares}
+        found |= {f"S({time:g} {curve.unit})": share for time, share in shares}
     return found
 
 
-def _of_images(result: Result) -> dict[str, str]:
+def _of_images(result: Result) -> dict[str, Cell]:
     """Return the structures that a model marked, and what else it says, by column."""
-    found = {f"{one.name} ({one.unit})": _number(one.amount) for one in result.structures}
+    found: dict[str, Cell] = {f"{one.name} ({one.unit})": one.amount for one in result.structures}
     for one in result.also:
         found[one.title] = one.grade
-        found |= {f"{one.title}: P({c.name})": _number(c.probability) for c in one.classes}
+        found |= {f"{one.title}: P({c.name})": c.probability for c in one.classes}
     return found
 
 
-def _reviewed(decisions: Sequence[Decision], result: Result) -> dict[str, str]:
+def _reviewed(decisions: Sequence[Decision], result: Result) -> dict[str, Cell]:
     """Return what was decided about a slide last, by column."""
     finals = {one.who: one for one in decisions if one.stage == "final"}
     last = next((one for one in reversed(decisions) if one.stage == "final"), None)
-    told = {}
+    told: dict[str, Cell] = {}
     if last is not None:
         opinions = {(one.verdict, _grade(one, result)) for one in finals.values()}
         told = {
@@ -119,7 +127,3 @@ def _grade(decision: Decision, result: Result) -> str:
     """Return the grade of a decision; one that agrees has the verdict's own."""
     agreed = result.grade if decision.verdict == "agree" else None
     return decision.grade or agreed or ""
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"

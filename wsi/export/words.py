@@ -3,7 +3,7 @@
 import math
 
 from wsi.export.suspicion import exclude_each_other
-from wsi.printable import printable
+from wsi.printable import figure, printable
 from wsi.results import RESEARCH_USE, AlsoVerdict, Result, Value
 
 REFER = "Refer to a pathologist"
@@ -82,7 +82,7 @@ def quantity_name(value: Value) -> str:
 
 def quantity(value: Value) -> str:
     """Return a value with its unit: `23.4 %`."""
-    return printable(f"{value.value:.3g} {value.unit}" if value.unit else f"{value.value:.3g}")
+    return printable(f"{figure(value.value)} {value.unit}" if value.unit else figure(value.value))
 
 
 def verdict(result: Result) -> str:
@@ -96,15 +96,15 @@ def verdict(result: Result) -> str:
         return ", ".join(f"{printable(one.name)}: {one.told}" for one in result.structures)
     if result.grade is None:
         return "No verdict"
-    return "; ".join([_graded(result), *(also(one) for one in result.also)])
+    return "; ".join([graded(result), *(also(one) for one in result.also)])
 
 
 def also(one: AlsoVerdict) -> str:
     """Return a second verdict in one line: `Macular edema: yes, P(yes) = 0.81`."""
-    return f"{printable(one.title)}: {_graded(one)}"
+    return f"{printable(one.title)}: {graded(one)}"
 
 
-def _graded(told: Result | AlsoVerdict) -> str:
+def graded(told: Result | AlsoVerdict) -> str:
     """Return a grade and the probability beside it: `Malignant, P(Malignant) = 0.93`.
 
     Where a threshold gave it, and not what is likelier, that is said: `no, P(yes) = 0.76 (below the threshold of 0.85)`.
@@ -114,11 +114,11 @@ def _graded(told: Result | AlsoVerdict) -> str:
         return printable(told.grade or "")
     name, value = found
     said = probability(value)
-    graded = f"{printable(told.grade or '')}, P({printable(name)}) {said if said[0] in '<>' else f'= {said}'}"
+    told_of = f"{printable(told.grade or '')}, P({printable(name)}) {said if said[0] in '<>' else f'= {said}'}"
     limit = told.threshold
     if limit is None or name != told.positive or (value >= LIKELIER) == (value >= limit):
-        return graded
-    return f"{graded} ({'at or above' if value >= limit else 'below'} the threshold of {limit:.3g})"
+        return told_of
+    return f"{told_of} ({'at or above' if value >= limit else 'below'} the threshold of {limit:.3g})"
 
 
 def beside_grade(told: Result | AlsoVerdict) -> tuple[str, float] | None:
@@ -127,7 +127,7 @@ def beside_grade(told: Result | AlsoVerdict) -> tuple[str, float] | None:
     The positive one of two classes and of labels; of more classes that exclude each other the one that was graded:
     `severe, P(proliferative) = 0.30` would tell of another.
     """
-    name = told.grade if len(told.classes) > 2 and exclude_each_other(told.classes) else told.positive
+    name = told.grade if len(told.classes) > 2 and exclude_each_other(told) else told.positive
     return next(((c.name, c.probability) for c in told.classes if c.name == name), None)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from wsi.config import Share, Strict
+from wsi.printable import figure
 
 Color = Annotated[list[int], Field(min_length=3, max_length=3)]
 
@@ -67,7 +68,9 @@ class Structure(Strict):
     @property
     def told(self) -> str:
         """The amount as people read it."""
-        return f"{self.amount:.1%}" if self.unit == "share" else f"{self.amount:.4g} {self.told_unit}"
+        if self.unit != "share":
+            return f"{figure(self.amount, 4)} {self.told_unit}"
+        return f"{self.amount * 100:.2g}%" if 0 < self.amount < 0.001 else f"{self.amount:.1%}"
 
 
 class AlsoVerdict(Strict):

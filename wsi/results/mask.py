@@ -46,24 +46,34 @@ _SHARE_OF: dict[Foreground, Literal["image", "field of view", "body"]] = {
 
 
 def amounts(
-    mask: Mask, structures: Sequence[card_image.Structure], *, foreground: float, where: Foreground = "all"
+    mask: Mask,
+    structures: Sequence[card_image.Structure],
+    *,
+    foreground: float,
+    where: Foreground = "all",
+    spacing: Sequence[float] | None = None,
 ) -> list[Structure]:
     """Return how much of each structure of a card there is.
 
     Args:
         foreground: share of the image's samples that are foreground, for amounts that are a share of it.
         where: what the card takes for foreground.
+        spacing: mm between a picture's samples along each axis; None: its file doesn't say, and areas are told in px.
     """
-    counts = np.bincount(mask.labels.reshape(-1), minlength=len(structures) + 1)[1:]
-    sample = math.prod(mask.steps)
+    # A slice at a time, for bincount takes 8 bytes a sample.
+    counted = [np.bincount(part.reshape(-1), minlength=len(structures) + 1) for part in mask.labels]
+    counts = np.sum(counted, axis=0)[1:]
+    mm = mask.steps if mask.unit == "mm" else spacing
+    sample = math.prod(mm or ())
     found = []
     for structure, count in zip(structures, counts.tolist(), strict=True):
+        unit = "px" if structure.unit == "mm2" and mm is None else structure.unit
         factor = {
             "px": 1.0,
             "mm2": sample,
             "ml": sample / 1000,
             "share": 1 / max(1.0, mask.labels.size * foreground),
-        }[structure.unit]
+        }[unit]
         found.append(
             Structure(
                 name=structure.name,
@@ -72,7 +82,7 @@ def amounts(
                 meaning=structure.meaning,
                 samples=count,
                 amount=count * factor,
-                unit=structure.unit,
+                unit=unit,
                 share_of=_SHARE_OF[where],
             )
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wsi.card import AcceptsField
-from wsi.card_image import check_flips
+from wsi.card_image import check_flips, check_units
 from wsi.card_steps import Orient
 from wsi.errors import LabelsError
 from wsi.field import Field
@@ -89,10 +89,11 @@ def planned(config: MaskConfig, found: Fingerprint) -> MaskConfig:
     """Return settings in which nothing is left open; what they say already stays as it is.
 
     Raises:
-        UsageError: images are to be mirrored along an axis that they don't have.
+        UsageError: images are to be mirrored along an axis, or told in a unit, that they don't have.
     """
     accepts = config.input or AcceptsField.model_validate(_input(found))
     check_flips(config.network.flips, accepts.axes)
+    check_units(config.structures, accepts.axes)
     widths = config.network.widths or WIDTHS[found.axes]
     network = config.network.model_copy(update={"widths": widths})
     if accepts.window is None:
