@@ -1,8 +1,7 @@
 """Read a bag of 200,000 tiles of 1,024 numbers with each of the heads that are named and print what it took, a JSON a line.
 
 The features are windows into one long row of numbers, so the bag itself takes 1 MB where it would take 800 MB. Each head
-works in a process of its own, forked from one that has torch, and holds the memory that it frees, as runs do: else what the C
-library gives back and takes again leaves holes, by chance more than the bag itself.
+works in a process of its own, forked from one that has torch.
 """
 
 import json
@@ -13,7 +12,6 @@ import sys
 import torch
 
 from wsi.mil import HeadSpec, make_head
-from wsi.resources import hold_memory
 
 TILES, DIM, HIDDEN = 200_000, 1024, 96
 
@@ -42,7 +40,6 @@ def read(name: str) -> dict[str, object]:
 
 
 def main() -> None:
-    hold_memory()
     for name in sys.argv[1:]:
         child = os.fork()
         if child == 0:

@@ -14,8 +14,8 @@ from wsi.read.stored import StoredFrames
 
 _RGB, _YCBCR = 2, 6
 _JPEG = 7
-_ASSOCIATED = 1
-"""The extra sample is alpha, and the colors are multiplied by it."""
+ASSOCIATED = 1
+"""The extra sample is alpha, and the colors are multiplied by it (TIFF 6.0, section 18)."""
 _CONVERTED = {6, 7}
 """Compressions whose decoder turns YCbCr into RGB: the two kinds of JPEG."""
 
@@ -39,7 +39,7 @@ def tiff_frames(page: Any, stored: StoredFrames) -> Frames:
         decoded, _, _ = page.decode(found, index, jpegtables=page.jpegtables)
         if decoded is None:
             raise ValueError("it holds nothing")
-        return on_white(np.asarray(decoded, np.uint8)[0], is_multiplied=_ASSOCIATED in page.extrasamples)
+        return on_white(np.asarray(decoded, np.uint8)[0], is_multiplied=ASSOCIATED in page.extrasamples)
 
     if jpeg is None or not page.is_tiled:
         return Frames(size, frame, decode)

@@ -15,6 +15,7 @@ from wsi.geometry import Size
 from wsi.read.field_info import GRAY, RGB, FieldInfo, FieldReading, check_room
 from wsi.read.frames import check_stored
 from wsi.read.pixels import as_channels, deep_values, fold_gray, turned
+from wsi.read.tiff_frames import ASSOCIATED
 
 BYTES_A_SAMPLE = 12
 """Memory that decoding takes a sample: as stored, its float, and a copy."""
@@ -32,8 +33,6 @@ FAULTS = (
 """What tifffile and imagecodecs raise on damaged files."""
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _ORIENTATION, _ICC = 274, 34675
-_ASSOCIATED = 1
-"""The extra sample is alpha, and the colors are multiplied by it (TIFF 6.0, section 18)."""
 
 
 def read_tiff_picture(path: Path, *, limit: int) -> FieldReading:
@@ -129,6 +128,6 @@ def _values(page: Any, bits: int) -> NDArray[Any]:
         samples = np.concatenate([(top - samples[..., :1]).astype(samples.dtype), samples[..., 1:]], axis=2)
     if bits == 16 or page.extrasamples:
         deep = samples.astype(np.uint16) * np.uint16(65535 // top)
-        values = deep_values(deep, is_multiplied=_ASSOCIATED in page.extrasamples)
+        values = deep_values(deep, is_multiplied=ASSOCIATED in page.extrasamples)
         return values if bits == 16 else np.rint(values).astype(np.uint8)
     return as_channels(samples * np.uint8(255 // top))
